@@ -1,0 +1,5 @@
+"""`python -m trajectory_hub` is `trajhub`."""
+
+from trajectory_hub.cli import main
+
+main()
