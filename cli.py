@@ -1,0 +1,58 @@
+"""The `trajhub` command: one sub-application a topic, one exception hook for all of them.
+
+Modules named `*_cli.py` import nothing heavy at the top, so that `-h` answers at once.
+Exit codes: 0 ok, 1 a gate or check says no, 2 usage, 3 infrastructure, 130 interrupted.
+"""
+
+import os
+import sys
+
+import typer
+
+from . import __version__
+from .envs.sandbox_cli import clean
+from .envs.tasks_cli import app as tasks_app
+from .errors import TrajHubError
+from .rollouts.rollout_cli import rollout
+from .rollouts.runs_cli import app as runs_app
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="trajhub",
+    help="Coding agents in real repositories: roll out, score, record, grade.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.add_typer(tasks_app, name="tasks")
+app.add_typer(runs_app, name="runs")
+app.command()(rollout)
+app.command()(clean)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"trajhub {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(  # pyright: ignore[reportUnusedFunction]
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print it."),
+) -> None:
+    """Coding agents in real repositories: roll out, score, record, grade."""
+
+
+def main() -> None:
+    """Run `trajhub`; a `TrajHubError` is printed as a message and becomes its exit code."""
+    try:
+        app()
+    except TrajHubError as error:
+        print(f"trajhub: {error}", file=sys.stderr)
+        if os.environ.get("TRAJHUB_TRACEBACK"):
+            raise
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("trajhub: interrupted", file=sys.stderr)
+        sys.exit(130)
