@@ -1,0 +1,204 @@
+"""The one framed channel of a sandbox: requests to its resident shell over an attached exec stream.
+
+Frames are those of Docker's attach protocol
+(https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach): one byte of
+stream number, three of padding, four of length, big-endian. What the requests are is told in `resident.sh`.
+"""
+
+import secrets
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from .output import BoundedOutput
+
+__all__ = ["Channel", "ChannelLost", "ChannelTimeout", "Reply", "raw_socket"]
+
+_CHUNK = 1 << 18
+_STDOUT = 1
+
+
+class ChannelLost(ConnectionError):
+    """Raised when the resident shell, its container or the daemon is gone."""
+
+
+class ChannelTimeout(TimeoutError):
+    """Raised when the resident shell does not answer in time; the channel is no longer usable."""
+
+
+class Socket(Protocol):
+    """What a channel needs of a socket (plain or TLS)."""
+
+    def recv(self, bufsize: int, /) -> bytes: ...
+    def sendall(self, data: bytes, /) -> None: ...
+    def settimeout(self, value: float | None, /) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Reply:
+    """The answer to one request, while it arrives."""
+
+    nonce: bytes
+    output: BoundedOutput
+    status: str | None = None
+    ended: bool = False
+    """The nonce was seen on standard output."""
+    _held: bytes = b""
+    _line: bytes = b""
+
+    @property
+    def complete(self) -> bool:
+        """Whether both streams have been closed by the nonce."""
+        return self.ended and self.status is not None
+
+    def take_output(self, data: bytes) -> None:
+        """Bytes of standard output; what follows the nonce belongs to nobody and is dropped."""
+        if self.ended:
+            return
+        data = self._held + data
+        end = data.find(self.nonce)
+        if end >= 0:
+            self.ended, self._held = True, b""
+            self.output.feed(data[:end])
+            return
+        keep = len(self.nonce) - 1
+        self.output.feed(data[:-keep])
+        self._held = data[-keep:]
+
+    def take_status(self, data: bytes) -> None:
+        """Bytes of the status stream; lines of other requests are dropped."""
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            if line.startswith(self.nonce + b" ") and self.status is None:
+                self.status = line[len(self.nonce) + 1 :].decode("ascii", "replace")
+
+    def abandon(self) -> None:
+        """No more will come: what was held back while looking for the nonce is output."""
+        self.output.feed(self._held)
+        self._held = b""
+
+
+class Channel:
+    """Requests to a resident shell, one at a time. Not thread-safe, like the sandbox that owns it."""
+
+    def __init__(self, sock: Socket, *, ready_timeout: float = 30.0) -> None:
+        self._sock = sock
+        self._buffer = bytearray()
+        self.shell = self._await_ready(ready_timeout)
+
+    def close(self) -> None:
+        """Close the stream; the resident shell ends with it."""
+        self._sock.close()
+
+    def command(self, text: bytes, output_limit: int) -> Reply:
+        """Send a command; `wait` for its reply."""
+        return self._request(b"r", b"%d" % (text.count(b"\n") + 1), text + b"\n", output_limit)
+
+    def store(self, path: bytes, data: bytes) -> Reply:
+        """Send a file; `wait` for its reply."""
+        count = b"%d %d" % (len(data), path.count(b"\n") + 1)
+        return self._request(b"w", count, path + b"\n" + data, 4096)
+
+    def read_small_files(self, paths: list[str], timeout: float) -> str:
+        """The lines of small files (of /proc or /sys), each file headed by `@path`, read by the shell itself."""
+        body = "\n".join(paths).encode() + b"\n"
+        reply = self._request(b"t", b"%d" % len(paths), body, 1 << 20)
+        if not self.wait(reply, timeout):
+            raise ChannelTimeout("the sandbox's shell does not answer")
+        return reply.output.value().decode("utf-8", "replace")
+
+    def kill_all(self, reply: Reply, grace: float) -> None:
+        """Kill everything the command and its predecessors left running, and wait until `reply` is complete."""
+        self._send(b"k %s\n" % reply.nonce)
+        if not self.wait(reply, grace):
+            raise ChannelTimeout(f"the sandbox's shell did not confirm a kill within {grace:g} s")
+        self._synchronise(grace)
+
+    def probe(self, reply: Reply) -> None:
+        """Ask whether the watcher of the running command is alive; if not, the status of `reply` becomes `lost`."""
+        self._send(b"q %s\n" % reply.nonce)
+
+    def wait(self, reply: Reply, timeout: float) -> bool:
+        """Read until `reply` is complete (or known to be lost) or `timeout` seconds are over; tells whether it is."""
+        deadline = time.monotonic() + timeout
+        while not (reply.complete or reply.status == "lost"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._receive(left):
+                return False
+            self._dispatch(reply)
+        return True
+
+    def _request(self, verb: bytes, head: bytes, body: bytes, output_limit: int) -> Reply:
+        self._drop_leftovers()
+        reply = Reply(secrets.token_hex(16).encode(), BoundedOutput(output_limit))
+        self._send(verb + b" " + reply.nonce + b" " + head + b"\n" + body)
+        return reply
+
+    def _synchronise(self, timeout: float) -> None:
+        reply = self._request(b"s", b"", b"", 1)
+        if not self.wait(reply, timeout):
+            raise ChannelTimeout("the sandbox's shell does not answer")
+
+    def _drop_leftovers(self) -> None:
+        """What background processes of earlier commands wrote since is no part of the next command's output."""
+        idle = Reply(b"\0" * 32, BoundedOutput(1))
+        while self._receive(0.0):
+            self._dispatch(idle)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._sock.settimeout(30.0)
+            self._sock.sendall(data)
+        except TimeoutError:
+            raise ChannelTimeout("the sandbox's shell takes no more input") from None
+        except OSError as error:
+            raise ChannelLost(str(error)) from error
+
+    def _receive(self, timeout: float) -> bool:
+        try:
+            self._sock.settimeout(timeout)
+            data = self._sock.recv(_CHUNK)
+        except (TimeoutError, BlockingIOError):
+            return False
+        except OSError as error:
+            raise ChannelLost(str(error)) from error
+        if not data:
+            raise ChannelLost("the stream ended")
+        self._buffer += data
+        return True
+
+    def _dispatch(self, reply: Reply) -> None:
+        buffer, position = self._buffer, 0
+        while len(buffer) - position >= 8:
+            stream, length = struct.unpack_from(">BxxxI", buffer, position)
+            end = position + 8 + length
+            if len(buffer) < end:
+                break
+            data = bytes(memoryview(buffer)[position + 8 : end])
+            if stream == _STDOUT:
+                reply.take_output(data)
+            else:
+                reply.take_status(data)
+            position = end
+        del buffer[:position]
+
+    def _await_ready(self, timeout: float) -> str:
+        reply = Reply(b"ready", BoundedOutput(1))
+        deadline = time.monotonic() + timeout
+        while reply.status is None:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._receive(left):
+                raise ChannelTimeout("the sandbox's shell did not start")
+            self._dispatch(reply)
+        return reply.status
+
+
+def raw_socket(attached: object) -> Socket:
+    """The plain socket under what the Docker SDK returns for an attached exec."""
+    inner = getattr(attached, "_sock", attached)
+    if not isinstance(inner, socket.socket) and not hasattr(inner, "recv"):
+        raise ChannelLost(f"cannot use {type(attached).__name__} as a stream")
+    return inner  # pyright: ignore[reportReturnType]

@@ -1,0 +1,227 @@
+"""A connection to a Docker API, and the labels by which our containers are found again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DiskFull, EngineUnavailable, ImageMissing, InfrastructureError, SandboxLost
+
+if TYPE_CHECKING:
+    import docker
+
+__all__ = ["LABEL", "Engine", "Owner", "engine_errors"]
+
+LABEL = "trajhub.owner"
+RUN_LABEL = "trajhub.run"
+
+
+class Owner:
+    """The process that owns a container: on which machine and in which PID namespace, its id and its start time."""
+
+    def __init__(self, host: str, pid: int, started: str) -> None:
+        self.host, self.pid, self.started = host, pid, started
+
+    @classmethod
+    def current(cls) -> Owner:
+        """This process."""
+        pid = os.getpid()
+        return cls(_host(), pid, _start_time(pid) or "0")
+
+    @classmethod
+    def parse(cls, label: str) -> Owner | None:
+        """The owner a label names; None when the label is not one of ours."""
+        parts = label.rsplit("/", 2)
+        if len(parts) != 3 or not parts[1].isdigit():
+            return None
+        return cls(parts[0], int(parts[1]), parts[2])
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.pid}/{self.started}"
+
+    @property
+    def here(self) -> bool:
+        """Whether it lives, or lived, where this process can see it."""
+        return self.host == _host()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs. Only meaningful when `here`."""
+        return _start_time(self.pid) == self.started
+
+
+def _host() -> str:
+    boot = _read("/proc/sys/kernel/random/boot_id") or platform.node()
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return f"{boot.strip()}:{namespace}"
+
+
+def _start_time(pid: int) -> str | None:
+    stat = _read(f"/proc/{pid}/stat")
+    if stat is None:
+        return None
+    fields = stat.rsplit(")", 1)[1].split()
+    # A zombie has no descriptors, no memory and no future: it owns nothing any more.
+    return None if fields[0] == "Z" else fields[19]
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return None
+
+
+class Engine:
+    """A Docker API: Docker Engine ≥ 20.10, Podman's compatible socket, or a remote `DOCKER_HOST`.
+
+    Raises EngineUnavailable, with advice, when none answers. Safe to share between threads.
+    """
+
+    def __init__(self, url: str | None = None, *, run_id: str | None = None, timeout: float = 120.0) -> None:
+        self.url = url
+        self.run_id = run_id
+        self.owner = Owner.current()
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self.ping()
+
+    @cached_property
+    def client(self) -> docker.DockerClient:
+        """The SDK's client."""
+        import docker
+
+        with engine_errors("connecting to the Docker API"):
+            if self.url:
+                return docker.DockerClient(base_url=self.url, timeout=int(self._timeout), max_pool_size=64)
+            return docker.from_env(timeout=int(self._timeout), max_pool_size=64)
+
+    @property
+    def api(self) -> Any:
+        """The SDK's low-level client: plain JSON in, plain JSON out."""
+        return self.client.api
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What the daemon says of itself."""
+        with engine_errors("asking the daemon about itself"):
+            return self.api.info()
+
+    def ping(self) -> None:
+        """Raise EngineUnavailable when the API does not answer."""
+        with engine_errors("reaching the Docker API"):
+            self.api.ping()
+
+    def labels(self) -> dict[str, str]:
+        """The labels of a container that this process starts."""
+        return {LABEL: str(self.owner), **({RUN_LABEL: self.run_id} if self.run_id else {})}
+
+    def has_image(self, name: str) -> bool:
+        """Whether the engine has an image of that name or id."""
+        return self._image_id(name) is not None
+
+    def require_image(self, name: str, *, pull: bool = True) -> str:
+        """The id of an image, pulled if need be. Raises ImageMissing with advice."""
+        found = self._image_id(name)
+        if found is None and pull:
+            self._pull(name)
+            found = self._image_id(name)
+        if found is None:
+            raise ImageMissing(
+                f"the image {name} is neither on this engine nor obtainable from its registry; build it "
+                "(`trajhub tasks build` for tasks of the factory), load it, or complete the task's `image`"
+            )
+        return found
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Every container of ours on this engine, running or not, of whichever process."""
+        with engine_errors("listing containers"):
+            return self.api.containers(all=True, filters={"label": LABEL})
+
+    def orphans(self) -> list[dict[str, Any]]:
+        """Our containers whose process lived here and is gone."""
+        owned = [(box, Owner.parse(box["Labels"][LABEL])) for box in self.containers()]
+        return [box for box, owner in owned if owner is not None and owner.here and not owner.alive]
+
+    def remove(self, container_id: str) -> None:
+        """Kill and remove a container; one that is already gone, or going, is no error."""
+        from docker.errors import APIError, NotFound
+
+        try:
+            self.api.remove_container(container_id, force=True, v=True)
+        except NotFound:
+            return
+        except APIError as error:
+            if error.status_code == 409:
+                return
+            raise InfrastructureError(f"cannot remove container {container_id[:12]}: {error}") from error
+
+    def sweep(self) -> list[str]:
+        """Remove orphans of processes that ended without doing so; the ids of what was removed."""
+        gone = [str(box["Id"]) for box in self.orphans()]
+        for container_id in gone:
+            self.remove(container_id)
+        return gone
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        with self._lock:
+            client = self.__dict__.pop("client", None)
+        if client is not None:
+            client.close()
+
+    def _image_id(self, name: str) -> str | None:
+        from docker.errors import ImageNotFound
+
+        try:
+            with engine_errors(f"looking up image {name}"):
+                return self.api.inspect_image(name)["Id"]
+        except ImageNotFound:
+            return None
+
+    def _pull(self, name: str) -> None:
+        from docker.errors import APIError
+
+        try:
+            self.client.images.pull(name)
+        except APIError as error:
+            raise ImageMissing(
+                f"the image {name} is not on this engine and could not be pulled ({error.explanation or error}); "
+                "build it (`trajhub tasks build` for tasks of the factory), load it, or complete the task's `image`"
+            ) from error
+
+
+class engine_errors:  # noqa: N801  # reads as a statement: `with engine_errors("…"):`
+    """Turns the SDK's errors into ours while `doing` something; errors of status 404 pass as they are."""
+
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            return
+        import docker.errors
+        import requests
+
+        if isinstance(error, docker.errors.NotFound):
+            return
+        if isinstance(error, docker.errors.APIError):
+            if "no space left" in str(error).lower():
+                raise DiskFull(f"no space left on the engine's disk while {self.doing}: {error}") from error
+            raise SandboxLost(f"the Docker engine refused {self.doing}: {error}") from error
+        if isinstance(error, docker.errors.DockerException | requests.RequestException | ConnectionError):
+            raise EngineUnavailable(
+                f"no Docker API answers while {self.doing} ({error}). Start the engine (`systemctl start docker`, "
+                "or `bash scripts/quickstart.sh`, which installs one), check that you may use it "
+                "(root, or member of the group docker), or set DOCKER_HOST; `trajhub doctor` tells more"
+            ) from error

@@ -1,0 +1,86 @@
+# The resident shell of a sandbox: reads requests on standard input, one at a time, and never exits by itself.
+# Plain POSIX sh; outside programs are needed by the commands it runs, not by itself.
+#
+#   r NONCE LINES   run the command on the next LINES lines          -> its output, NONCE | NONCE STATUS
+#   w NONCE BYTES LINES   path on the next LINES lines, then BYTES bytes of content  -> NONCE | NONCE STATUS
+#   k NONCE         kill every process but this shell and PID 1      -> NONCE | NONCE 137
+#   q NONCE         is the command's watcher alive? says so only if not -> (nothing) | NONCE lost
+#   s NONCE         synchronise both streams                         -> NONCE | NONCE 0
+#   t NONCE LINES   print the files named on the next LINES lines    -> their lines, NONCE | NONCE 0
+#
+# Left of the bar is what appears on standard output, right of it on standard error (descriptor 3 here), which
+# commands never hold. The two are not ordered against each other, so each ends with the nonce of the request.
+exec 3>&2 2>/dev/null
+workdir=$1
+if command -v bash >/dev/null; then shell=$(command -v bash); else shell=$(command -v sh); fi
+session=$(command -v setsid)
+watcher=
+
+lines() { # lines N: the next N lines into $body
+    body= more=
+    while [ "$1" -gt 0 ]; do
+        IFS= read -r line
+        body=$body$more$line
+        more='
+'
+        set -- $(($1 - 1))
+    done
+}
+
+answer() { # answer STATUS
+    printf '%s' "$nonce"
+    printf '%s %s\n' "$nonce" "$1" >&3
+}
+
+start() { # start COMMAND: in a session of its own, first in line for the kernel's out-of-memory killer
+    echo 800 >/proc/self/oom_score_adj
+    cd "$workdir" || cd /
+    if [ -x "$shell" ]; then
+        $session "$shell" -c "$1" </dev/null 2>&1 3>&-
+    else # this shell's own image is still in memory after its file is gone
+        (eval "$1") </dev/null 2>&1 3>&-
+    fi
+}
+
+store() { # store BYTES PATH
+    case $2 in */*) [ -d "${2%/*}/" ] || mkdir -p "${2%/*}/" ;; esac
+    if [ ! -p "$2" ] && true >>"$2"; then head -c "$1" >"$2"; else head -c "$1" >/dev/null && return 1; fi
+}
+
+printf 'ready %s\n' "$shell" >&3
+while IFS=' ' read -r verb nonce first second; do
+    case $verb in
+    r)
+        lines "$first"
+        {
+            start "$body"
+            answer $?
+        } &
+        watcher=$!
+        ;;
+    w)
+        lines "$second"
+        store "$first" "$body"
+        answer $?
+        ;;
+    k)
+        kill -9 -1
+        answer 137
+        ;;
+    q)
+        jobs >/dev/null
+        kill -0 "$watcher" || printf '%s lost\n' "$nonce" >&3
+        ;;
+    s) answer 0 ;;
+    t)
+        lines "$first"
+        IFS='
+'
+        for file in $body; do
+            printf '@%s\n' "$file"
+            while IFS= read -r line; do printf '%s\n' "$line"; done <"$file"
+        done
+        answer 0
+        ;;
+    esac
+done

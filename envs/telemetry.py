@@ -1,0 +1,105 @@
+"""Telemetry of a sandbox: from the host's view of its control group, else from inside through its own channel."""
+
+import re
+import time
+
+from ..tools.base import Telemetry
+from .cgroup import V1_FILES, V2_FILES, Account, Reading, host_account, parse_v1, parse_v2
+from .channel import Channel
+
+__all__ = ["Meter"]
+
+_INSIDE = "/sys/fs/cgroup"
+
+
+class Meter:
+    """Measures what happens in one sandbox between `start` and `stop`."""
+
+    def __init__(self, pid: int, container_id: str, channel: Channel) -> None:
+        self._account: Account | None = host_account(pid, container_id)
+        self._channel = channel
+        self._before = Reading()
+        self._peak_reset = False
+        self._began = 0.0
+
+    @property
+    def on_host(self) -> bool:
+        """Whether figures are read from this host's files and not from within the container."""
+        return self._account is not None
+
+    def use_channel(self, channel: Channel) -> None:
+        """The sandbox has a new channel."""
+        self._channel = channel
+
+    def start(self) -> None:
+        """Begin a measurement."""
+        self._peak_reset = self._account.reset_peak() if self._account else False
+        self._before = self.read()
+        self._began = time.perf_counter()
+
+    def stop(self, *, alive: bool = True) -> tuple[Telemetry, Reading]:
+        """End the measurement. With `alive=False` the container is gone and only the time is known."""
+        wall_ms = (time.perf_counter() - self._began) * 1e3
+        if not alive:
+            return Telemetry(wall_ms=wall_ms), Reading()
+        after = self.read()
+        return self._difference(wall_ms, after), after
+
+    def read(self) -> Reading:
+        """The counters, now."""
+        return self._account.read() if self._account else self._read_inside()
+
+    def close(self) -> None:
+        """Release the files; idempotent."""
+        if self._account:
+            self._account.close()
+
+    def _difference(self, wall_ms: float, after: Reading) -> Telemetry:
+        before, sources = self._before, dict(after.sources)
+        if not self._peak_reset and after.memory_peak_bytes is not None:
+            sources["memory_peak"] = f"{sources.get('memory', '')} since the sandbox began".strip()
+        return Telemetry(
+            wall_ms=wall_ms,
+            cpu_user_s=_minus(after.cpu_user_s, before.cpu_user_s),
+            cpu_system_s=_minus(after.cpu_system_s, before.cpu_system_s),
+            memory_peak_bytes=after.memory_peak_bytes,
+            memory_bytes=after.memory_bytes,
+            io_read_bytes=_minus_int(after.io_read_bytes, before.io_read_bytes),
+            io_write_bytes=_minus_int(after.io_write_bytes, before.io_write_bytes),
+            net_rx_bytes=_minus_int(after.net_rx_bytes, before.net_rx_bytes),
+            net_tx_bytes=_minus_int(after.net_tx_bytes, before.net_tx_bytes),
+            pids=after.pids,
+            oom_kills=_minus_int(after.oom_kills, before.oom_kills),
+            pressure_cpu_us=_minus_int(after.pressure_cpu_us, before.pressure_cpu_us),
+            pressure_memory_us=_minus_int(after.pressure_memory_us, before.pressure_memory_us),
+            pressure_io_us=_minus_int(after.pressure_io_us, before.pressure_io_us),
+            sources=sources,
+        )
+
+    def _read_inside(self) -> Reading:
+        v1 = {name: f"{_INSIDE}/{controller}/{file}" for name, (controller, file) in V1_FILES.items()}
+        v2 = {name: f"{_INSIDE}/{file}" for name, file in V2_FILES.items()}
+        io = [f"/proc/{pid}/io" for pid in ("self", "1")]
+        paths = [*v1.values(), *v2.values(), "/proc/net/dev", *io]
+        found = _sections(self._channel.read_small_files(paths, timeout=10.0))
+        net = found.get("/proc/net/dev")
+        if v1["memory"] in found:
+            files = {name: found.get(path) for name, path in v1.items()} | {"net": net}
+            # The shell's own counts include the children it reaped; orphans reaped by PID 1 are not readable here.
+            return parse_v1(files, ["\n" + found[path] for path in io if path in found], "cgroup-v1-inside")
+        files = {name: found.get(path) for name, path in v2.items()} | {"net": net}
+        return parse_v2(files, "cgroup-v2-inside")
+
+
+def _sections(text: str) -> dict[str, str]:
+    parts = re.split(r"^@(/.*)\n", text, flags=re.MULTILINE)[1:]
+    return {path: body for path, body in zip(parts[::2], parts[1::2], strict=True) if body.strip()}
+
+
+def _minus(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else round(max(after - before, 0.0), 9)
+
+
+def _minus_int(after: int | None, before: int | None) -> int | None:
+    # A process that was not reaped by its parent takes its counts with it: a sum may fall, a figure never may.
+    return None if after is None or before is None else max(after - before, 0)
