@@ -1,0 +1,236 @@
+"""The event log of one episode: append-only, one event a line, safe against being killed at any moment.
+
+**What survives.** All events given to one `EventWriter.append` reach the kernel in one `write` before it
+returns, so the death of the process (SIGKILL included) loses nothing that was appended. A crash of the
+machine may lose what the kernel had not yet put on disk: `fsync="step"` closes that gap for every append,
+the default `fsync="episode"` for every finished episode, `"never"` not at all.
+
+**What a death leaves behind.** At most the last line is torn. `EventReader` leaves a torn line out and says
+so; `EventWriter`, opened on the same file again, cuts it off and goes on with the next number.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from ..errors import DiskFull, UsageError
+from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, dump_event, now, parse_event
+from .payloads import Payload, clean
+
+__all__ = ["EventReader", "EventWriter", "Fsync", "Header", "LogCorrupt", "last_event", "read_events"]
+
+Fsync = Literal["never", "episode", "step"]
+
+_TAIL = 1 << 16
+
+
+class LogCorrupt(UsageError):
+    """Raised when a line in the middle of a log is not an event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What all events of an episode have in common."""
+
+    run_id: str
+    episode_id: str
+    task_id: str
+    agent: str
+    agent_version: str
+    model: str | None = None
+    repo: str
+    commit: str
+    seed: int | None = None
+
+    @classmethod
+    def of(cls, event: AnyEvent) -> "Header":
+        """The header that `event` was written with."""
+        return cls(**{name: getattr(event, name) for name in cls.__slots__})
+
+
+class EventWriter:
+    """Appends events to one file. Not thread-safe: one episode has one writer at a time."""
+
+    def __init__(self, path: Path, header: Header, *, fsync: Fsync = "episode") -> None:
+        self.path = path
+        self.header = header
+        self._common = {"schema_version": SCHEMA_VERSION} | {n: getattr(header, n) for n in Header.__slots__}
+        self._fsync: Fsync = fsync
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._size, self.seq = _mend(self._fd)
+
+    def event(
+        self,
+        payload: Payload,
+        *,
+        t_start: datetime | None = None,
+        t_end: datetime | None = None,
+        duration_ms: float = 0.0,
+    ) -> Event:
+        """The next event, not yet written. Without times it is an instant: now."""
+        cls, kind = EVENT_CLASSES[type(payload)]
+        end = t_end or t_start or now()
+        fields = self._common | {
+            "seq": self.seq,
+            "event_type": kind.value,
+            "t_start": t_start or end,
+            "t_end": end,
+            "duration_ms": duration_ms,
+            "payload": payload,
+        }
+        self.seq += 1
+        # Every field was validated where it was made: the header once, the payload when it was built.
+        return cls.model_construct(None, **fields)
+
+    def append(self, *events: AnyEvent) -> None:
+        """Write the events in one piece. Raises DiskFull, the log left as it was, when there is no room."""
+        data = b"".join(map(_encode, events))
+        try:
+            written = os.pwrite(self._fd, data, self._size)
+            while written < len(data):
+                written += os.pwrite(self._fd, data[written:], self._size + written)
+        except OSError as error:
+            os.ftruncate(self._fd, self._size)
+            message = f"cannot write {self.path}: {error.strerror}; free some room and resume the run"
+            raise DiskFull(message) from error
+        self._size += len(data)
+        if self._fsync == "step":
+            os.fsync(self._fd)
+
+    def write(
+        self,
+        payload: Payload,
+        *,
+        t_start: datetime | None = None,
+        t_end: datetime | None = None,
+        duration_ms: float = 0.0,
+    ) -> None:
+        """Make one event and append it."""
+        self.append(self.event(payload, t_start=t_start, t_end=t_end, duration_ms=duration_ms))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file was closed."""
+        return self._fd < 0
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        if self._fd < 0:
+            return
+        fd, self._fd = self._fd, -1
+        if self._fsync == "episode":
+            os.fsync(fd)
+        os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _encode(event: AnyEvent) -> bytes:
+    try:
+        return dump_event(event)
+    except (PydanticSerializationError, UnicodeEncodeError):
+        return dump_event(parse_event(to_json(clean(event.model_dump()))))
+
+
+def _mend(fd: int) -> tuple[int, int]:
+    """Cut a torn last line off; give the size and the next number."""
+    size = os.fstat(fd).st_size
+    while size:
+        start, line = _last_line(fd, size)
+        try:
+            event = parse_event(line)
+        except ValidationError:
+            # Only a torn line may be cut: anything else is somebody's data.
+            if line.endswith(b"\n") and line.strip(b"\0\n"):
+                message = f"the last line of a log is not an event (offset {start}); move the log away first"
+                raise LogCorrupt(message) from None
+            os.ftruncate(fd, start)
+            size = start
+            continue
+        if not line.endswith(b"\n"):
+            size += os.pwrite(fd, b"\n", size)
+        return size, event.seq + 1
+    return 0, 0
+
+
+def _last_line(fd: int, size: int) -> tuple[int, bytes]:
+    """Offset and bytes of the last line of the first `size` bytes."""
+    tail, start = b"", size
+    while start:
+        block = min(_TAIL, start)
+        start -= block
+        tail = os.pread(fd, block, start) + tail
+        cut = tail.rfind(b"\n", 0, len(tail) - 1)
+        if cut >= 0:
+            return start + cut + 1, tail[cut + 1 :]
+    return 0, tail
+
+
+class EventReader:
+    """Iterates over the events of a log in constant memory.
+
+    `torn` is the number of bytes of an unfinished last line. A line in the middle that is no event raises
+    LogCorrupt, or, with `tolerant`, is left out and listed in `problems`.
+    """
+
+    def __init__(self, path: Path, *, tolerant: bool = False) -> None:
+        self.path = path
+        self.tolerant = tolerant
+        self.torn = 0
+        self.problems: list[str] = []
+
+    def __iter__(self) -> Iterator[AnyEvent]:
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    event = parse_event(line)
+                except ValidationError as error:
+                    if not line.endswith(b"\n"):
+                        self.torn = len(line)
+                        return
+                    self._problem(number, error)
+                    continue
+                yield event
+
+    def _problem(self, number: int, error: ValidationError) -> None:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = f"{self.path}:{number}: not an event: {where + ': ' if where else ''}{first['msg']}"
+        if not self.tolerant:
+            raise LogCorrupt(message) from None
+        self.problems.append(message)
+
+
+def read_events(path: Path) -> Iterator[AnyEvent]:
+    """The events of a log; a torn last line is left out."""
+    return iter(EventReader(path))
+
+
+def last_event(path: Path) -> AnyEvent | None:
+    """The last whole event of a log, found from its end; None when there is none."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        while size:
+            size, line = _last_line(fd, size)
+            try:
+                return parse_event(line)
+            except ValidationError:
+                continue
+        return None
+    finally:
+        os.close(fd)

@@ -1,0 +1,309 @@
+"""What an event says beyond its envelope: one model per event type.
+
+Every model keeps fields it does not know (a newer version wrote them), so that reading and writing a log
+again loses nothing. A figure that is not known is None, never zero.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
+
+from pydantic import BaseModel, Field, ValidationError
+
+from ..errors import Failure, StopReason
+
+__all__ = [
+    "CriterionRecord",
+    "EpisodeEnd",
+    "EpisodeStart",
+    "Error",
+    "FinalPatch",
+    "LlmRequest",
+    "LlmResponse",
+    "Payload",
+    "Phase",
+    "RequestAttempt",
+    "SandboxMetric",
+    "StepReward",
+    "TestRun",
+    "ToolCall",
+    "ToolResult",
+    "Usage",
+    "Verdict",
+    "clean",
+]
+
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def clean(value: Any) -> Any:
+    """`value` with lone surrogates, which are text to Python and JSON but not to UTF-8, shown as codes."""
+    if isinstance(value, str):
+        return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return {clean(key): clean(item) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in cast("Sequence[Any]", value)]
+    return value
+
+
+class Payload(BaseModel, frozen=True, extra="allow"):
+    """Base of every payload."""
+
+    @classmethod
+    def of(cls, **fields: Any) -> Self:
+        """A payload from what an agent or a model wrote, whatever its text contains."""
+        try:
+            return cls(**fields)
+        except ValidationError:
+            return cls(**clean(fields))
+
+
+class EpisodeStart(Payload, frozen=True):
+    """The world was reset; the duration of the event is that of the reset."""
+
+    task: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """What the agent was told of the task."""
+    observation: str = ""
+    """The first observation."""
+    tools: Sequence[Mapping[str, Any]] = ()
+    """The action space, in OpenAI's function-calling format."""
+    limits: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """Budgets of the episode."""
+    sandbox: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """Image, image id and limits of the container."""
+    attempt: int = 1
+    """1 for the first try of this task and seed; an earlier attempt is a record of its own."""
+    privileged: bool = False
+    """The policy was shown the reference patch."""
+
+
+class Phase(Payload, frozen=True):
+    """A stretch of the episode that has a name, for example `reset`, `reproduce` or `grade`."""
+
+    name: str
+    evidence: str | None = None
+    """Why this stretch was given that name."""
+
+
+class Usage(Payload, frozen=True):
+    """Tokens of one or more requests. None means that the service did not say."""
+
+    input_tokens: int | None = None
+    """All prompt tokens, cached ones included."""
+    cached_input_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    output_tokens: int | None = None
+    """All generated tokens, reasoning included."""
+    reasoning_tokens: int | None = None
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum; a figure that only one side knows is kept."""
+        return Usage(**{name: _sum(getattr(self, name), getattr(other, name)) for name in Usage.model_fields})
+
+    @property
+    def total(self) -> int | None:
+        """Input and output tokens together."""
+        return _sum(self.input_tokens, self.output_tokens)
+
+
+def _sum(left: int | None, right: int | None) -> int | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
+
+
+class LlmRequest(Payload, frozen=True):
+    """A model is asked. Only messages that the previous request did not hold are repeated here."""
+
+    request_id: str
+    model: str
+    endpoint: str | None = None
+    kept_messages: int = 0
+    """How many messages of the previous request this one begins with."""
+    messages: Sequence[Mapping[str, Any]] = ()
+    """The messages after those, exactly as sent."""
+    parameters: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """Everything else that was sent except the tools, which `episode_start` holds."""
+
+
+class RequestAttempt(Payload, frozen=True):
+    """One try of a request that was answered only later, or never."""
+
+    status: int | None = None
+    """HTTP status; None when no answer came."""
+    error: str | None = None
+    duration_ms: float
+    waited_s: float = 0.0
+    """Pause before the next try."""
+
+
+class LlmResponse(Payload, frozen=True):
+    """A model answered."""
+
+    request_id: str
+    model: str | None = None
+    """The model that the service says answered."""
+    content: str | None = None
+    reasoning: str | None = None
+    tool_calls: Sequence[Mapping[str, Any]] = ()
+    """As received, arguments unparsed."""
+    finish_reason: str | None = None
+    usage: Usage = Field(default_factory=Usage)
+    cost_usd: float | None = None
+    """By the run's price table; None when the table has no price for the model."""
+    time_to_first_token_ms: float | None = None
+    failed_attempts: Sequence[RequestAttempt] = ()
+    prompt_token_ids: Sequence[int] | None = None
+    completion_token_ids: Sequence[int] | None = None
+    logprobs: Sequence[float] | None = None
+    """Of the completion's tokens."""
+
+
+class ToolCall(Payload, frozen=True):
+    """The agent acted."""
+
+    step: int
+    tool: str | None
+    """None when the action could not be understood."""
+    arguments: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    action: str
+    """The action exactly as given."""
+    thought: str | None = None
+    malformed: bool = False
+    call_id: str | None = None
+    """The service's own identifier of the call."""
+
+
+class ToolResult(Payload, frozen=True):
+    """What the action led to; the times are those of the tool's work."""
+
+    step: int
+    tool: str | None
+    ok: bool
+    error: str | None = None
+    exit_code: int | None = None
+    observation: str
+    data: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """Structured facts that the tool reports."""
+
+
+class TestRun(Payload, frozen=True):
+    """The agent ran tests."""
+
+    __test__ = False  # pytest would collect it
+
+    step: int
+    command: str | None = None
+    selected: Sequence[str] = ()
+    tests: Mapping[str, str] = Field(default_factory=dict[str, str])
+    counts: Mapping[str, int] = Field(default_factory=dict[str, int])
+    parsed: bool = False
+    """Whether the log could be read; if not, `tests` says nothing."""
+
+
+class CriterionRecord(Payload, frozen=True):
+    """One criterion's score of one step."""
+
+    criterion: str
+    score: float | None = None
+    """In [0, 1]; None when the criterion did not apply."""
+    weight: float | None = None
+    layer: str = "rules"
+    """Which layer scored: `rules`, `judge` or `human`."""
+
+
+class StepReward(Payload, frozen=True):
+    """What a step was worth."""
+
+    step: int
+    reward: float | None
+    """None when no criterion applied."""
+    criteria: Sequence[CriterionRecord] = ()
+
+
+class SandboxMetric(Payload, frozen=True):
+    """What the machine spent. The names are those of `trajectory_hub.tools.Telemetry`."""
+
+    scope: str = "step"
+    """`step`: spent by one step; `sample`: an instant; `episode`: spent by all of it."""
+    step: int | None = None
+    wall_ms: float | None = None
+    cpu_user_s: float | None = None
+    cpu_system_s: float | None = None
+    memory_peak_bytes: int | None = None
+    memory_bytes: int | None = None
+    io_read_bytes: int | None = None
+    io_write_bytes: int | None = None
+    net_rx_bytes: int | None = None
+    net_tx_bytes: int | None = None
+    pids: int | None = None
+    oom_kills: int | None = None
+    pressure_cpu_us: int | None = None
+    pressure_memory_us: int | None = None
+    pressure_io_us: int | None = None
+    sources: Mapping[str, str] = Field(default_factory=dict[str, str])
+
+
+class Error(Payload, frozen=True):
+    """Something failed that is not an observation of the agent."""
+
+    where: str
+    """`policy`, `environment`, `grader` or `runner`."""
+    kind: str
+    """Class of the error."""
+    message: str
+    failure: Failure | None = None
+    step: int | None = None
+
+
+class FinalPatch(Payload, frozen=True):
+    """What the agent changed, as a unified diff against the base commit."""
+
+    patch: str
+    sha256: str
+    files: Sequence[str] = ()
+    lines_added: int = 0
+    lines_removed: int = 0
+
+
+class Verdict(Payload, frozen=True):
+    """What the trusted grader said of the final patch. Kept apart from the reward."""
+
+    resolved: bool | None
+    """None when the tests could not be run."""
+    outcome: str | None = None
+    """The grader's own word for it."""
+    patch_sha256: str | None = None
+    """Of the patch that was graded."""
+    report: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """The whole verdict."""
+
+
+class EpisodeEnd(Payload, frozen=True):
+    """The episode is over; the duration of the event is that of the whole episode."""
+
+    stop_reason: StopReason
+    failure: Failure | None = None
+    message: str | None = None
+    """In a sentence, when there is more to say than the stop reason."""
+    steps: int
+    malformed_actions: int = 0
+    reward: float | None = None
+    """Sum of the step rewards."""
+    mean_reward: float | None = None
+    usage: Usage = Field(default_factory=Usage)
+    cost_usd: float | None = None
+    """None when a request's cost is not known; 0 when there was no request."""
+    requests: int = 0
+    reset_ms: float | None = None
+    tool_ms: float | None = None
+    """Time spent in tools."""
+    policy_ms: float | None = None
+    """Time spent waiting for actions."""
+    cpu_s: float | None = None
+    memory_peak_bytes: int | None = None
+    recovered: bool = False
+    """Written afterwards for an episode whose process died."""
