@@ -5,9 +5,12 @@ A tool knows a sandbox only through `SandboxProtocol`, so any object with these 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
 
 __all__ = [
     "Arguments",
@@ -52,7 +55,7 @@ class CommandResult:
     exit_code: int | None
     """The status of the command; None when it was killed by its deadline or took the sandbox with it."""
     output: bytes
-    """Standard output and error as written, at most the limit: its head and its tail with a notice between."""
+    """Standard output and error as written, at most the limit: head and tail with a notice between."""
     total_bytes: int
     """How much was written in all."""
     sha256: str
@@ -75,7 +78,7 @@ class CommandResult:
 
     @property
     def text(self) -> str:
-        """`output` as text; bytes that are not UTF-8 are shown as `\\xNN`."""
+        r"""`output` as text; bytes that are not UTF-8 are shown as `\xNN`."""
         return self.output.decode("utf-8", errors="backslashreplace")
 
 
@@ -105,7 +108,7 @@ class SandboxProtocol(Protocol):
 class Arguments(BaseModel):
     """Base of every tool's arguments: unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 A_contra = TypeVar("A_contra", bound=Arguments, contravariant=True)
@@ -155,17 +158,25 @@ class Tool(Generic[A]):
 
     name: ClassVar[str]
     description: ClassVar[str]
+    example: ClassVar[Mapping[str, Any]]
+    """Valid arguments, shown to an agent whose action was not."""
     Arguments: type[A]
 
     def run(self, arguments: A, context: ToolContext) -> ToolResult:
-        """Act on the sandbox of `context`. What the agent did wrong goes into the result, never an exception."""
+        """Act on the sandbox; what the agent did wrong goes into the result, never an exception."""
         raise NotImplementedError
+
+    def sample(self, rng: "Generator") -> dict[str, Any]:
+        """Valid arguments drawn from `rng`, harmless in any repository."""
+        return dict(self.example)
 
     def schema(self) -> dict[str, Any]:
         """The tool in OpenAI's function-calling format."""
         parameters = self.Arguments.model_json_schema()
         parameters.pop("title", None)
         parameters.pop("description", None)
+        for field_schema in parameters.get("properties", {}).values():
+            field_schema.pop("title", None)
         return {
             "type": "function",
             "function": {"name": self.name, "description": self.description, "parameters": parameters},
