@@ -108,7 +108,7 @@ def _required(row: Mapping[str, Any], field: str, name: str) -> str:
 
 
 def task_from_row(row: Mapping[str, Any], *, provenance: Provenance, index: int | None = None) -> Task:
-    """The task of a row in classic or SWE-bench 5 columns; columns without a field of their own go to `extra`."""
+    """The task of a row in classic or SWE-bench 5 columns; columns without a field go to `extra`."""
     name = row_name(row, index)
     values: dict[str, Any] = {field: _required(row, field, name) for field in ("instance_id", "repo")}
     values["base_commit"] = _required(row, "base_commit", name)
