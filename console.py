@@ -72,8 +72,14 @@ class Tick(Protocol):
 @contextmanager
 def progress(description: str, total: float | None) -> Iterator[Tick]:
     """A progress bar with ETA on standard error; silent when that is not a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -88,6 +94,8 @@ def progress(description: str, total: float | None) -> Iterator[Tick]:
         task = bar.add_task(description, total=total, note="")
 
         def tick(advance: float = 1, *, note: str | None = None) -> None:
-            bar.update(task, advance=advance, **({} if note is None else {"note": safe(note)}))
+            bar.update(task, advance=advance)
+            if note is not None:
+                bar.update(task, note=safe(note))
 
         yield tick

@@ -66,7 +66,7 @@ class StopReason(StrEnum):
     """The agent called `submit`."""
     STEP_LIMIT = "step_limit"
     """The step budget is used up."""
-    TOKEN_LIMIT = "token_limit"  # noqa: S105
+    TOKEN_LIMIT = "token_limit"
     """The budget of tokens, or of observation characters, is used up."""
     COST_LIMIT = "cost_limit"
     """The money budget is used up."""

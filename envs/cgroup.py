@@ -8,7 +8,7 @@ so the sum over the living processes of a container is what it did so far.
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -22,6 +22,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 class Reading:
     """Counters of a container since its start; None where a figure cannot be read. Seconds, bytes, microseconds."""
 
+    cpu_s: float | None = None
     cpu_user_s: float | None = None
     cpu_system_s: float | None = None
     memory_bytes: int | None = None
@@ -90,6 +91,7 @@ def parse_v1(files: Mapping[str, str | None], io: list[str], where: str) -> Read
     rx, tx = network(files.get("net"))
     read, written = process_io(io)
     return Reading(
+        cpu_s=_scaled(_whole(files.get("cpu")), 1e-9),
         cpu_user_s=_scaled(_whole(files.get("cpu_user")), 1e-9),
         cpu_system_s=_scaled(_whole(files.get("cpu_system")), 1e-9),
         memory_bytes=_whole(files.get("memory")),
@@ -109,6 +111,7 @@ def parse_v2(files: Mapping[str, str | None], where: str) -> Reading:
     """A reading from files of control groups v2. `where` names the reader, for example `cgroup-v2`."""
     rx, tx = network(files.get("net"))
     return Reading(
+        cpu_s=_scaled(_keyed(files.get("cpu"), "usage_usec"), 1e-6),
         cpu_user_s=_scaled(_keyed(files.get("cpu"), "user_usec"), 1e-6),
         cpu_system_s=_scaled(_keyed(files.get("cpu"), "system_usec"), 1e-6),
         memory_bytes=_whole(files.get("memory")),
@@ -128,6 +131,7 @@ def parse_v2(files: Mapping[str, str | None], where: str) -> Reading:
 
 
 V1_FILES = {
+    "cpu": ("cpuacct", "cpuacct.usage"),
     "cpu_user": ("cpuacct", "cpuacct.usage_user"),
     "cpu_system": ("cpuacct", "cpuacct.usage_sys"),
     "memory": ("memory", "memory.usage_in_bytes"),
@@ -246,7 +250,8 @@ class CGroupV2(Account):
 
 def host_account(pid: int, container_id: str) -> Account | None:
     """The accounts of the container whose first process is `pid` on this host; None when they are not visible here
-    (a remote daemon, a virtual machine, another user's namespace)."""
+    (a remote daemon, a virtual machine, another user's namespace).
+    """
     try:
         lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     except OSError:
@@ -281,6 +286,3 @@ def _write(fd: int, data: bytes) -> bool:
     except OSError:
         return False
     return True
-
-
-Reader = Callable[[], Reading]

@@ -97,6 +97,15 @@ class Channel:
         """Send a command; `wait` for its reply."""
         return self._request(b"r", b"%d" % (text.count(b"\n") + 1), text + b"\n", output_limit)
 
+    def program(self, words: list[str], output_limit: int) -> Reply:
+        """Send a program and its arguments, none of which may hold a newline; `wait` for its reply."""
+        body = "\n".join(words).encode("utf-8", "surrogateescape") + b"\n"
+        return self._request(b"x", b"%d" % len(words), body, output_limit)
+
+    def script(self, text: bytes, output_limit: int) -> Reply:
+        """Send a trusted POSIX script, run by a fork of the resident shell; `wait` for its reply."""
+        return self._request(b"i", b"%d" % (text.count(b"\n") + 1), text + b"\n", output_limit)
+
     def store(self, path: bytes, data: bytes) -> Reply:
         """Send a file; `wait` for its reply."""
         count = b"%d %d" % (len(data), path.count(b"\n") + 1)
@@ -110,8 +119,10 @@ class Channel:
             raise ChannelTimeout("the sandbox's shell does not answer")
         return reply.output.value().decode("utf-8", "replace")
 
-    def kill_all(self, reply: Reply, grace: float) -> None:
-        """Kill everything the command and its predecessors left running, and wait until `reply` is complete."""
+    def kill_all(self, reply: Reply | None, grace: float) -> None:
+        """Kill everything that runs in the sandbox, and wait until `reply` (the command under way) is complete."""
+        if reply is None:
+            reply = Reply(secrets.token_hex(16).encode(), BoundedOutput(1))
         self._send(b"k %s\n" % reply.nonce)
         if not self.wait(reply, grace):
             raise ChannelTimeout(f"the sandbox's shell did not confirm a kill within {grace:g} s")

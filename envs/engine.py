@@ -7,12 +7,9 @@ import platform
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import DiskFull, EngineUnavailable, ImageMissing, InfrastructureError, SandboxLost
-
-if TYPE_CHECKING:
-    import docker
 
 __all__ = ["LABEL", "Engine", "Owner", "engine_errors"]
 
@@ -94,8 +91,8 @@ class Engine:
         self.ping()
 
     @cached_property
-    def client(self) -> docker.DockerClient:
-        """The SDK's client."""
+    def client(self) -> Any:
+        """The SDK's client (`docker.DockerClient`, which carries no types)."""
         import docker
 
         with engine_errors("connecting to the Docker API"):
@@ -125,14 +122,14 @@ class Engine:
 
     def has_image(self, name: str) -> bool:
         """Whether the engine has an image of that name or id."""
-        return self._image_id(name) is not None
+        return self.image_id(name) is not None
 
     def require_image(self, name: str, *, pull: bool = True) -> str:
         """The id of an image, pulled if need be. Raises ImageMissing with advice."""
-        found = self._image_id(name)
+        found = self.image_id(name)
         if found is None and pull:
             self._pull(name)
-            found = self._image_id(name)
+            found = self.image_id(name)
         if found is None:
             raise ImageMissing(
                 f"the image {name} is neither on this engine nor obtainable from its registry; build it "
@@ -177,7 +174,8 @@ class Engine:
         if client is not None:
             client.close()
 
-    def _image_id(self, name: str) -> str | None:
+    def image_id(self, name: str) -> str | None:
+        """The id of an image on this engine, or None."""
         from docker.errors import ImageNotFound
 
         try:

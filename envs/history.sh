@@ -22,9 +22,12 @@ for ref in $(git for-each-ref --format='%(refname)'); do
     esac
     git update-ref -d "$ref" && changed=yes
 done
-for trace in logs FETCH_HEAD ORIG_HEAD MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD AUTO_MERGE worktrees objects/info/alternates; do
+for trace in logs FETCH_HEAD ORIG_HEAD MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD AUTO_MERGE worktrees; do
     [ -e "$dir/$trace" ] && rm -rf "${dir:?}/$trace" && changed=yes
 done
+if [ -e "$dir/objects/info/alternates" ]; then # borrowed objects come home, what they came with does not
+    git repack -a -d -q && rm "$dir/objects/info/alternates" && changed=yes
+fi
 if [ -n "$(git fsck --unreachable --no-reflogs --connectivity-only 2>/dev/null | head -n 1)" ]; then
     git repack -a -d -q && git prune --expire=now && git prune-packed -q
     changed=yes

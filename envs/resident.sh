@@ -2,6 +2,8 @@
 # Plain POSIX sh; outside programs are needed by the commands it runs, not by itself.
 #
 #   r NONCE LINES   run the command on the next LINES lines          -> its output, NONCE | NONCE STATUS
+#   x NONCE LINES   run the program and arguments on the next LINES lines, one a line   -> the same
+#   i NONCE LINES   run the script on the next LINES lines in a fork of this shell      -> the same
 #   w NONCE BYTES LINES   path on the next LINES lines, then BYTES bytes of content  -> NONCE | NONCE STATUS
 #   k NONCE         kill every process but this shell and PID 1      -> NONCE | NONCE 137
 #   q NONCE         is the command's watcher alive? says so only if not -> (nothing) | NONCE lost
@@ -32,14 +34,42 @@ answer() { # answer STATUS
     printf '%s %s\n' "$nonce" "$1" >&3
 }
 
-start() { # start COMMAND: in a session of its own, first in line for the kernel's out-of-memory killer
+begin() { # what a command finds; first in line for the kernel's out-of-memory killer
     echo 800 >/proc/self/oom_score_adj
     cd "$workdir" || cd /
+}
+
+command_line() { # command_line COMMAND: by the shell, in a session of its own
     if [ -x "$shell" ]; then
         $session "$shell" -c "$1" </dev/null 2>&1 3>&-
     else # this shell's own image is still in memory after its file is gone
         (eval "$1") </dev/null 2>&1 3>&-
     fi
+}
+
+program() { # program NAME ARGUMENT...: what needs no shell gets none
+    if command -v "$1" >/dev/null; then
+        $session "$@" </dev/null 2>&1 3>&-
+    else
+        printf '%s: command not found\n' "$1"
+        return 127
+    fi
+}
+
+words() { # words N: the next N lines become "$@" of `program`
+    count=$1
+    set --
+    while [ "$count" -gt 0 ]; do
+        IFS= read -r line
+        set -- "$@" "$line"
+        count=$((count - 1))
+    done
+    {
+        begin
+        program "$@"
+        answer $?
+    } &
+    watcher=$!
 }
 
 store() { # store BYTES PATH
@@ -53,7 +83,18 @@ while IFS=' ' read -r verb nonce first second; do
     r)
         lines "$first"
         {
-            start "$body"
+            begin
+            command_line "$body"
+            answer $?
+        } &
+        watcher=$!
+        ;;
+    x) words "$first" ;;
+    i)
+        lines "$first"
+        {
+            begin
+            (eval "$body") </dev/null 2>&1 3>&-
             answer $?
         } &
         watcher=$!

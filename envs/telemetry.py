@@ -21,11 +21,18 @@ class Meter:
         self._before = Reading()
         self._peak_reset = False
         self._began = 0.0
+        self.processes_denied = False
+        """Whether the limit on processes was hit during the last measurement."""
 
     @property
     def on_host(self) -> bool:
         """Whether figures are read from this host's files and not from within the container."""
         return self._account is not None
+
+    @property
+    def pids(self) -> int | None:
+        """Processes in the sandbox when the measurement began."""
+        return self._before.pids
 
     def use_channel(self, channel: Channel) -> None:
         """The sandbox has a new channel."""
@@ -37,13 +44,14 @@ class Meter:
         self._before = self.read()
         self._began = time.perf_counter()
 
-    def stop(self, *, alive: bool = True) -> tuple[Telemetry, Reading]:
+    def stop(self, *, alive: bool = True) -> Telemetry:
         """End the measurement. With `alive=False` the container is gone and only the time is known."""
         wall_ms = (time.perf_counter() - self._began) * 1e3
         if not alive:
-            return Telemetry(wall_ms=wall_ms), Reading()
+            return Telemetry(wall_ms=wall_ms)
         after = self.read()
-        return self._difference(wall_ms, after), after
+        self.processes_denied = bool(_minus_int(after.pids_denied, self._before.pids_denied))
+        return self._difference(wall_ms, after)
 
     def read(self) -> Reading:
         """The counters, now."""
@@ -60,6 +68,7 @@ class Meter:
             sources["memory_peak"] = f"{sources.get('memory', '')} since the sandbox began".strip()
         return Telemetry(
             wall_ms=wall_ms,
+            cpu_s=_minus(after.cpu_s, before.cpu_s),
             cpu_user_s=_minus(after.cpu_user_s, before.cpu_user_s),
             cpu_system_s=_minus(after.cpu_system_s, before.cpu_system_s),
             memory_peak_bytes=after.memory_peak_bytes,

@@ -32,6 +32,8 @@ class Telemetry:
     """
 
     wall_ms: float
+    cpu_s: float | None = None
+    """User and system together, from the precise counter; its parts may come from a coarser one."""
     cpu_user_s: float | None = None
     cpu_system_s: float | None = None
     memory_peak_bytes: int | None = None
@@ -74,7 +76,7 @@ class CommandResult:
     @property
     def truncated(self) -> bool:
         """Whether `output` is less than what was written."""
-        return self.total_bytes > len(self.output) or self.total_bytes != len(self.output)
+        return self.total_bytes != len(self.output)
 
     @property
     def text(self) -> str:

@@ -1,0 +1,194 @@
+"""One hardened container: started, entered, brought back, removed. What is asked of it is the sandbox's business."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import ImageMissing, SandboxLost
+from .channel import Channel, ChannelLost, ChannelTimeout, raw_socket
+from .engine import Engine, engine_errors
+
+__all__ = ["Container", "SandboxConfig"]
+
+_RESIDENT = (files("trajectory_hub.envs") / "resident.sh").read_text()
+# PID 1 and the process it guards belong to nobody, whom an agent (root without CAP_KILL) cannot signal.
+_GUARD_USER = "65534:65534"
+_MIB = 1 << 20
+
+DEFAULT_ENV: dict[str, str] = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "COLUMNS": "80",
+    "LINES": "24",
+    "TERM": "dumb",
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    "MANPAGER": "cat",
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+"""What makes two runs of one command alike: locale, time zone, width, hash seed; and nothing that waits for a person."""
+
+
+class SandboxConfig(BaseModel):
+    """What a sandbox is made of and what it may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str
+    workdir: str = "/testbed"
+    """Absolute path of the repository."""
+    base_commit: str | None = None
+    """The commit whose future must not show."""
+    network: bool = False
+    """False: no network at all."""
+    memory_mb: int = Field(default=2048, ge=64)
+    """MiB of memory; swap is not added to it."""
+    cpus: float = Field(default=2.0, gt=0)
+    """CPUs' worth of time."""
+    pids: int = Field(default=512, ge=16)
+    """Processes and threads at a time."""
+    disk_mb: int = Field(default=4096, ge=1)
+    """MiB the container may write to its file system, in all and in one file."""
+    env: Mapping[str, str] = Field(default_factory=dict[str, str])
+    """Added to `DEFAULT_ENV`."""
+    user: str = "0:0"
+    """Whom commands run as."""
+    cap_add: tuple[str, ...] = ()
+    """Capabilities given back after all were dropped."""
+    command_timeout: float = Field(default=60.0, gt=0)
+    """Seconds a command may take unless it is told otherwise."""
+    output_limit: int = Field(default=100_000, ge=256)
+    """Bytes of a command's output that are kept unless it is told otherwise."""
+    sanitize_history: bool = True
+    """Remove what the repository's history shows beyond the base commit."""
+
+
+class Container:
+    """A running container of one configuration."""
+
+    def __init__(self, engine: Engine, config: SandboxConfig, image: str) -> None:
+        self._engine = engine
+        self._config = config
+        self._image = image
+        self.id = self._create()
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Id of its first process on the engine's host; 0 when it does not run."""
+        return int(self._state["Pid"])
+
+    @property
+    def layer(self) -> str | None:
+        """Folder of its writable layer on the engine's host, where the storage driver has one."""
+        driver: dict[str, Any] = self._inspected.get("GraphDriver") or {}
+        data: dict[str, str] = driver.get("Data") or {}
+        return data.get("UpperDir")
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs, as the engine sees it now."""
+        self._inspect()
+        return bool(self._state["Running"])
+
+    def start(self) -> None:
+        """Start it, again if need be: its files are kept, its processes are new."""
+        with engine_errors(f"starting a container of {self._config.image}"):
+            self._engine.api.start(self.id)
+        self._inspect()
+
+    def restart(self) -> None:
+        """Kill every process in it and start it again; its files are kept."""
+        with engine_errors(f"restarting container {self.id[:12]}"):
+            self._engine.api.restart(self.id, timeout=0)
+        self._inspect()
+
+    def open_channel(self, ready_timeout: float = 30.0) -> Channel:
+        """A resident shell with the repository as its folder. Raises ChannelLost, ChannelTimeout or SandboxLost."""
+        api = self._engine.api
+        command = ["sh", "-c", _RESIDENT, "trajhub", self._config.workdir]
+        with engine_errors(f"entering container {self.id[:12]}"):
+            entered = api.exec_create(
+                self.id, command, stdin=True, stdout=True, stderr=True, user=self._config.user
+            )
+            attached = api.exec_start(entered["Id"], socket=True)
+        sock = raw_socket(attached)
+        try:
+            return Channel(sock, ready_timeout=ready_timeout)
+        except (ChannelLost, ChannelTimeout) as error:
+            sock.close()
+            raise SandboxLost(
+                f"no POSIX shell answers in a container of {self._config.image}: {error}; "
+                "the image needs `sh` on its PATH"
+            ) from error
+
+    def written_bytes(self) -> int | None:
+        """What it wrote to its file system, as the engine measures it (slow)."""
+        with engine_errors(f"measuring container {self.id[:12]}"):
+            found = self._engine.api.containers(all=True, size=True, filters={"id": self.id})
+        return found[0].get("SizeRw") if found else None
+
+    def commit(self, repository: str, tag: str) -> str:
+        """Keep its files as an image; the image's id."""
+        with engine_errors(f"committing container {self.id[:12]}"):
+            return self._engine.api.commit(self.id, repository, tag)["Id"]
+
+    def remove(self) -> None:
+        """Kill and remove it; idempotent."""
+        self._engine.remove(self.id)
+
+    def _create(self) -> str:
+        from docker.errors import ImageNotFound
+
+        api, config = self._engine.api, self._config
+        host = api.create_host_config(
+            network_mode="bridge" if config.network else "none",
+            init=True,
+            cap_drop=["ALL"],
+            cap_add=list(config.cap_add),
+            security_opt=["no-new-privileges"],
+            mem_limit=config.memory_mb * _MIB,
+            memswap_limit=config.memory_mb * _MIB,
+            pids_limit=config.pids,
+            cpu_period=100_000,
+            cpu_quota=int(config.cpus * 100_000),
+            ulimits=[{"Name": "fsize", "Soft": config.disk_mb * _MIB, "Hard": config.disk_mb * _MIB}],
+            log_config={"Type": "none"},
+        )
+        try:
+            with engine_errors(f"creating a container of {config.image}"):
+                made = api.create_container(
+                    self._image,
+                    command=["-c", "exec sleep 2147483647"],
+                    entrypoint=["sh"],
+                    user=_GUARD_USER,
+                    environment=dict(DEFAULT_ENV, **config.env),
+                    working_dir="/",
+                    labels=self._engine.labels(),
+                    host_config=host,
+                    healthcheck={"test": ["NONE"]},
+                )
+        except ImageNotFound as error:
+            raise ImageMissing(f"the image {config.image} disappeared from the engine") from error
+        return made["Id"]
+
+    def _inspect(self) -> None:
+        from docker.errors import NotFound
+
+        try:
+            with engine_errors(f"inspecting container {self.id[:12]}"):
+                self._inspected: dict[str, Any] = self._engine.api.inspect_container(self.id)
+        except NotFound as error:
+            raise SandboxLost(f"container {self.id[:12]} was removed by somebody else") from error
+        self._state: dict[str, Any] = self._inspected["State"]
