@@ -1,0 +1,146 @@
+"""What an episode and a run may cost, and who counts it."""
+
+import threading
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import ConfigError, StopReason
+from .payloads import Usage
+
+__all__ = ["Budget", "Ledger", "Price", "PriceTable", "RunLedger"]
+
+
+class Budget(BaseModel):
+    """Limits; None is no limit. Those of the run may be changed when it is resumed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=50, ge=1)
+    """Steps an episode may take."""
+    seconds: float = Field(default=1800, gt=0)
+    """Wall time an episode may take, from the start of its reset."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Input and output tokens an episode may use."""
+    cost_usd: float | None = Field(default=None, ge=0)
+    """Money an episode may cost."""
+    run_seconds: float | None = Field(default=None, gt=0)
+    """Wall time the run may take; episodes that it ends are redone on resume."""
+    run_cost_usd: float | None = Field(default=None, ge=0)
+    """Money the run may cost, earlier sittings included."""
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether some limit needs prices."""
+        return self.cost_usd is not None or self.run_cost_usd is not None
+
+
+class Price(BaseModel):
+    """Dollars per million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float
+    output: float
+    cached_input: float | None = None
+    """None: as `input`."""
+    cache_creation: float | None = None
+    """None: as `input`."""
+
+    def cost(self, usage: Usage) -> float | None:
+        """Cost of a request; None when the service did not say how many tokens it was."""
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        cached, created = usage.cached_input_tokens or 0, usage.cache_creation_tokens or 0
+        plain = max(0, usage.input_tokens - cached - created)
+        total = plain * self.input + usage.output_tokens * self.output
+        total += cached * (self.input if self.cached_input is None else self.cached_input)
+        total += created * (self.input if self.cache_creation is None else self.cache_creation)
+        return total / 1e6
+
+
+class PriceTable(BaseModel):
+    """Prices by model name, as of a day. A model that is not listed has no price: its cost is unknown, not zero."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: date
+    models: Mapping[str, Price] = Field(default_factory=dict[str, Price])
+
+    def price(self, model: str | None) -> Price | None:
+        """The price of `model`, by its name or by its name without the provider in front (`openai/gpt-4o`)."""
+        if model is None:
+            return None
+        return self.models.get(model) or self.models.get(model.rpartition("/")[2])
+
+
+class RunLedger:
+    """Counts what a run has spent. Thread-safe."""
+
+    def __init__(self, budget: Budget, spent_usd: float = 0.0) -> None:
+        self.budget = budget
+        self._spent = spent_usd
+        self._lock = threading.Lock()
+
+    @property
+    def spent_usd(self) -> float:
+        """Everything that is known to have been spent."""
+        return self._spent
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the run may spend no more."""
+        limit = self.budget.run_cost_usd
+        return limit is not None and self._spent >= limit
+
+    def add(self, cost: float) -> None:
+        """Count `cost` dollars."""
+        with self._lock:
+            self._spent += cost
+
+
+class Ledger:
+    """Counts what one episode has used. One thread writes it."""
+
+    def __init__(self, run: RunLedger, price: Price | None, *, free: bool = False) -> None:
+        self.run = run
+        self.price = price
+        self.usage = Usage()
+        self.requests = 0
+        self._cost: float | None = 0.0 if price is not None or free else None
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the episode has cost; None when it asked a model whose price, or usage, is not known."""
+        return 0.0 if self.requests == 0 else self._cost
+
+    def exceeded(self) -> tuple[StopReason, str] | None:
+        """The limit that forbids another request, and a sentence about it."""
+        budget = self.run.budget
+        if budget.cost_usd is not None and (self.cost_usd or 0.0) >= budget.cost_usd:
+            return StopReason.COST_LIMIT, f"the episode has cost {self.cost_usd:.4f} of {budget.cost_usd} USD"
+        if self.run.exhausted:
+            return StopReason.COST_LIMIT, f"the run has cost {self.run.spent_usd:.4f} of {budget.run_cost_usd} USD"
+        if budget.tokens is not None and (self.usage.total or 0) >= budget.tokens:
+            return StopReason.TOKEN_LIMIT, f"the episode has used {self.usage.total} of {budget.tokens} tokens"
+        return None
+
+    def add(self, usage: Usage) -> float | None:
+        """Count one request and give its cost. Raises ConfigError when a limit cannot be kept without it."""
+        self.requests += 1
+        self.usage = self.usage.plus(usage)
+        cost = self.price.cost(usage) if self.price else None
+        if cost is None:
+            self._cost = None
+            if self.run.budget.counts_money:
+                raise ConfigError("the service reports no token usage, so the cost limit cannot be kept; remove it")
+        else:
+            self.run.add(cost)
+            self._cost = None if self._cost is None else self._cost + cost
+        return cost
+
+    def totals(self) -> dict[str, Any]:
+        """Fields of `episode_end`."""
+        return {"usage": self.usage, "cost_usd": self.cost_usd, "requests": self.requests}
