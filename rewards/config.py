@@ -1,0 +1,107 @@
+"""What can be set about rewards. The defaults are `configs/rubric.yaml`; every rule that is not listed is off."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import ConfigError
+
+__all__ = ["MILESTONES", "CriterionConfig", "EpisodeConfig", "RubricConfig", "RubricSource", "load_config"]
+
+MILESTONES = ("explored", "located", "reproduced", "changed", "verified", "submitted")
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CriterionConfig(_Strict):
+    """One criterion."""
+
+    weight: Weight
+    """Its share in the reward of a step; 0 shows its scores without counting them."""
+    rules: Mapping[str, Weight]
+    """Weight of each rule in the criterion's mean; a rule that is not named is off."""
+
+
+class MilestoneWeights(_Strict):
+    """What each milestone counts in the coverage of an episode."""
+
+    explored: Weight = 0.05
+    """Source files read, up to three."""
+    located: Weight = 0.2
+    """The place to change was read."""
+    reproduced: Weight = 0.1
+    """A check was run before the first change."""
+    changed: Weight = 0.25
+    """Existing source differs from the start, and was read before."""
+    verified: Weight = 0.25
+    """The last change was checked, and the check passed."""
+    submitted: Weight = 0.15
+    """A checked change was handed in."""
+
+
+class EpisodeConfig(_Strict):
+    """How an episode is judged as a whole."""
+
+    sound: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """A step worth at least this much costs nothing; one below it wastes the difference."""
+    patience: Annotated[float, Field(gt=0)] = 10.0
+    """Waste that halves the process score."""
+    tampering: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Factor while existing tests or test infrastructure are changed."""
+    milestones: MilestoneWeights = MilestoneWeights()
+
+
+class RubricConfig(_Strict):
+    """The whole rubric."""
+
+    criteria: Mapping[str, CriterionConfig]
+    privileged: bool = True
+    """Apply rules that know the reference patch. Switch it off where an agent gets to see its scores."""
+    episode: EpisodeConfig = EpisodeConfig()
+    outcome_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the verdict in a combined score; 0 keeps outcome and process apart."""
+
+
+RubricSource = RubricConfig | Mapping[str, Any] | str | Path | None
+"""A rubric, its values, a YAML file, or None for the defaults."""
+
+
+def load_config(source: RubricSource = None) -> RubricConfig:
+    """The rubric that `source` describes. Raises ConfigError, saying which value is wrong and where."""
+    if isinstance(source, RubricConfig):
+        return source
+    if isinstance(source, Mapping):
+        return _validated(source, "the mapping given")
+    if source is None:
+        text, name = (files("trajectory_hub.configs") / "rubric.yaml").read_text("utf-8"), "rubric.yaml"
+    else:
+        text, name = _read(Path(source)), str(source)
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the rubric {name} is not YAML: {error}") from error
+    return _validated(values, f"the rubric {name}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the rubric {path} cannot be read: {error}") from error
+
+
+def _validated(values: object, name: str) -> RubricConfig:
+    try:
+        return RubricConfig.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'top level'}: {item['msg']}" for item in error.errors()
+        )
+        raise ConfigError(f"{name} is not valid: {problems}; see configs/rubric.yaml for an example") from error

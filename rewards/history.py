@@ -1,0 +1,305 @@
+"""What happened so far in an episode, kept so that a question costs about the same at step 300 as at step 3."""
+
+import posixpath
+from collections import deque
+from dataclasses import dataclass, field
+
+from .acts import Act, Edit, Span
+from .checks import Check
+from .facts import TaskFacts
+from .paths import Role
+from .shell import Kind
+from .text import fingerprint, tokens
+
+__all__ = ["FileState", "History", "Seen"]
+
+_RECENT = 12
+_LISTING = 150
+_LISTED = -1
+_WHOLE = 1_000_000
+_LOOKING = frozenset((Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.IDLE))
+_REPLACED = "replaced by a fresh copy"
+
+
+@dataclass(slots=True)
+class FileState:
+    """What is known of one file."""
+
+    spans: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """Lines shown since the file last changed, merged and in order."""
+    ever_read: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """Lines shown at any time, by their numbers then."""
+    read_at: int | None = None
+    found_at: int | None = None
+    """The step whose result first named it."""
+    total_lines: int | None = None
+    created: bool = False
+    """By the agent."""
+    original: str = "original"
+    current: str = "original"
+    visits: dict[str, int] = field(default_factory=dict[str, int])
+    """How often each content was reached."""
+    edits: int = 0
+    changed_at: int = -1
+    cosmetic: bool = True
+    """No edit so far changed more than blanks and comments."""
+    informed: bool = True
+    """It was read before its first edit."""
+    missing: bool = False
+    """An access failed because it is not there."""
+
+    @property
+    def net_changed(self) -> bool:
+        """Whether its content differs from what the episode began with, as far as is known."""
+        return self.edits > 0 and self.current not in (self.original, "original")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The last call that asked for the same."""
+
+    index: int
+    epoch: int
+    failed: bool
+    excused: bool
+    observation: str
+    times: int
+
+
+class History:
+    """The episode up to, and without, the step that is being judged."""
+
+    def __init__(self, task: TaskFacts) -> None:
+        self.task = task
+        self.count = 0
+        self.epoch = 0
+        """How often the state of the repository changed."""
+        self.files: dict[str, FileState] = {}
+        self.seen: dict[str, Seen] = {}
+        self.answers: dict[str, tuple[int, int]] = {}
+        """Fingerprint of an observation: its last index and epoch."""
+        self.words: dict[str, int] = {}
+        """Words and paths that observations showed: the last step, or -1 when only a mere listing did."""
+        self.lines: set[str] = set()
+        """Every line that was shown."""
+        self.recent: deque[Act] = deque(maxlen=_RECENT)
+        self.checks: dict[str, Check] = {}
+        """The last check by each command."""
+        self.last_check: Check | None = None
+        self.reproduced: float = 0.0
+        """1 when a check about the issue failed before the first change, 0.5 when one ran and passed."""
+        self.failed_at_first: set[str] = set()
+        """Tests that failed before the first change to source."""
+        self.ever_passed: set[str] = set()
+        self.ever_failed: set[str] = set()
+        self.located: set[str] = set()
+        """Names of the statement that were seen in the repository."""
+        self.searched: dict[str, list[tuple[int, int, str]]] = {}
+        """Each pattern with the steps, epochs and places it was searched at."""
+        self.pending_hits: frozenset[str] = frozenset()
+        """Files a search found and nothing has opened yet."""
+        self.searches_unopened = 0
+        self.source_edit_at = -1
+        self.source_epoch = 0
+        """The epoch of the last change to a source file."""
+        self.changed_sources: dict[str, None] = {}
+        """Existing source files that differ, in more than comments, from what the episode began with."""
+        self.changed_stems: set[str] = set()
+        self.read_sources: set[str] = set()
+        self.topical_scripts: set[str] = set()
+        """Scripts of the agent's own that mention the issue."""
+        self.looking = 0
+        """Steps in a row that only looked."""
+        self.edits_since_check = 0
+        self.fruitless = 0
+        """Checks in a row that gave the same failing answer although something was changed between."""
+        self.last_advance = -1
+        self.tampered: dict[str, int] = {}
+        """Existing tests and test infrastructure that differ from what the episode began with: the step."""
+        self.refusals: dict[str, int] = {}
+        """How often each kind of act ended by each error."""
+        self.submitted = False
+
+    @property
+    def last(self) -> Act | None:
+        """The step before."""
+        return self.recent[-1] if self.recent else None
+
+    @property
+    def unverified(self) -> bool:
+        """Whether source changed since the last check."""
+        return self.source_edit_at >= 0 and (self.last_check is None or self.last_check.epoch < self.source_epoch)
+
+    def known(self, path: str) -> FileState | None:
+        """What is known of a file."""
+        return self.files.get(path)
+
+    def shown(self, path: str) -> int | None:
+        """The step that last showed this path or its file name: -1 for a mere listing, None for never."""
+        variants = (path, f"{self.task.workdir}/{path}", f"./{path}", f"a/{path}", posixpath.basename(path))
+        found = [at for at in map(self.words.get, variants) if at is not None]
+        return max(found) if found else None
+
+    def record(self, act: Act, check: Check | None, *, advanced: bool = False) -> None:
+        """Take a judged step into account."""
+        if act.excused and _REPLACED in act.observation[-500:]:
+            self._forget_changes()
+        self._record_edits(act)
+        self._record_spans(act)
+        self._record_check(act, check)
+        self._record_search(act)
+        self._record_text(act)
+        self._record_call(act)
+        self.last_advance = self.count if advanced else self.last_advance
+        self.submitted = self.submitted or act.kind is Kind.SUBMIT
+        self.recent.append(act)
+        self.count += 1
+
+    def _record_call(self, act: Act) -> None:
+        earlier = self.seen.get(act.signature)
+        times = earlier.times + 1 if earlier else 1
+        self.seen[act.signature] = Seen(act.index, self.epoch, act.failed, act.excused, act.observation[:300], times)
+        self.looking = self.looking + 1 if act.kind in _LOOKING else 0
+        if act.step.error is not None and not act.excused:
+            key = f"{act.kind}:{act.step.error}"
+            self.refusals[key] = self.refusals.get(key, 0) + 1
+
+    def _file(self, path: str) -> FileState:
+        state = self.files.get(path)
+        if state is None:
+            state = self.files[path] = FileState()
+        return state
+
+    def _forget_changes(self) -> None:
+        """The sandbox was replaced: every file is again what it was."""
+        for state in self.files.values():
+            state.current = state.original
+        self.changed_sources.clear()
+        self.tampered.clear()
+
+    def _record_edits(self, act: Act) -> None:
+        effective = [edit for edit in act.edits if edit.changed]
+        untold = act.kind in (Kind.EDIT, Kind.SETUP) and not act.edits and not act.failed
+        if effective or untold:
+            self.epoch += 1
+        for edit in effective:
+            self._record_edit(edit, act)
+
+    def _record_edit(self, edit: Edit, act: Act) -> None:
+        state = self._file(edit.path)
+        if state.edits == 0:
+            state.created = edit.created or self._unheard_of(edit, state)
+            state.original = edit.before or ("absent" if state.created else "original")
+            state.informed = state.read_at is not None
+            state.visits[state.original] = 1
+        after = edit.after or f"unknown:{act.index}"
+        after = state.original if after == "original" else after
+        state.edits += 1
+        state.current = after
+        state.visits[after] = state.visits.get(after, 0) + 1
+        state.changed_at = act.index
+        state.cosmetic = state.cosmetic and edit.cosmetic
+        state.spans.clear()
+        self._classify(edit.path, state, act)
+
+    def _unheard_of(self, edit: Edit, state: FileState) -> bool:
+        """A shell does not say whether a file is new; one that nothing ever named is taken for new."""
+        told = edit.before is not None or edit.after is not None or state.read_at is not None
+        return not told and state.found_at is None and self.shown(edit.path) is None
+
+    def _classify(self, path: str, state: FileState, act: Act) -> None:
+        role = self.task.role(path)
+        if role is Role.SOURCE and (not state.created or path in self.task.reference):
+            self.source_edit_at, self.source_epoch = act.index, self.epoch
+            self.edits_since_check += 1
+            self.changed_sources.pop(path, None)
+            if state.net_changed and not state.cosmetic:
+                self.changed_sources[path] = None
+                self.changed_stems.add(posixpath.splitext(posixpath.basename(path))[0])
+        elif role is Role.INFRA or (role is Role.TEST and not state.created):
+            self.tampered.pop(path, None)
+            if state.net_changed:
+                self.tampered[path] = act.index
+        elif state.created or role is Role.OUTSIDE:
+            text = act.step.arguments.get("content") or act.step.arguments.get("command") or ""
+            if not tokens(str(text))[0].isdisjoint(self.task.issue_names):
+                self.topical_scripts.add(path)
+
+    def _record_spans(self, act: Act) -> None:
+        for span in act.spans:
+            self._record_span(act, span)
+        if act.step.error == "not_found" and act.kind is Kind.READ:
+            for path in act.paths:
+                self._file(path).missing = True
+        for path in act.hits:
+            state = self._file(path)
+            state.found_at = act.index if state.found_at is None else state.found_at
+
+    def _record_span(self, act: Act, span: Span) -> None:
+        state = self._file(span.path)
+        content, total = act.step.data.get("sha256"), act.step.data.get("total_lines")
+        if isinstance(content, str) and state.current.startswith("unknown:"):
+            state.current = content  # only a read tells what a command left behind
+        state.total_lines = total if isinstance(total, int) else state.total_lines
+        state.read_at = act.index if state.read_at is None else state.read_at
+        lines = (span.start, span.end if span.end is not None else _WHOLE)
+        state.spans = merged(state.spans, lines)
+        state.ever_read = merged(state.ever_read, lines)
+        if self.task.role(span.path) is Role.SOURCE and not state.created:
+            self.read_sources.add(span.path)
+
+    def _record_check(self, act: Act, check: Check | None) -> None:
+        if act.tests is not None:
+            if self.source_edit_at < 0:
+                self.failed_at_first |= act.tests.failed
+            self.ever_passed |= act.tests.passed
+            self.ever_failed |= act.tests.failed
+        if check is None:
+            return
+        before = self.checks.get(act.signature)
+        same = before is not None and not before.ok and not check.ok and before.answer == check.answer
+        self.fruitless = self.fruitless + 1 if same and before and before.epoch < check.epoch else 0
+        if check.before_change:
+            self.reproduced = max(self.reproduced, 0.5 if check.ok else 1.0)
+        self.checks[act.signature] = check
+        self.last_check = check
+        self.edits_since_check = 0
+
+    def _record_search(self, act: Act) -> None:
+        where = act.paths[0] if act.paths else "."
+        for pattern in act.patterns:
+            self.searched.setdefault(pattern.casefold(), []).append((act.index, self.epoch, where))
+        if act.kind is Kind.SEARCH and act.hits:
+            self.searches_unopened += 1
+            self.pending_hits = frozenset(act.hits)
+        elif not self.pending_hits.isdisjoint(act.paths):
+            self.pending_hits, self.searches_unopened = frozenset(), 0
+
+    def _record_text(self, act: Act) -> None:
+        words, marked = tokens(act.observation)
+        if act.failed:
+            # an error that echoes a wrong path does not make that path known
+            for path in act.paths:
+                marked -= {path, posixpath.basename(path), f"{self.task.workdir}/{path}"}
+        if act.kind is Kind.LIST or len(marked) > _LISTING:
+            known = self.words
+            known.update({word: _LISTED for word in words | marked if word not in known})
+        elif act.kind is not Kind.IDLE:
+            self.words.update(dict.fromkeys(words, act.index))
+            self.words.update(dict.fromkeys(marked, act.index))
+        if act.kind in (Kind.READ, Kind.SEARCH):
+            self.located.update(name for name in self.task.issue_names if name in words)
+        self.lines.update(act.observation.split("\n"))
+        self.answers[fingerprint(act.observation)] = (act.index, self.epoch)
+
+
+def merged(spans: list[tuple[int, int]], new: tuple[int, int]) -> list[tuple[int, int]]:
+    """The spans with one more, in order and without overlap."""
+    start, end = new
+    kept: list[tuple[int, int]] = []
+    for low, high in spans:
+        if high < start - 1 or low > end + 1:
+            kept.append((low, high))
+        else:
+            start, end = min(start, low), max(end, high)
+    return sorted([*kept, (start, end)])

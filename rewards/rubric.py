@@ -1,0 +1,184 @@
+"""The rubric: weighted criteria, filled in by a layer, combined into the reward of a step and the score of an episode.
+
+`Rubric(config).start(task)` gives a scorer; `scorer.score(step)` is called once for every step, in order.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from ..envs.step import Step
+from ..envs.task import Task
+from ..errors import ConfigError
+from .acts import Act, interpret
+from .checks import Check, assess
+from .config import RubricConfig, RubricSource, load_config
+from .episode import EpisodeTracker
+from .facts import TaskFacts
+from .history import History
+from .rules import RULES_VERSION, all_rules
+from .rules.base import Rule, View
+from .scores import CRITERIA, CriterionScore, Layer, LayerScorer, RuleScore, StepScore, rounded
+from .shell import Kind
+
+__all__ = ["Rubric", "RuleLayer", "Scorer", "combined_score"]
+
+_ADVANCE = 0.5
+_NO_ADVANCE = 0.3
+_Chosen = list[tuple[Rule, float]]
+
+
+class RuleLayer:
+    """The deterministic rules as a layer."""
+
+    def __init__(self, config: RubricConfig) -> None:
+        self.config = config
+        self.name = f"rules@{RULES_VERSION}"
+        self._rules = _chosen_rules(config)
+
+    def start(self, task: Task) -> "RuleScorer":
+        """Begin an episode."""
+        facts = TaskFacts.of(task, privileged=self.config.privileged)
+        return RuleScorer(facts, self._rules, self.name)
+
+
+class RuleScorer:
+    """The rules at work on one episode."""
+
+    def __init__(self, facts: TaskFacts, rules: Mapping[Kind, Mapping[str, _Chosen]], layer: str) -> None:
+        self.history = History(facts)
+        self._facts = facts
+        self._rules = rules
+        self._layer = layer
+
+    def score(self, step: Step) -> dict[str, CriterionScore]:
+        """Judge a step and take it into the history."""
+        act = interpret(step, self._facts.workdir)
+        check = assess(act, self.history)
+        view = View(self._facts, self.history, act, check)
+        found: dict[str, tuple[RuleScore, ...]] = {}
+        decisive: tuple[str, str] | None = None
+        for criterion, chosen in self._rules[act.kind].items():
+            scores: list[RuleScore] = []
+            for item, weight in chosen:
+                finding = item.judge(view)
+                if finding is None:
+                    continue
+                score = rounded(finding[0])
+                scores.append(RuleScore(item.name, score, weight, finding[1]))
+                if item.decisive and score == 0.0 and decisive is None:
+                    decisive = criterion, item.name
+            found[criterion] = tuple(scores)
+        self._record(act, check, found.get("goal_progress", ()), counts=decisive is None)
+        return {name: self._combine(name, found.get(name, ()), decisive) for name in CRITERIA}
+
+    def _combine(
+        self, criterion: str, rules: tuple[RuleScore, ...], decisive: tuple[str, str] | None
+    ) -> CriterionScore:
+        if decisive is not None:
+            if decisive[0] == criterion:
+                return CriterionScore(criterion, 0.0, self._layer, rules)
+            return CriterionScore(criterion, None, self._layer, rules, decisive[1] if rules else None)
+        total = sum(rule.weight for rule in rules)
+        if not total:
+            return CriterionScore(criterion, None, self._layer, rules)
+        mean = sum(rule.weight * rule.score for rule in rules) / total
+        return CriterionScore(criterion, rounded(mean), self._layer, rules)
+
+    def _record(self, act: Act, check: Check | None, goal: Iterable[RuleScore], *, counts: bool) -> None:
+        scores = [rule.score for rule in goal if rule.rule != "keeps_moving"]
+        advanced = counts and bool(scores) and max(scores) >= _ADVANCE and min(scores) >= _NO_ADVANCE
+        self.history.record(act, check, advanced=advanced)
+
+
+class Scorer:
+    """A rubric at work on one episode."""
+
+    def __init__(self, config: RubricConfig, rules: RuleScorer, layer: LayerScorer | None) -> None:
+        self._weights = {name: config.criteria[name].weight for name in CRITERIA if name in config.criteria}
+        self._rules = rules
+        self._layer = layer
+        self._tracker = EpisodeTracker(config.episode)
+        self.last: StepScore | None = None
+        """The score of the last step."""
+
+    def score(self, step: Step) -> StepScore:
+        """Judge the next step of the episode."""
+        criteria = self._rules.score(step)
+        if self._layer is not None:
+            criteria |= self._layer.score(step)
+        reward = _reward(criteria, self._weights)
+        process = self._tracker.update(reward, self._rules.history)
+        self.last = StepScore(step.index, reward, criteria, process)
+        return self.last
+
+
+class Rubric:
+    """Criteria with weights. Immutable; one object may score any number of episodes at once."""
+
+    def __init__(self, config: RubricSource = None, layer: Layer | None = None) -> None:
+        """With `layer`, its scores replace those of the rules in every criterion it returns."""
+        self.config = load_config(config)
+        self._rules = RuleLayer(self.config)
+        self._layer = layer
+
+    @property
+    def version(self) -> str:
+        """Provenance of its scores."""
+        return self._rules.name if self._layer is None else f"{self._rules.name}+{self._layer.name}"
+
+    def start(self, task: Task) -> Scorer:
+        """Begin an episode."""
+        layer = self._layer.start(task) if self._layer is not None else None
+        return Scorer(self.config, self._rules.start(task), layer)
+
+    def score(self, task: Task, steps: Iterable[Step]) -> list[StepScore]:
+        """Score a recorded trajectory."""
+        scorer = self.start(task)
+        return [scorer.score(step) for step in steps]
+
+
+def combined_score(config: RubricConfig, process: float, resolved: bool | None) -> float | None:
+    """Process and outcome in one figure, by `outcome_weight`; None when it needs a verdict and there is none."""
+    share = config.outcome_weight
+    if share and resolved is None:
+        return None
+    return rounded((1 - share) * process + share * float(bool(resolved)))
+
+
+def _reward(criteria: Mapping[str, CriterionScore], weights: Mapping[str, float]) -> float:
+    """Sum of w_i r_i over sum of w_i, over the criteria that apply."""
+    total = gained = 0.0
+    for name, weight in weights.items():
+        score = criteria[name].score
+        if score is not None:
+            total += weight
+            gained += weight * score
+    return rounded(gained / total) if total else 0.0
+
+
+def _chosen_rules(config: RubricConfig) -> dict[Kind, dict[str, _Chosen]]:
+    """For each kind of act, the rules that look at it and are switched on."""
+    known = all_rules()
+    _refuse_unknown(config.criteria, known, "criterion")
+    for criterion, chosen in config.criteria.items():
+        _refuse_unknown(chosen.rules, [item.name for item in known[criterion]], f"rule of {criterion}")
+    table: dict[Kind, dict[str, _Chosen]] = {kind: {} for kind in Kind}
+    for criterion in CRITERIA:
+        chosen = config.criteria.get(criterion)
+        weights: Mapping[str, float] = chosen.rules if chosen else {}
+        for kind in Kind:
+            table[kind][criterion] = [
+                (item, weights[item.name])
+                for item in known[criterion]
+                if kind in item.kinds and weights.get(item.name) and (config.privileged or not item.privileged)
+            ]
+    return table
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    choices = list(known)
+    for name in names:
+        if name not in choices:
+            near = get_close_matches(name, choices, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(choices)}"
+            raise ConfigError(f"the rubric names {name!r}, which is no {what}; {hint}")

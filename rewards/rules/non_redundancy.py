@@ -1,0 +1,181 @@
+"""Non-redundancy: does this step bring something that no earlier step brought?"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from ..acts import INFRASTRUCTURE_ERRORS
+from ..shell import Kind
+from ..text import excerpt, fingerprint, tokens
+from .base import Finding, View, rule
+
+__all__: list[str] = []
+
+_NEW = "non_redundancy"
+_SMALL_WINDOW = 25
+_SHORT_ANSWER = 60
+
+
+@rule(_NEW, decisive=True)
+def asks_something_new(v: View) -> Finding:
+    """The same call with nothing changed in between brings nothing: it is worth nothing, however good it was."""
+    seen = v.history.seen.get(v.act.signature)
+    if seen is None:
+        return 1.0, f"was not asked before: {v.asked}"
+    if seen.excused or v.step.error in INFRASTRUCTURE_ERRORS:
+        return None
+    if seen.epoch == v.history.epoch:
+        return (
+            0.0,
+            f"step {seen.index} asked the same with nothing changed since and got {excerpt(seen.observation)}",
+        )
+    if v.act.kind in (Kind.TEST, Kind.RUN, Kind.VCS, Kind.EDIT):
+        return 0.9, f"asks what step {seen.index} asked, after a change"
+    changed = next((p for p in v.act.paths if v.file(p).changed_at > seen.index), None)
+    if changed is not None:
+        return 0.8, f"asks what step {seen.index} asked; {changed} changed since"
+    return (
+        0.2,
+        f"asks what step {seen.index} asked, and only other files changed: {excerpt(seen.observation)}",
+    )
+
+
+@rule(_NEW, Kind.READ)
+def reads_new_lines(v: View) -> Finding:
+    """Lines that were shown already, of a file that did not change, need not be shown again."""
+    if not v.act.spans:
+        return None
+    known = total = 0
+    for span in v.act.spans:
+        state = v.file(span.path)
+        end = span.end if span.end is not None else max(state.total_lines or 0, span.start + 99)
+        total += end - span.start + 1
+        known += sum(max(0, min(high, end) - max(low, span.start) + 1) for low, high in state.spans)
+    if total <= 0:
+        return None
+    share = 1 - known / total
+    first = v.act.spans[0]
+    return max(0.0, share), f"{known} of {total} lines of {first.path} were shown before"
+
+
+@rule(_NEW, Kind.READ)
+def reads_in_one_go(v: View) -> Finding:
+    """Many small windows on one file are one read, paid several times."""
+    span = next(iter(v.act.spans), None)
+    if span is None or span.end is None or span.end - span.start >= _SMALL_WINDOW:
+        return None
+    windows = [
+        other
+        for act in v.history.recent
+        for other in act.spans
+        if other.path == span.path and other.end is not None and other.end - other.start < _SMALL_WINDOW
+    ]
+    if len(windows) < 2:
+        return None
+    score = max(0.1, 0.7 - 0.2 * (len(windows) - 1))
+    return score, f"opens one more small window on {span.path} after {len(windows)} of them"
+
+
+@rule(_NEW, Kind.TEST, Kind.RUN)
+def checks_something_new(v: View) -> Finding:
+    """A run with nothing changed since the last one can only say what that said."""
+    h, check = v.history, v.check
+    last = h.last_check
+    if check is None or last is None or last.epoch != check.epoch:
+        return None
+    earlier = next((act for act in reversed(h.recent) if act.index == last.index), None)
+    if earlier is not None and v.act.tests is not None and earlier.tests is not None:
+        wide, narrow = earlier.tests.selected, v.act.tests.selected
+        if not wide or (narrow and set(narrow) <= set(wide)):
+            return 0.1, f"runs a part of what step {last.index} ran, with nothing changed since: {last.quote}"
+        return 0.6, f"runs other tests than step {last.index} did, with nothing changed since"
+    return 0.4, f"runs once more after step {last.index}, with nothing changed since: {last.quote}"
+
+
+@rule(_NEW, Kind.SEARCH)
+def searches_something_new(v: View) -> Finding:
+    """The same pattern in the same or a smaller place, with nothing changed."""
+    pattern = next(iter(v.act.patterns), None)
+    if pattern is None:
+        return None
+    where = v.act.paths[0] if v.act.paths else "."
+    for index, epoch, place in v.history.searched.get(pattern.casefold(), ())[-8:]:
+        if epoch == v.history.epoch and (place in (where, ".") or where.startswith(f"{place}/")):
+            return 0.2, f"step {index} searched {place} for {excerpt(pattern)} already"
+    return 1.0, f"{excerpt(pattern)} was not searched there before"
+
+
+@rule(_NEW, Kind.EDIT, Kind.RUN, Kind.TEST)
+def edits_forward(v: View) -> Finding:
+    """A file that is brought back to an earlier content: once may be a repair, again and again is a circle."""
+    edit = next((item for item in v.act.edits if item.changed), None)
+    if edit is None:
+        return None
+    state = v.history.known(edit.path)
+    after = edit.after
+    if state is not None and after == "original":
+        after = state.original
+    visits = state.visits.get(after or "", 0) if state is not None else 0
+    if not visits:
+        return 1.0, f"brings {edit.path} to a content it did not have before"
+    score = 0.4 if visits == 1 else 0.0
+    return score, f"brings {edit.path} back to a content it had {visits} times before"
+
+
+@rule(_NEW, Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.RUN)
+def shows_new_lines(v: View) -> Finding:
+    """How much of the answer was never shown before."""
+    lines = {line for line in v.act.observation.split("\n") if line and not line.isspace()}
+    if len(lines) < 3 or v.act.failed:
+        return None
+    fresh = lines - v.history.lines
+    share = len(fresh) / len(lines)
+    if share == 1.0:
+        return 1.0, f"all {len(lines)} lines are new"
+    old = min(lines - fresh)
+    return share, f"{len(fresh)} of {len(lines)} lines are new; not new is {excerpt(old.strip())}"
+
+
+@rule(_NEW, Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.RUN)
+def gets_another_answer(v: View) -> Finding:
+    """Another question with the very answer of an earlier one, with nothing changed in between."""
+    if len(v.act.observation) < _SHORT_ANSWER or v.act.signature in v.history.seen:
+        return None
+    known = v.history.answers.get(fingerprint(v.act.observation))
+    if known is None or known[1] != v.history.epoch:
+        return None
+    return 0.2, f"gets the answer of step {known[0]} again: {excerpt(v.act.observation)}"
+
+
+@rule(_NEW, Kind.EDIT, Kind.RUN)
+def tries_something_else(v: View) -> Finding:
+    """An edit or command nearly equal to a recent one that did not fail: the same attempt in other words."""
+    words = _content(v)
+    if len(words) < 6:
+        return None
+    for act in reversed(v.history.recent):
+        if act.step.tool != v.step.tool or act.kind is not v.act.kind or act.signature == v.act.signature:
+            continue
+        other = _words_of(_told(act.step.arguments))
+        likeness = _jaccard(words, other)
+        if likeness >= 0.8 and not (act.step.error and act.kind is Kind.EDIT):
+            score = 0.2 if likeness >= 0.95 else 0.5
+            return score, f"is nearly what step {act.index} did: {excerpt(_told(v.step.arguments))}"
+    return 1.0, f"differs from the recent attempts: {v.asked}"
+
+
+def _content(v: View) -> AbstractSet[str]:
+    return _words_of(_told(v.step.arguments))
+
+
+def _told(arguments: Mapping[str, object]) -> str:
+    """What an edit writes, or a command says."""
+    return str(arguments.get("new") or arguments.get("content") or arguments.get("command") or "")
+
+
+def _words_of(text: str) -> AbstractSet[str]:
+    return tokens(text[:4_000])[0]
+
+
+def _jaccard(one: AbstractSet[str], other: AbstractSet[str]) -> float:
+    union = len(one | other)
+    return len(one & other) / union if union else 0.0

@@ -1,0 +1,162 @@
+"""Use of information: does this step act on what earlier steps showed?"""
+
+from ..paths import Role
+from ..shell import Kind
+from ..text import excerpt, failure_line, tokens
+from .base import Finding, View, rule
+
+__all__: list[str] = []
+
+_INFORMATION = "use_of_information"
+_FRESH = 4
+
+
+@rule(_INFORMATION, Kind.READ, Kind.SEARCH, Kind.EDIT, Kind.TEST, Kind.VCS)
+def follows_a_lead(v: View) -> Finding:
+    """The file or name this step is about was brought up by an earlier step or by the statement."""
+    leads = [path for path in v.act.paths if path != "."]
+    names = [word for pattern in v.act.patterns for word in sorted(tokens(pattern)[0]) if len(word) > 2]
+    if not leads and not names:
+        return None
+    if any(edit.created for edit in v.act.edits):
+        return None
+    at = _latest(v, leads, names)
+    stated = [lead for lead in (*leads, *names) if lead in v.task.words]
+    if at is not None and at >= 0:
+        fresh = v.history.count - at <= _FRESH
+        return (1.0 if fresh else 0.8), f"{v.asked} goes on from step {at}"
+    if stated:
+        return 0.8, f'the statement says "{stated[0]}"'
+    if at is not None:
+        return 0.4, f"{v.asked} was only part of a listing"
+    return 0.2, f"nothing so far pointed to {v.asked}"
+
+
+def _latest(v: View, leads: list[str], names: list[str]) -> int | None:
+    seen = [v.history.shown(lead) for lead in leads] + [v.history.words.get(name) for name in names]
+    known = [at for at in seen if at is not None]
+    return max(known) if known else None
+
+
+@rule(_INFORMATION)
+def heeds_failure(v: View) -> Finding:
+    """After a failure, the next step is about it."""
+    last = v.history.last
+    if last is None or not last.failed or last.excused or last.kind is Kind.MALFORMED:
+        return None
+    said = failure_line(last.observation)
+    if v.act.kind is Kind.SUBMIT:
+        known = v.history.last_check
+        if known is not None and known.index == last.index and known.ok:
+            return None
+        return 0.0, f"submits right after step {last.index} failed: {said}"
+    if v.act.kind in (Kind.IDLE, Kind.MALFORMED) or v.act.signature == last.signature:
+        return 0.0, f"passes over the failure of step {last.index}: {said}"
+    subject = next((item for item in _subjects(v) if item in last.observation), None)
+    if subject:
+        return 1.0, f'takes up "{subject}" from the failure of step {last.index}: {said}'
+    if v.step.tool == last.step.tool and v.step.ok:
+        return 0.8, f"tries step {last.index} again otherwise: {v.asked}"
+    if v.act.kind is Kind.EDIT and last.kind in (Kind.TEST, Kind.RUN):
+        return 0.8, f"changes something after step {last.index} failed: {said}"
+    return 0.4, f"turns to something else after step {last.index} failed: {said}"
+
+
+def _subjects(v: View) -> list[str]:
+    stems = [path.rsplit("/", 1)[-1] for path in v.act.paths if path != "."]
+    words = [word for pattern in v.act.patterns for word in pattern.split() if len(word) > 3]
+    return [item for item in (*stems, *words) if item]
+
+
+@rule(_INFORMATION, Kind.EDIT)
+def edits_what_was_read(v: View) -> Finding:
+    """The lines that are changed are lines that were read."""
+    edit = v.act.edits[0] if v.act.edits else None
+    if edit is None:
+        return None
+    state = v.history.known(edit.path)
+    if edit.created or v.task.role(edit.path) is Role.OUTSIDE or (state is not None and state.created):
+        return None
+    if state is None or state.read_at is None:
+        return 0.0, f"changes {edit.path} without having read it: {v.asked}"
+    line = edit.line
+    if line is None:
+        return 0.8, f"changes {edit.path}, read in step {state.read_at}"
+    if any(low - 10 <= line <= high + 10 for low, high in state.ever_read):
+        return 1.0, f"changes line {line} of {edit.path}, read from step {state.read_at} on"
+    return 0.5, f"changes line {line} of {edit.path}, where only other lines were read"
+
+
+@rule(_INFORMATION, Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.RUN)
+def narrows_after_flood(v: View) -> Finding:
+    """When an answer was too long to use, the next one like it is narrower."""
+    last = v.history.last
+    if last is None or not last.flooded or last.kind is not v.act.kind:
+        return None
+    if v.act.flooded and not any(span.asked for span in v.act.spans):
+        return (
+            0.0,
+            f"floods again after step {last.index}, with {len(v.act.observation)} characters: {v.asked}",
+        )
+    return 1.0, f"narrows what step {last.index} brought in full: {v.asked}"
+
+
+@rule(_INFORMATION, Kind.READ, Kind.EDIT, Kind.SEARCH, Kind.LIST)
+def opens_what_it_finds(v: View) -> Finding:
+    """Hits are there to be opened, not to be followed by one more search."""
+    h = v.history
+    if not h.pending_hits:
+        return None
+    opened = next((path for path in v.act.paths if path in h.pending_hits), None)
+    if opened is not None and v.act.kind in (Kind.READ, Kind.EDIT):
+        return 1.0, f"opens {opened}, which a search found"
+    if v.act.kind is Kind.SEARCH and opened is None and h.searches_unopened > 1:
+        score = max(0.0, 0.6 - 0.2 * (h.searches_unopened - 1))
+        return score, f"searches again; the hits of {h.searches_unopened} searches are unopened"
+    if v.act.kind is Kind.READ and h.last is not None and h.last.kind is Kind.SEARCH:
+        return 0.4, f"reads something other than the {len(h.pending_hits)} files just found: {v.asked}"
+    return None
+
+
+@rule(_INFORMATION, Kind.TEST, Kind.RUN)
+def returns_to_the_failure(v: View) -> Finding:
+    """After a change, what failed before is what is run again."""
+    h = v.history
+    if not h.unverified:
+        return None
+    failing = [check for check in h.checks.values() if not check.ok]
+    if not failing:
+        return None
+    earlier = h.checks.get(v.act.signature)
+    if earlier is not None and not earlier.ok:
+        return 1.0, f"runs again what failed in step {earlier.index}: {earlier.quote}"
+    run = v.act.tests
+    again = run is not None and not (run.passed | run.failed).isdisjoint(h.ever_failed)
+    if again:
+        return 1.0, f"runs tests that failed before: {v.asked}"
+    return 0.5, f"runs something else than what failed in step {failing[-1].index}: {v.asked}"
+
+
+@rule(_INFORMATION, Kind.SUBMIT)
+def submits_on_evidence(v: View) -> Finding:
+    """What the last check said is heeded."""
+    h = v.history
+    check = h.last_check
+    if check is None:
+        return 0.0, "submits without a single check"
+    if h.unverified:
+        return 0.3, f"submits without a check since step {h.source_edit_at}"
+    if not check.ok:
+        return 0.0, f"submits although step {check.index} said {check.quote}"
+    return 1.0, f"step {check.index} said {check.quote}"
+
+
+@rule(_INFORMATION, Kind.EDIT)
+def learns_from_refusal(v: View) -> Finding:
+    """An edit that was refused with the nearest match is tried again with that text."""
+    last = v.history.last
+    if last is None or last.kind is not Kind.EDIT or last.step.error not in ("not_found", "not_unique"):
+        return None
+    if not v.step.ok:
+        return 0.1, f"is refused again after step {last.index} showed the text: {excerpt(v.act.observation)}"
+    return 1.0, f"uses what step {last.index} showed: {excerpt(last.observation)}"

@@ -1,0 +1,71 @@
+"""Text of agents and tools as rules look at it: short quotes, words, paths and fingerprints."""
+
+import hashlib
+import re
+import string
+
+__all__ = ["digest", "excerpt", "failure_line", "fingerprint", "listed", "names", "tokens"]
+
+_WORD = (string.ascii_letters + string.digits + "_").encode()
+_WORDS_ONLY = bytes(byte if byte in _WORD else 32 for byte in range(256))
+_WITH_PATHS = bytes(byte if byte in _WORD + b"./-" else 32 for byte in range(256))
+_HEAD, _TAIL = 12_000, 4_000
+_TELLING = ("Error", "error:", "Exception", "FAILED", "No such", "not found", "failed", "refused", "does not")
+_NAME = re.compile(r"`([^`\n]{3,80})`|\b(\w+_\w+|[a-z]+[A-Z]\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*)\b|\b(\w{3,})(?=\()")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
+
+
+def listed(text: str) -> frozenset[str]:
+    """The words of a constant list."""
+    return frozenset(text.split())
+
+
+def excerpt(text: str, limit: int = 80) -> str:
+    """A quote of the beginning of a text: one line, in quotation marks, at most `limit` characters."""
+    flat = " ".join(text[: limit * 4].split())
+    return f'"{flat}"' if len(flat) <= limit else f'"{flat[: limit - 1]}…"'
+
+
+def failure_line(observation: str) -> str:
+    """A quote of the line of an observation that says what went wrong, or of its last line."""
+    lines = [line for line in observation[-3000:].splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("[exit code")]
+    for line in reversed(told):
+        if any(mark in line for mark in _TELLING):
+            return excerpt(line.strip())
+    return excerpt((told or lines or [""])[-1].strip())
+
+
+def tokens(text: str) -> tuple[set[str], set[str]]:
+    """The words of a text, and what in it looks like a path or a dotted name.
+
+    It runs over every observation, so all the work is done by a few calls in C.
+    """
+    if len(text) > _HEAD + _TAIL:
+        text = f"{text[:_HEAD]} {text[-_TAIL:]}"
+    data = text.encode("ascii", "replace")
+    words = set(data.translate(_WORDS_ONLY).decode("ascii").split())
+    marked = set(data.translate(_WITH_PATHS).decode("ascii").split())
+    return words, marked - words
+
+
+def digest(text: str) -> str:
+    """A short stable hash."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def fingerprint(text: str) -> str:
+    """A hash that ignores digits, so that durations, addresses and counters do not hide an equal answer."""
+    data = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data.translate(None, b"0123456789"), digest_size=8).hexdigest()
+
+
+def names(statement: str, limit: int = 60) -> tuple[str, ...]:
+    """The code names a statement mentions (in backticks, snake_case, CamelCase or called), in order of appearance."""
+    found: dict[str, None] = {}
+    for match in _NAME.finditer(statement[:40_000]):
+        for name in _IDENTIFIER.findall(match[0]):
+            found.setdefault(name)
+        if len(found) >= limit:
+            break
+    return tuple(found)[:limit]
