@@ -69,7 +69,7 @@ class CommandResult:
     disk_limited: bool = False
     """The disk allowance was used up; everything in the sandbox was killed."""
     recovered: str | None = None
-    """None, or how the sandbox was brought back: `reopened` (the shell had died, nothing else lost),
+    """None, or how the sandbox was brought back: `reopened` (files kept, processes lost),
     `restarted` (files kept, processes lost) or `replaced` (a fresh copy, changes lost)."""
     telemetry: Telemetry
 
@@ -92,9 +92,7 @@ class SandboxProtocol(Protocol):
         """Absolute path of the repository."""
         ...
 
-    def run(
-        self, command: str, *, timeout: float | None = None, output_limit: int | None = None
-    ) -> CommandResult:
+    def run(self, command: str, *, timeout: float | None = None, output_limit: int | None = None) -> CommandResult:
         """Run a shell command in `workdir`; never raises for what the command does."""
         ...
 

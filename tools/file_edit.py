@@ -36,9 +36,7 @@ class FileEdit(Tool[_Arguments]):
     """Exact, unique replacement."""
 
     name = "file_edit"
-    description = (
-        "Replace a piece of text in a file. `old` must match exactly, whitespace included, and occur once."
-    )
+    description = "Replace a piece of text in a file. `old` must match exactly, whitespace included, and occur once."
     example: ClassVar[Mapping[str, Any]] = {
         "path": "src/app.py",
         "old": "return a - b\n",
@@ -54,9 +52,7 @@ class FileEdit(Tool[_Arguments]):
         except OSError as error:
             return file_failure(error, arguments.path, context)
         if data is None:
-            return ToolResult(
-                output=f"{name} is too large to edit.", ok=False, error="too_large", data={"path": name}
-            )
+            return ToolResult(output=f"{name} is too large to edit.", ok=False, error="too_large", data={"path": name})
         if arguments.old == arguments.new:
             message = "Nothing to do: `old` and `new` are the same."
             return _refusal("no_change", message, name, data, matches=data.count(arguments.old.encode()))
@@ -124,10 +120,7 @@ def _not_found(name: str, old: str, data: bytes) -> str:
     end = near.line + len(near.lines) - 1
     where = f"at line {end}" if end == near.line else f"at lines {near.line} to {end}"
     shown = number_lines(near.lines[:40], near.line, width=300)
-    return (
-        f"`old` does not occur in {name}. The nearest match is {where}:\n{shown}\n"
-        f"Difference: {near.difference}"
-    )
+    return f"`old` does not occur in {name}. The nearest match is {where}:\n{shown}\nDifference: {near.difference}"
 
 
 def _not_unique(name: str, old: str, data: bytes) -> str:

@@ -69,9 +69,7 @@ class Git(Tool[_Arguments]):
         if problem is not None:
             return ToolResult(output=problem, ok=False, error="invalid_arguments", data=facts)
         command = _command(arguments, paths)
-        result = context.sandbox.run(
-            command, timeout=context.command_timeout, output_limit=context.output_limit
-        )
+        result = context.sandbox.run(command, timeout=context.command_timeout, output_limit=context.output_limit)
         text = bound(result.text, context.output_limit).rstrip("\n")
         kind = error_kind(result)
         end = [] if result.exit_code == 0 and kind is None else notices(result, context.command_timeout)
@@ -101,6 +99,4 @@ def _command(arguments: _Arguments, paths: list[str]) -> str:
 def _silence(subcommand: str, exit_code: int | None) -> str:
     if exit_code != 0:
         return "(no output)"
-    return {"diff": "(no differences)", "log": "(no commits)", "restore": "(restored)"}.get(
-        subcommand, "(no output)"
-    )
+    return {"diff": "(no differences)", "log": "(no commits)", "restore": "(restored)"}.get(subcommand, "(no output)")

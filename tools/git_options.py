@@ -30,30 +30,21 @@ _DIFF_FLAGS = _words(
 _DIFF_VALUED = _words("-U --unified -S -G --diff-filter --diff-algorithm --inter-hunk-context")
 _DIFF_ATTACHED = _words("--stat --word-diff --abbrev -M -C --find-renames --find-copies --relative")
 _SHOW_ATTACHED = _words("--format --pretty --decorate")
-_SHOW_FLAGS = _words(
-    "--oneline --abbrev-commit --no-abbrev-commit --decorate --no-decorate --no-notes --pretty"
-)
+_SHOW_FLAGS = _words("--oneline --abbrev-commit --no-abbrev-commit --decorate --no-decorate --no-notes --pretty")
 _LOG_FLAGS = _words(
     "--all --branches --tags --graph --follow --reverse --merges --no-merges --first-parent -i "
     "--regexp-ignore-case -E --extended-regexp -F --fixed-strings --all-match --invert-grep --topo-order "
     "--date-order --full-history --parents -m --cc"
 )
-_LOG_VALUED = _words(
-    "-n --max-count --skip --since --after --until --before --author --committer --grep --date -L"
-)
+_LOG_VALUED = _words("-n --max-count --skip --since --after --until --before --author --committer --grep --date -L")
 
 _ALLOWED = {
     "status": _Allowed(
-        _words(
-            "-s --short -b --branch --long -v --verbose -u --ignored --untracked-files --no-renames "
-            "--porcelain"
-        ),
+        _words("-s --short -b --branch --long -v --verbose -u --ignored --untracked-files --no-renames --porcelain"),
         frozenset(),
         _words("--porcelain --untracked-files --ignored -u"),
     ),
-    "diff": _Allowed(
-        _DIFF_FLAGS | _words("--cached --staged --merge-base --exit-code"), _DIFF_VALUED, _DIFF_ATTACHED
-    ),
+    "diff": _Allowed(_DIFF_FLAGS | _words("--cached --staged --merge-base --exit-code"), _DIFF_VALUED, _DIFF_ATTACHED),
     "log": _Allowed(
         _DIFF_FLAGS | _SHOW_FLAGS | _LOG_FLAGS, _DIFF_VALUED | _LOG_VALUED, _DIFF_ATTACHED | _SHOW_ATTACHED
     ),
@@ -63,10 +54,7 @@ _ALLOWED = {
         _DIFF_ATTACHED | _SHOW_ATTACHED,
     ),
     "blame": _Allowed(
-        _words(
-            "-w -s -e -l -t -n -f -M -C --show-email --show-name --show-number --root "
-            "--porcelain --line-porcelain"
-        ),
+        _words("-w -s -e -l -t -n -f -M -C --show-email --show-name --show-number --root --porcelain --line-porcelain"),
         _words("-L --date --abbrev"),
         _words("-M -C"),
     ),

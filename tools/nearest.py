@@ -48,9 +48,7 @@ def _candidates(want: list[str], have: list[str]) -> list[int]:
     if not wanted:
         return []
     squeezed = Counter(_squeeze(line) for line in want if line.strip())
-    scores = [
-        len(wanted.intersection(_TOKEN.findall(line))) + 4 * min(squeezed[_squeeze(line)], 1) for line in have
-    ]
+    scores = [len(wanted.intersection(_TOKEN.findall(line))) + 4 * min(squeezed[_squeeze(line)], 1) for line in have]
     size = len(want)
     total = sum(scores[:size])
     windows = [(total, 0)]

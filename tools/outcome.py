@@ -5,7 +5,7 @@ from .base import CommandResult
 __all__ = ["error_kind", "notices"]
 
 _RECOVERED = {
-    "reopened": "The shell had died and was opened again; files and background work are as they were.",
+    "reopened": "The shell had died and was opened again; files are kept, running processes are gone.",
     "restarted": "The sandbox was restarted; files are kept, running processes are gone.",
     "replaced": "The sandbox was lost and replaced by a fresh copy; all earlier changes are gone.",
 }

@@ -93,9 +93,7 @@ def _from_object(value: Mapping[str, Any]) -> RawCall:
             f'The action has the unknown key {unknown[0]!r:.60}; arguments of a tool go inside "arguments".',
             call_id,
         )
-    return RawCall(
-        name=name, arguments=_arguments(body.get("arguments"), call_id), thought=thought, call_id=call_id
-    )
+    return RawCall(name=name, arguments=_arguments(body.get("arguments"), call_id), thought=thought, call_id=call_id)
 
 
 def _from_message(value: Mapping[str, Any]) -> RawCall:
@@ -105,9 +103,7 @@ def _from_message(value: Mapping[str, Any]) -> RawCall:
     only = cast(Sequence[Any], calls)[0]
     if not isinstance(only, Mapping):
         raise UnreadableAction('The entry of "tool_calls" is not an object.')
-    call = _from_object(
-        {key: item for key, item in cast(Mapping[str, Any], only).items() if key != "tool_calls"}
-    )
+    call = _from_object({key: item for key, item in cast(Mapping[str, Any], only).items() if key != "tool_calls"})
     content = value.get("content")
     said = content if isinstance(content, str) and content else call.thought
     return RawCall(name=call.name, arguments=call.arguments, thought=said, call_id=call.call_id)
@@ -123,4 +119,4 @@ def _arguments(value: object, call_id: str | None) -> Mapping[str, Any]:
             raise UnreadableAction(str(problem), call_id) from None
     if isinstance(value, Mapping):
         return cast(Mapping[str, Any], value)
-    raise UnreadableAction(f'"arguments" is a {_kind(value)}, not an object.', call_id)
+    raise UnreadableAction(f'"arguments" is a JSON {_kind(value)}, not an object.', call_id)

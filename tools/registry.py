@@ -153,8 +153,4 @@ def _explain(tool: Tool[Any], error: ValidationError) -> str:
             case _:
                 said = f"{detail['msg']}, not {clip_line(repr(detail['input']), 80)}"
         problems.append(f"- `{where}`: {said}")
-    return (
-        f"The arguments of {tool.name} are not valid:\n"
-        + "\n".join(problems)
-        + f"\nExample: {_example(tool)}"
-    )
+    return f"The arguments of {tool.name} are not valid:\n" + "\n".join(problems) + f"\nExample: {_example(tool)}"

@@ -100,9 +100,7 @@ def _summary(tests: Mapping[str, str]) -> str:
     if not tests:
         return "No test results could be read from the log."
     bad = [f"{status} {name}" for name, status in tests.items() if status in _BAD]
-    told = ", ".join(
-        f"{number} {status.lower()}" for status, number in sorted(Counter(tests.values()).items())
-    )
+    told = ", ".join(f"{number} {status.lower()}" for status, number in sorted(Counter(tests.values()).items()))
     lines = [f"{len(tests)} tests: {told}.", *bad[:_FAILURES_SHOWN]]
     if len(bad) > _FAILURES_SHOWN:
         lines.append(f"… and {len(bad) - _FAILURES_SHOWN} more that failed")

@@ -89,17 +89,13 @@ class Search(Tool[_Arguments]):
             return ToolResult(output=message, ok=False, error="not_found", data=facts, commands=(result,))
         if status == "pattern":
             message = f"The pattern is not a valid expression: {bound(text.strip(), 500)}"
-            return ToolResult(
-                output=message, ok=False, error="invalid_pattern", data=facts, commands=(result,)
-            )
+            return ToolResult(output=message, ok=False, error="invalid_pattern", data=facts, commands=(result,))
         if result.truncated:  # the tail holds the status; records are taken from the head alone
             text = text[: len(text) * 2 // 5]
         matches = parse_names(text, arguments.path, workdir) if by_name else parse_content(text, workdir)
         total = len(matches)
         if result.truncated:
-            commands.append(
-                context.sandbox.run(count_script(script, names=by_name), timeout=context.command_timeout)
-            )
+            commands.append(context.sandbox.run(count_script(script, names=by_name), timeout=context.command_timeout))
             counted = commands[-1].text.strip()
             total = int(counted) if counted.isdigit() else total
         return _show(arguments, matches, total, facts, context.output_limit, tuple(commands))
@@ -159,10 +155,6 @@ def _show(
 
 def _nothing(arguments: _Arguments, path: str) -> str:
     message = f"Nothing found for {arguments.pattern!r} in `{path}`."
-    if (
-        not arguments.regex
-        and arguments.kind == "content"
-        and any(c in arguments.pattern for c in "|*\\^$[+")
-    ):
+    if not arguments.regex and arguments.kind == "content" and any(c in arguments.pattern for c in "|*\\^$[+"):
         message += " The pattern was taken literally; set `regex` to true if it is an expression."
     return message

@@ -21,9 +21,7 @@ class LocalSandbox:
     commands: list[str] = field(default_factory=list[str])
     """Every command that was run."""
 
-    def run(
-        self, command: str, *, timeout: float | None = None, output_limit: int | None = None
-    ) -> CommandResult:
+    def run(self, command: str, *, timeout: float | None = None, output_limit: int | None = None) -> CommandResult:
         self.commands.append(command)
         started, timed_out = time.monotonic(), False
         process = subprocess.Popen(
