@@ -14,14 +14,10 @@ __all__ = ["Budget", "Ledger", "Price", "PriceTable", "RunLedger"]
 
 
 class Budget(BaseModel):
-    """Limits; None is no limit. Those of the run may be changed when it is resumed."""
+    """Limits besides those of the environment; None is no limit. Those of the run may change when it is resumed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=50, ge=1)
-    """Steps an episode may take."""
-    seconds: float = Field(default=1800, gt=0)
-    """Wall time an episode may take, from the start of its reset."""
     tokens: int | None = Field(default=None, ge=1)
     """Input and output tokens an episode may use."""
     cost_usd: float | None = Field(default=None, ge=0)

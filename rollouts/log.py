@@ -24,7 +24,17 @@ from ..errors import DiskFull, UsageError
 from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, dump_event, now, parse_event
 from .payloads import Payload, clean
 
-__all__ = ["EventReader", "EventWriter", "Fsync", "Header", "LogCorrupt", "last_event", "read_events"]
+__all__ = [
+    "EventReader",
+    "EventWriter",
+    "Fsync",
+    "Header",
+    "LogCorrupt",
+    "events_from_end",
+    "first_event",
+    "last_event",
+    "read_events",
+]
 
 Fsync = Literal["never", "episode", "step"]
 
@@ -220,17 +230,27 @@ def read_events(path: Path) -> Iterator[AnyEvent]:
     return iter(EventReader(path))
 
 
-def last_event(path: Path) -> AnyEvent | None:
-    """The last whole event of a log, found from its end; None when there is none."""
+def first_event(path: Path) -> AnyEvent | None:
+    """The first event of a log; None when there is none."""
+    return next(read_events(path), None)
+
+
+def events_from_end(path: Path) -> Iterator[AnyEvent]:
+    """The events of a log, last first; a torn last line is left out."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
         while size:
             size, line = _last_line(fd, size)
             try:
-                return parse_event(line)
+                event = parse_event(line)
             except ValidationError:
                 continue
-        return None
+            yield event
     finally:
         os.close(fd)
+
+
+def last_event(path: Path) -> AnyEvent | None:
+    """The last whole event of a log; None when there is none."""
+    return next(events_from_end(path), None)

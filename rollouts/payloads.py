@@ -210,18 +210,22 @@ class CriterionRecord(Payload, frozen=True):
     criterion: str
     score: float | None = None
     """In [0, 1]; None when the criterion did not apply."""
-    weight: float | None = None
-    layer: str = "rules"
-    """Which layer scored: `rules`, `judge` or `human`."""
+    layer: str | None = None
+    """Who scored, for example `rules@1`."""
+    rules: Sequence[Mapping[str, Any]] = ()
+    """`rule`, `score`, `weight` and `evidence` of each rule that applied."""
+    set_aside_by: str | None = None
+    """The decisive rule because of which there is no score although rules apply."""
 
 
 class StepReward(Payload, frozen=True):
     """What a step was worth."""
 
     step: int
-    reward: float | None
-    """None when no criterion applied."""
+    reward: float
     criteria: Sequence[CriterionRecord] = ()
+    process: Mapping[str, Any] | None = None
+    """What the episode is worth up to this step."""
 
 
 class SandboxMetric(Payload, frozen=True):
@@ -291,9 +295,10 @@ class EpisodeEnd(Payload, frozen=True):
     """In a sentence, when there is more to say than the stop reason."""
     steps: int
     malformed_actions: int = 0
-    reward: float | None = None
-    """Sum of the step rewards."""
     mean_reward: float | None = None
+    """Mean of the step rewards; a sum would pay for length."""
+    process_score: float | None = None
+    """What the whole episode is worth as a process, apart from its outcome."""
     usage: Usage = Field(default_factory=Usage)
     cost_usd: float | None = None
     """None when a request's cost is not known; 0 when there was no request."""

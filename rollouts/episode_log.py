@@ -1,0 +1,202 @@
+"""The record of one episode while it happens: its events, its totals, and the files beside them."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from ..envs.step import Step
+from ..errors import Failure, StopReason
+from . import payloads
+from .events import Event, now
+from .files import write_atomic
+from .log import EventWriter, Fsync, Header
+from .payloads import Payload, Usage
+
+__all__ = ["EVENTS", "PATCH", "EpisodeLog", "patch_facts"]
+
+EVENTS = "events.jsonl"
+PATCH = "patch.diff"
+
+
+class EpisodeLog:
+    """Thread-safe; what comes after the end is dropped, so that a straggler cannot write into a closed episode."""
+
+    def __init__(self, folder: Path, header: Header, *, attempt: int = 1, fsync: Fsync = "episode") -> None:
+        self.folder = folder
+        self.header = header
+        self.attempt = attempt
+        self.ended = False
+        self._lock = threading.RLock()
+        self._writer = EventWriter(folder / EVENTS, header, fsync=fsync)
+        self._start, self._begun = now(), time.monotonic()
+        self._totals = _Totals()
+
+    def write(
+        self,
+        payload: Payload,
+        *,
+        t_start: datetime | None = None,
+        t_end: datetime | None = None,
+        duration_ms: float = 0.0,
+    ) -> None:
+        """Write one event, and count what it says was used."""
+        with self._lock:
+            if self.ended:
+                return
+            if isinstance(payload, payloads.LlmResponse):
+                self._totals.add_response(payload)
+            self._writer.write(payload, t_start=t_start, t_end=t_end, duration_ms=duration_ms)
+
+    def started(self, payload: payloads.EpisodeStart, *, reset_ms: float) -> None:
+        """The world was reset."""
+        self._totals.reset_ms = reset_ms
+        self.write(payload, t_start=self._start, t_end=now(), duration_ms=reset_ms)
+
+    def step(self, step: Step, reward: float, info: Mapping[str, Any], *, policy_ms: float) -> None:
+        """All events of one step, in one write."""
+        with self._lock:
+            if self.ended:
+                return
+            value = info.get("step_reward", reward)
+            self._totals.add_step(step, value, info.get("process"), policy_ms)
+            self._writer.append(*self._events(step, value, info))
+
+    def _events(self, step: Step, reward: float, info: Mapping[str, Any]) -> list[Event]:
+        begun, over, spent = step.t_start, step.t_end, step.duration_ms
+        make = self._writer.event
+        events = [
+            make(_call(step, info), t_start=begun),
+            make(_result(step), t_start=begun, t_end=over, duration_ms=spent),
+        ]
+        if step.tool == "run_tests" and "counts" in step.data:
+            tests = payloads.TestRun.of(step=step.index, **step.data)
+            events.append(make(tests, t_start=begun, t_end=over, duration_ms=spent))
+        events.append(make(_reward(step, reward, info), t_start=over))
+        metric = payloads.SandboxMetric(step=step.index, **asdict(step.telemetry))
+        events.append(make(metric, t_start=begun, t_end=over, duration_ms=spent))
+        return events
+
+    def error(self, where: str, error: BaseException, failure: Failure | None) -> None:
+        """Something failed that is not an observation."""
+        kind, message = type(error).__name__, str(error) or repr(error)
+        self.write(payloads.Error.of(where=where, kind=kind, message=message, failure=failure, step=self._totals.steps))
+
+    def patch(self, patch: str) -> None:
+        """What the agent changed; also written to `patch.diff`."""
+        with self._lock:
+            if not self.ended:
+                write_atomic(self.folder / PATCH, patch)
+                self.write(payloads.FinalPatch.of(patch=patch, **patch_facts(patch)))
+
+    def end(self, stop: StopReason, failure: Failure | None = None, message: str | None = None) -> None:
+        """The episode is over; may be called again, the first call counts."""
+        with self._lock:
+            if self.ended:
+                return
+            duration = (time.monotonic() - self._begun) * 1000
+            payload = payloads.EpisodeEnd.of(
+                stop_reason=stop, failure=failure, message=message, **self._totals.fields()
+            )
+            self._writer.write(payload, t_start=self._start, t_end=now(), duration_ms=duration)
+            self.ended = True
+            self._writer.close()
+
+
+class _Totals:
+    """Sums for `episode_end`. What no event told stays None."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.reset_ms: float | None = None
+        self._malformed = 0
+        self._reward = 0.0
+        self._process: float | None = None
+        self._tool_ms = 0.0
+        self._policy_ms = 0.0
+        self._cpu: float | None = None
+        self._peak: int | None = None
+        self._usage = Usage()
+        self._requests = 0
+        self._cost: float | None = 0.0
+
+    def add_response(self, response: payloads.LlmResponse) -> None:
+        self._requests += 1
+        self._usage = self._usage.plus(response.usage)
+        unknown = self._cost is None or response.cost_usd is None
+        self._cost = None if unknown else cast("float", self._cost) + cast("float", response.cost_usd)
+
+    def add_step(self, step: Step, reward: float, process: Mapping[str, Any] | None, policy_ms: float) -> None:
+        self.steps += 1
+        self._process = process.get("score") if process else None
+        self._malformed += step.malformed
+        self._reward += reward
+        self._tool_ms += step.duration_ms
+        self._policy_ms += policy_ms
+        seen = step.telemetry
+        if seen.cpu_user_s is not None and seen.cpu_system_s is not None:
+            self._cpu = (self._cpu or 0.0) + seen.cpu_user_s + seen.cpu_system_s
+        if seen.memory_peak_bytes is not None:
+            self._peak = max(self._peak or 0, seen.memory_peak_bytes)
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "steps": self.steps,
+            "malformed_actions": self._malformed,
+            "mean_reward": round(self._reward / self.steps, 6) if self.steps else None,
+            "process_score": self._process,
+            "usage": self._usage,
+            "cost_usd": self._cost,
+            "requests": self._requests,
+            "reset_ms": self.reset_ms,
+            "tool_ms": self._tool_ms,
+            "policy_ms": self._policy_ms,
+            "cpu_s": self._cpu,
+            "memory_peak_bytes": self._peak,
+        }
+
+
+def _call(step: Step, info: Mapping[str, Any]) -> payloads.ToolCall:
+    return payloads.ToolCall.of(
+        step=step.index,
+        tool=step.tool,
+        arguments=step.arguments,
+        action=step.action,
+        thought=step.thought,
+        malformed=step.malformed,
+        call_id=info.get("call_id"),
+    )
+
+
+def _result(step: Step) -> payloads.ToolResult:
+    return payloads.ToolResult.of(
+        step=step.index,
+        tool=step.tool,
+        ok=step.ok,
+        error=step.error,
+        exit_code=step.exit_code,
+        observation=step.observation,
+        data=step.data,
+    )
+
+
+def _reward(step: Step, reward: float, info: Mapping[str, Any]) -> payloads.StepReward:
+    scores = cast("Mapping[str, Mapping[str, Any]]", info.get("scores") or {})
+    criteria = [payloads.CriterionRecord.of(criterion=name, **score) for name, score in scores.items()]
+    return payloads.StepReward(step=step.index, reward=reward, criteria=criteria, process=info.get("process"))
+
+
+def patch_facts(patch: str) -> dict[str, Any]:
+    """Fields of `final_patch` that follow from its text."""
+    lines = patch.split("\n")
+    files = [line.partition(" b/")[2] for line in lines if line.startswith("diff --git ")]
+    return {
+        "sha256": sha256(patch.encode("utf-8", "surrogatepass")).hexdigest(),
+        "files": files,
+        "lines_added": sum(line.startswith("+") and not line.startswith("+++ ") for line in lines),
+        "lines_removed": sum(line.startswith("-") and not line.startswith("--- ") for line in lines),
+    }

@@ -1,0 +1,48 @@
+"""Keeping what the grader said beside the episode it was said of."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from . import payloads
+from .episode_log import EVENTS
+from .files import write_atomic, write_json
+from .log import EventWriter, Header, read_events
+
+__all__ = ["VERDICT", "append_verdict", "verdict_payload", "write_verdict_files"]
+
+VERDICT = "verdict.json"
+ARTIFACTS = "artifacts"
+_LOGS = ("log", "canary_log")
+
+
+def verdict_payload(verdict: BaseModel) -> payloads.Verdict:
+    """The event of a verdict; the logs of its test runs are files of their own."""
+    report: dict[str, Any] = verdict.model_dump(mode="json", exclude=set(_LOGS))
+    # A grader that could not do its work says nothing about the patch.
+    blamed_on_us = report.get("failure") in ("grader", "environment")
+    return payloads.Verdict.of(
+        resolved=None if blamed_on_us else report.get("resolved"),
+        outcome=report.get("reason"),
+        patch_sha256=report.get("patch_sha256"),
+        report=report,
+    )
+
+
+def write_verdict_files(folder: Path, verdict: BaseModel) -> None:
+    """Write `verdict.json`, and the logs under `artifacts/`."""
+    for name in _LOGS:
+        text = getattr(verdict, name, "")
+        if text:
+            write_atomic(folder / ARTIFACTS / f"grader_{name}.txt", text)
+    write_json(folder / VERDICT, verdict.model_dump(mode="json", exclude=set(_LOGS)))
+
+
+def append_verdict(folder: Path, verdict: BaseModel, *, duration_ms: float) -> None:
+    """Add a verdict to an episode that has ended."""
+    path = folder / EVENTS
+    header = Header.of(next(iter(read_events(path))))
+    write_verdict_files(folder, verdict)
+    with EventWriter(path, header) as writer:
+        writer.write(verdict_payload(verdict), duration_ms=duration_ms)
