@@ -1,11 +1,11 @@
 """A user's mapping file: what completes tasks that lack an image, an evaluation script or a log parser.
 
-YAML or JSON, keyed by instance id, by repository or by a glob over either. Entries are merged from the general
-to the particular (globs by length, then the repository, then the id); a field fills what the task leaves
-empty, and replaces what it has only with `override: true`. Texts may hold `{instance_id}`,
+YAML or JSON, keyed by instance id, by repository or by a glob over either. Entries are merged from the
+general to the particular (globs by length, then the repository, then the id); a field fills what the task
+leaves empty, and replaces what it has only with `override: true`. Texts may hold `{instance_id}`,
 `{instance_id_1776}` (`__` as `_1776_`, lower case), `{instance_id_s}` (`__` as `_s_`, lower case), `{repo}`,
-`{owner}`, `{name}`, `{version}`, `{base_commit}`, `{workdir}` and, for SWE-bench Pro, `{dockerhub_tag}`; other
-braces are left alone.
+`{owner}`, `{name}`, `{version}`, `{base_commit}`, `{workdir}` and, for SWE-bench Pro, `{dockerhub_tag}`;
+other braces are left alone.
 """
 
 import json

@@ -1,0 +1,359 @@
+"""The trusted grader: a final patch, a fresh container, the task's own tests, and canaries.
+
+Run 1 is the official harness's procedure, less what the patch may not change. Only when its log says resolved does
+run 2 follow in another fresh container, with canaries planted into the files of the deciding tests after the task's
+test patch was applied. A verdict is resolved when run 1 is and no canary contradicts it.
+"""
+
+import hashlib
+import random
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import EngineUnavailable, Failure, GraderError, ImageMissing, InfrastructureError
+from ..tools.base import CommandResult
+from .applying import Applied, apply_patch, checked
+from .canaries import Planted, judge, plant
+from .container import DEFAULT_ENV
+from .engine import Engine
+from .infrastructure import TestInfrastructure
+from .logs import START, Report, evaluation_script, read_log, swebench_version
+from .sandbox import Sandbox, SandboxConfig
+from .task import Task
+from .verdict import CanaryKind, CanaryReport, CanaryResult, Reason, Verdict
+
+__all__ = ["Grader", "GraderConfig"]
+
+_SCRIPT = "/eval.sh"
+_FILE_LIMIT = 4 << 20
+
+
+class GraderConfig(BaseModel):
+    """How patches are graded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    timeout: float = Field(default=1800.0, gt=0)
+    """Seconds the tests may take, as in the official harness."""
+    canaries: bool = True
+    """Run resolved patches a second time with canaries. Without, a forged report is believed."""
+    retries: int = Field(default=2, ge=0)
+    """How often a fault that is not the patch's is tried again."""
+    memory_mb: int = Field(default=4096, ge=64)
+    cpus: float = Field(default=2.0, gt=0)
+    pids: int = Field(default=2048, ge=16)
+    disk_mb: int = Field(default=8192, ge=1)
+    log_limit: int = Field(default=64 << 20, ge=1 << 16)
+    """Bytes of a log that are kept; a longer one is not judged but reported as a limit reached."""
+    cap_add: tuple[str, ...] = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID")
+    """Capabilities that test suites run as root count on; the official harness gives these and more."""
+    seed: int | None = None
+    """Makes names and places of canaries repeatable, for tests only: a patch must not be able to guess them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    applied: Applied
+    result: CommandResult | None
+    image_id: str
+
+    @property
+    def log(self) -> str:
+        """The output as text; bytes that are not UTF-8 are replaced, as in the official harness."""
+        return self.result.output.decode("utf-8", errors="replace") if self.result else self.applied.output
+
+    @property
+    def limit(self) -> str | None:
+        """The limit the tests ran into, in words."""
+        result = self.result
+        if result is None:
+            return None
+        reached = {
+            "time": result.timed_out,
+            "memory": result.oom_killed,
+            "processes": result.pids_limited,
+            "disk": result.disk_limited,
+            "output": result.truncated,
+        }
+        return next((name for name, hit in reached.items() if hit), None)
+
+
+class Grader:
+    """Grades patches; safe to share between threads."""
+
+    def __init__(self, engine: Engine, config: GraderConfig | None = None) -> None:
+        self._engine = engine
+        self.config = config or GraderConfig()
+        self._random = random.Random(self.config.seed) if self.config.seed is not None else secrets.SystemRandom()
+        self._sources: dict[str, Mapping[str, str]] = {}
+        self._lock = threading.Lock()
+
+    def grade(self, task: Task, patch: str | None) -> Verdict:
+        """The verdict on a patch.
+
+        Raises TaskIncomplete for a task that cannot be graded and EngineUnavailable when no engine answers; every
+        other fault becomes a verdict that says whose it is.
+        """
+        task.require_gradable()
+        if patch is None or not patch.strip():
+            return _without_run(task, patch)
+        started = time.monotonic()
+        for attempt in range(1, self.config.retries + 2):
+            last = attempt > self.config.retries
+            try:
+                verdict = self._grade(task, patch)
+            except EngineUnavailable:
+                raise
+            except (InfrastructureError, GraderError) as error:
+                if last or isinstance(error, ImageMissing):
+                    verdict = _broken(task, error)
+                    break
+                continue
+            if verdict.reason is not Reason.NOT_REPRODUCED or last:
+                break
+        known = {
+            "attempts": attempt,  # pyright: ignore[reportPossiblyUnboundVariable]
+            "duration_s": round(time.monotonic() - started, 3),
+            "patch_sha256": hashlib.sha256(patch.encode("utf-8", "surrogatepass")).hexdigest(),
+            "swebench_version": swebench_version(),
+        }
+        return verdict.model_copy(update=known)  # pyright: ignore[reportPossiblyUnboundVariable]
+
+    def _grade(self, task: Task, patch: str) -> Verdict:
+        if task.pro is not None:
+            from .grader_pro import grade_pro
+
+            config = self.config
+            return grade_pro(task, patch, self.sandbox, timeout=config.timeout, log_limit=config.log_limit)
+        run = self._run(task, patch, evaluation_script(task))
+        if run.result is None:
+            return _verdict(
+                task,
+                run,
+                Reason.PATCH_DOES_NOT_APPLY,
+                Failure.MODEL,
+                "no attempt of the official chain could apply the patch",
+            )
+        report = read_log(task, run.log, patch)
+        # A run that was cut short is no result, whatever its output claims.
+        if not report.resolved or run.limit in ("time", "output"):
+            return _unresolved(task, run, report)
+        if not self.config.canaries:
+            why = CanaryReport(state="unavailable", why="switched off")
+            return _verdict(task, run, Reason.RESOLVED, None, "", report=report, canaries=why)
+        return self._with_canaries(task, patch, run, report)
+
+    def _with_canaries(self, task: Task, patch: str, run: _Run, report: Report) -> Verdict:
+        planted = self._plant(task)
+        if isinstance(planted, str):
+            why = CanaryReport(state="unavailable", why=planted)
+            return _verdict(task, run, Reason.RESOLVED, None, "", report=report, canaries=why)
+        second = self._run(task, patch, evaluation_script(task), planted)
+        seen = read_log(task, second.log, patch)
+        results = judge(planted, seen.statuses)
+        reference: Report | None = None
+        if task.patch and not (seen.resolved and all(result.ok for result in results)):
+            reference = self._reference(task, planted)
+            results = _discounted(results, judge(planted, reference.statuses))
+        canaries = _canary_report(results)
+        verdict = _verdict(
+            task, run, Reason.RESOLVED, None, "", report=report, canaries=canaries, canary_log=second.log
+        )
+        reason, detail = _contradiction(results, seen, reference)
+        if reason is None:
+            return verdict
+        failure = {"resolved": False, "reason": reason, "failure": Failure.GRADER, "detail": detail}
+        return verdict.model_copy(update=failure)
+
+    def _reference(self, task: Task, planted: Planted) -> Report:
+        """What the reference patch does with the same canaries: those that fail it too say nothing."""
+        run = self._run(task, task.patch, evaluation_script(task), planted)
+        return read_log(task, run.log, task.patch)
+
+    def _run(self, task: Task, patch: str, script: str, planted: Planted | None = None) -> _Run:
+        with self.sandbox(task) as sandbox:
+            applied = apply_patch(sandbox, patch, TestInfrastructure.of(task))
+            if applied.command is None:
+                return _Run(applied=applied, result=None, image_id=sandbox.image_id)
+            if planted is not None:
+                script = _staged(sandbox, script, planted)
+            sandbox.write_file(_SCRIPT, script.encode())
+            result = self._execute(sandbox)
+            return _Run(applied=applied, result=result, image_id=sandbox.image_id)
+
+    def _execute(self, sandbox: Sandbox) -> CommandResult:
+        unset = " ".join(f"-u {name}" for name in DEFAULT_ENV if name not in sandbox.config.env)
+        command = f"env {unset} /bin/bash {_SCRIPT}"
+        limit = self.config.log_limit
+        return checked(sandbox.run(command, timeout=self.config.timeout, output_limit=limit))
+
+    def sandbox(self, task: Task) -> Sandbox:
+        """A fresh container of a task's image."""
+        image = task.require_image()
+        found: Any = self._engine.api.inspect_image(self._engine.require_image(image))
+        entries: list[str] = found["Config"]["Env"] or []
+        own: dict[str, str] = dict([entry.split("=", 1) for entry in entries if "=" in entry])
+        config = SandboxConfig(
+            image=image,
+            workdir=task.workdir,
+            network=task.network,
+            memory_mb=self.config.memory_mb,
+            cpus=self.config.cpus,
+            pids=self.config.pids,
+            disk_mb=self.config.disk_mb,
+            cap_add=self.config.cap_add,
+            env={name: own[name] for name in DEFAULT_ENV if name in own},
+            sanitize_history=False,
+        )
+        return Sandbox(self._engine, config)
+
+    def _plant(self, task: Task) -> Planted | str:
+        """Test files with canaries, or why there are none."""
+        sources = self._test_files(task)
+        if not sources:
+            return "canaries are Python tests, and no deciding test is in a Python file"
+        with self._lock:
+            rng = random.Random(self._random.getrandbits(64))
+        planted = plant(sources, task.FAIL_TO_PASS, task.PASS_TO_PASS, rng)
+        return planted if planted.canaries else "no deciding test file can be parsed"
+
+    def _test_files(self, task: Task) -> Mapping[str, str]:
+        """The deciding Python files as they are when the tests start; read once a task, without any patch."""
+        script = task.eval_script or ""
+        key = hashlib.sha256(f"{task.instance_id} {task.image} {script}".encode()).hexdigest()
+        with self._lock:
+            if key in self._sources:
+                return self._sources[key]
+        lines = script.splitlines(keepends=True)
+        start = next((i for i, line in enumerate(lines) if START in line), None)
+        found: dict[str, str] = {}
+        paths = [path for path in sorted(TestInfrastructure.of(task).tests) if path.endswith(".py")]
+        if start is not None and paths:
+            with self.sandbox(task) as sandbox:
+                sandbox.write_file(_SCRIPT, "".join(lines[:start]).encode())
+                self._execute(sandbox)
+                found = _read_sources(sandbox, paths)
+        with self._lock:
+            self._sources[key] = found
+        return found
+
+
+def _read_sources(sandbox: Sandbox, paths: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            found[path] = sandbox.read_file(path, limit=_FILE_LIMIT).decode("utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+    return found
+
+
+def _staged(sandbox: Sandbox, script: str, planted: Planted) -> str:
+    """The script with the planted files put in place right before the tests start."""
+    folder = f"/tmp/{secrets.token_hex(8)}"
+    commands: list[str] = []
+    for number, (path, text) in enumerate(planted.sources.items()):
+        sandbox.write_file(f"{folder}/{number}", text.encode("utf-8"))
+        target = shlex.quote(f"{sandbox.workdir}/{path}")
+        commands.append(f"cat {folder}/{number} > {target} 2>/dev/null")
+    lines = script.split("\n")
+    start = next(i for i, line in enumerate(lines) if START in line)
+    return "\n".join([*lines[:start], *commands, f"rm -rf {folder}", *lines[start:]])
+
+
+def _discounted(results: tuple[CanaryResult, ...], reference: tuple[CanaryResult, ...]) -> tuple[CanaryResult, ...]:
+    pairs = zip(results, reference, strict=True)
+    return tuple(result.model_copy(update={"discounted": not other.ok}) for result, other in pairs)
+
+
+def _canary_report(results: tuple[CanaryResult, ...]) -> CanaryReport:
+    counted = {result.kind for result in results if not result.discounted}
+    if not counted & {CanaryKind.MUST_FAIL, CanaryKind.BROKEN_COPY}:
+        return CanaryReport(state="unavailable", why="no failing canary works in this suite", results=results)
+    return CanaryReport(state="ran", results=results)
+
+
+def _contradiction(
+    results: tuple[CanaryResult, ...], seen: Report, reference: Report | None
+) -> tuple[Reason | None, str]:
+    """What the second run says against the first."""
+    wrong = [result for result in results if not result.ok and not result.discounted]
+    if wrong:
+        first = wrong[0]
+        told = f"{first.kind} {first.name} expected {first.expected}, seen {first.seen}"
+        return Reason.FORGED, f"{len(wrong)} of {len(results)} canaries contradict the report ({told})"
+    if not seen.resolved and (reference is None or reference.resolved):
+        return Reason.NOT_REPRODUCED, "the run with canaries is not resolved, while that of the reference patch is"
+    return None, ""
+
+
+def _without_run(task: Task, patch: str | None) -> Verdict:
+    reason = Reason.NO_PATCH if patch is None else Reason.EMPTY_PATCH
+    detail = "there is no patch" if patch is None else "the patch is empty"
+    return Verdict(
+        instance_id=task.instance_id,
+        resolved=False,
+        reason=reason,
+        failure=Failure.MODEL,
+        detail=detail,
+        swebench_version=swebench_version(),
+    )
+
+
+def _broken(task: Task, error: Exception) -> Verdict:
+    return Verdict(
+        instance_id=task.instance_id,
+        resolved=False,
+        reason=Reason.ENVIRONMENT_BROKEN,
+        failure=getattr(error, "failure", None) or Failure.ENVIRONMENT,
+        detail=str(error),
+    )
+
+
+def _unresolved(task: Task, run: _Run, report: Report) -> Verdict:
+    """Tests failed, or there are no results: whose fault that is."""
+    limit = run.limit
+    if limit is not None:
+        detail = f"the tests reached their limit of {limit}"
+        return _verdict(task, run, Reason.LIMIT_REACHED, Failure.GRADER, detail, report=report)
+    if report.found:
+        failed = [name for kind in report.tests_status.values() for name in kind["failure"]]
+        detail = f"{len(failed)} deciding tests failed or are missing, for example {failed[0]}"
+        return _verdict(task, run, Reason.TESTS_FAILED, Failure.MODEL, detail, report=report)
+    fault = report.environment_fault
+    detail = f"no test results; the log shows {fault}" if fault else "no test results could be read from the log"
+    failure = Failure.ENVIRONMENT if fault else Failure.MODEL
+    return _verdict(task, run, Reason.NO_TEST_RESULTS, failure, detail, report=report)
+
+
+def _verdict(
+    task: Task,
+    run: _Run,
+    reason: Reason,
+    failure: Failure | None,
+    detail: str,
+    *,
+    report: Report | None = None,
+    **more: Any,
+) -> Verdict:
+    return Verdict(
+        instance_id=task.instance_id,
+        resolved=reason is Reason.RESOLVED,
+        reason=reason,
+        failure=failure,
+        detail=detail,
+        patch_applied=run.applied.command is not None,
+        apply_command=run.applied.command,
+        set_aside=run.applied.set_aside,
+        tests_status=dict(report.tests_status) if report else {},
+        image_id=run.image_id,
+        log=run.log,
+        **more,
+    )

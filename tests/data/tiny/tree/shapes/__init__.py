@@ -1,0 +1,5 @@
+"""Areas of shapes."""
+
+from .area import rectangle, square, triangle
+
+__all__ = ["rectangle", "square", "triangle"]
