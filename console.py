@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,7 +70,7 @@ class Tick(Protocol):
 
 
 @contextmanager
-def progress(description: str, total: float | None) -> Iterator[Tick]:
+def progress(description: str, total: float | None) -> Generator[Tick]:
     """A progress bar with ETA on standard error; silent when that is not a terminal."""
     from rich.progress import (
         BarColumn,

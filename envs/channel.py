@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .output import BoundedOutput
 
@@ -207,9 +207,13 @@ class Channel:
         return reply.status
 
 
-def raw_socket(attached: object) -> Socket:
-    """The plain socket under what the Docker SDK returns for an attached exec."""
-    inner = getattr(attached, "_sock", attached)
-    if not isinstance(inner, socket.socket) and not hasattr(inner, "recv"):
-        raise ChannelLost(f"cannot use {type(attached).__name__} as a stream")
-    return inner  # pyright: ignore[reportReturnType]
+def raw_socket(attached: Any) -> Socket:
+    """The plain socket under what the Docker SDK returns for an attached exec, with nothing else holding it."""
+    inner: Any = getattr(attached, "_sock", attached)
+    if type(inner) is not socket.socket:  # TLS: its state cannot be shared with a second descriptor
+        return inner
+    own = inner.dup()
+    response = getattr(attached, "_response", None)
+    (response or attached).close()
+    inner.close()
+    return own

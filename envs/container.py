@@ -33,7 +33,7 @@ DEFAULT_ENV: dict[str, str] = {
     "PIP_NO_INPUT": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
-"""What makes two runs of one command alike: locale, time zone, width, hash seed; and nothing that waits for a person."""
+"""What makes two runs of a command alike: locale, time zone, width, hash seed; nothing waits for a person."""
 
 
 class SandboxConfig(BaseModel):
@@ -175,6 +175,7 @@ class Container:
                     user=_GUARD_USER,
                     environment=dict(DEFAULT_ENV, **config.env),
                     working_dir="/",
+                    hostname="sandbox",
                     labels=self._engine.labels(),
                     host_config=host,
                     healthcheck={"test": ["NONE"]},

@@ -1,4 +1,4 @@
-"""A container's disk allowance, watched from outside: storage drivers on most file systems have no quota of their own."""
+"""A container's disk allowance, watched from outside: most storage drivers have no quota of their own."""
 
 import os
 from collections.abc import Callable

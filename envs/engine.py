@@ -25,7 +25,7 @@ class Owner:
 
     @classmethod
     def current(cls) -> Owner:
-        """This process."""
+        """The process that asks."""
         pid = os.getpid()
         return cls(_host(), pid, _start_time(pid) or "0")
 

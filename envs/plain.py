@@ -10,7 +10,12 @@ _FIND_WORD = re.compile(_WORD)
 # Words that a shell itself acts upon (builtins and reserved words of bash and of POSIX sh) and that
 # either have no program of the same name or one that differs.
 _SHELL_WORDS = frozenset(
-    [".", "[", "alias", "bg", "bind", "break", "builtin", "caller", "case", "cd", "command", "compgen", "complete", "compopt", "continue", "coproc", "declare", "dirs", "disown", "do", "done", "echo", "elif", "else", "enable", "esac", "eval", "exec", "exit", "export", "fc", "fg", "fi", "for", "function", "getopts", "hash", "help", "history", "if", "in", "jobs", "kill", "let", "local", "logout", "mapfile", "popd", "printf", "pushd", "pwd", "read", "readarray", "readonly", "return", "select", "set", "shift", "shopt", "source", "suspend", "test", "then", "time", "times", "trap", "type", "typeset", "ulimit", "umask", "unalias", "unset", "until", "wait", "while"]
+    """
+    . [ alias bg bind break builtin caller case cd command compgen complete compopt continue coproc declare dirs disown
+    do done echo elif else enable esac eval exec exit export fc fg fi for function getopts hash help history if in jobs
+    kill let local logout mapfile popd printf pushd pwd read readarray readonly return select set shift shopt source
+    suspend test then time times trap type typeset ulimit umask unalias unset until wait while
+    """.split()
 )
 
 

@@ -54,6 +54,14 @@ class SandboxPool:
                 self._order.remove(key)
         return future.result() if future is not None else Sandbox(self._engine, config)
 
+    def discard(self, sandbox: Sandbox) -> None:
+        """Remove a used sandbox in the background."""
+        with self._lock:
+            if not self._closed:
+                self._starters.submit(sandbox.close)
+                return
+        sandbox.close()
+
     def close(self) -> None:
         """Remove what was not used; idempotent."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""Images whose repository shows no future: each image is looked at once, and committed anew when something had to go."""
+"""Images whose repository shows no future: each is looked at once, and committed anew when something had to go."""
 
 import hashlib
 import os

@@ -11,7 +11,7 @@ def clean(
     everything: bool = typer.Option(
         False, "--all", help="Also containers whose process still runs, or ran on another machine."
     ),
-    images: bool = typer.Option(False, "--images", help="Also the copies of images made to hide a repository's future."),
+    images: bool = typer.Option(False, "--images", help="Also copies of images made to hide a repository's future."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say what would be removed."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     docker_host: str | None = typer.Option(None, "--docker-host", help="Address of the Docker API."),

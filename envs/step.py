@@ -12,7 +12,10 @@ __all__ = ["Step"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One tool call and its observation. Never holds a live container."""
+    """One tool call and its observation. Never holds a live container.
+
+    Two steps are equal when the same was done and seen, whatever it cost.
+    """
 
     index: int
     """Position in the episode, from 0."""
@@ -30,10 +33,10 @@ class Step:
     exit_code: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The tool's structured facts (`ToolResult.data`)."""
-    telemetry: Telemetry
-    t_start: datetime
-    t_end: datetime
-    duration_ms: float
+    telemetry: Telemetry = field(compare=False)
+    t_start: datetime = field(compare=False)
+    t_end: datetime = field(compare=False)
+    duration_ms: float = field(compare=False)
     """From a monotonic clock."""
     thought: str | None = None
     """Text the agent gave with the action, if any."""

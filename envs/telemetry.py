@@ -2,12 +2,14 @@
 
 import re
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from ..tools.base import Telemetry
 from .cgroup import V1_FILES, V2_FILES, Account, Reading, host_account, parse_v1, parse_v2
 from .channel import Channel
 
-__all__ = ["Meter"]
+__all__ = ["Meter", "merge"]
 
 _INSIDE = "/sys/fs/cgroup"
 
@@ -98,6 +100,34 @@ class Meter:
             return parse_v1(files, ["\n" + found[path] for path in io if path in found], "cgroup-v1-inside")
         files = {name: found.get(path) for name, path in v2.items()} | {"net": net}
         return parse_v2(files, "cgroup-v2-inside")
+
+
+_ADDED = (
+    "cpu_s cpu_user_s cpu_system_s io_read_bytes io_write_bytes net_rx_bytes net_tx_bytes oom_kills "
+    "pressure_cpu_us pressure_memory_us pressure_io_us"
+).split()
+
+
+def merge(parts: Sequence[Telemetry]) -> Telemetry:
+    """Several measurements as one: counts and times are added, the peak is the highest, levels are the last known."""
+    if len(parts) == 1:
+        return parts[0]
+    sums = {name: _known_sum([getattr(part, name) for part in parts]) for name in _ADDED}
+    peaks = [part.memory_peak_bytes for part in parts if part.memory_peak_bytes is not None]
+    last = next((part for part in reversed(parts) if part.memory_bytes is not None), None)
+    return Telemetry(
+        wall_ms=sum(part.wall_ms for part in parts),
+        memory_peak_bytes=max(peaks, default=None),
+        memory_bytes=last.memory_bytes if last else None,
+        pids=last.pids if last else None,
+        sources=last.sources if last else {},
+        **sums,
+    )
+
+
+def _known_sum(values: list[Any]) -> Any:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _sections(text: str) -> dict[str, str]:
