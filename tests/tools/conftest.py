@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 import pytest
 from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.factory.catalogue import load_catalogue
+from trajectory_hub.envs.images import ensure_python_image
 from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
 from trajectory_hub.tools.base import SandboxProtocol, ToolContext, ToolResult
 from trajectory_hub.tools.registry import ParsedCall, ToolRegistry
 
 from .local_sandbox import LocalSandbox
 
-IMAGE = "trajhub/debian:bookworm"
 FILES = {
     "README.md": "# Demo\n\nA calculator.\n",
     "src/calc.py": "def add(a, b):\n    return a - b\n\n\ndef double(a):\n\treturn add(a, a)\n",
@@ -33,12 +34,11 @@ class Act(Protocol):
 
 
 @pytest.fixture(scope="session")
-def docker_sandbox() -> Iterator[Sandbox]:
-    engine = Engine(run_id="tests-tools")
-    engine.require_image(IMAGE)
-    with Sandbox(engine, SandboxConfig(image=IMAGE, sanitize_history=False)) as sandbox:
+def docker_sandbox(engine: Engine) -> Iterator[Sandbox]:
+    base = load_catalogue().base
+    image = ensure_python_image(engine, base.image, base.suite, base.include)
+    with Sandbox(engine, SandboxConfig(image=image, sanitize_history=False)) as sandbox:
         yield sandbox
-    engine.close()
 
 
 @pytest.fixture(params=["local", pytest.param("docker", marks=pytest.mark.docker)])
