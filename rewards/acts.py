@@ -7,16 +7,17 @@ judged alike.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ..envs.step import Step
 from .paths import Role, is_program, normal, role
 from .shell import Command, Kind, understand
-from .text import digest
+from .text import Text, digest
 
 __all__ = ["FLOOD", "INFRASTRUCTURE_ERRORS", "LIMIT_ERRORS", "Act", "Edit", "Span", "TestRun", "interpret"]
 
-INFRASTRUCTURE_ERRORS = frozenset(("sandbox_recovered", "environment_error"))
+INFRASTRUCTURE_ERRORS = frozenset(("sandbox_recovered", "sandbox_lost"))
 """Errors that are not the agent's doing: nothing is held against a step that ends by one."""
 LIMIT_ERRORS = frozenset(("timeout", "out_of_memory", "disk_full", "too_many_processes"))
 """Errors of a command that used up what it was given."""
@@ -27,11 +28,13 @@ _PASSED = frozenset(("PASSED", "XFAIL", "passed", "xfail"))
 _SUMMARY = re.compile(r"\b(\d+) (passed|failed|errors?)\b")
 _LEFT_OUT = ("bytes left out ...]", "; continue with start=", "; narrow the search")
 _AFTER = {"git": "original", "rm": "absent"}
+_ONLY = {kind: frozenset((kind,)) for kind in Kind}
 _SEARCHED_AT_MOST = 2_000
+_SAID_AT_MOST = 4_000
 _COMMENT = re.compile(r"(^|\s)(#|//).*$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
     """Lines of a file that were shown; `end` is None when nobody knows how far."""
 
@@ -42,7 +45,7 @@ class Span:
     """The agent asked for a range, rather than for the file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Edit:
     """A change to a file, or an attempt at one."""
 
@@ -57,7 +60,7 @@ class Edit:
     """Nothing but blanks and comments differs."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TestRun:
     """What a test run showed."""
 
@@ -70,11 +73,13 @@ class TestRun:
     selected: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Act:
     """A step as rules see it."""
 
     step: Step
+    text: Text
+    """The observation."""
     kind: Kind
     kinds: frozenset[Kind]
     """More than `kind` only for a compound shell command."""
@@ -94,6 +99,8 @@ class Act:
     truncated: bool = False
     excused: bool = False
     """It failed for a reason that is not the agent's."""
+    said: Text
+    """What an edit writes or a command says; empty for other acts."""
 
     @property
     def index(self) -> int:
@@ -118,12 +125,21 @@ class Act:
 
 def interpret(step: Step, workdir: str) -> Act:
     """Understand a step. Pure: the same step gives the same act."""
+    text = Text(step.observation)
     excused = step.error in INFRASTRUCTURE_ERRORS
     if step.malformed or step.tool is None:
         key = f"malformed:{digest(step.action)}"
-        return Act(step=step, kind=Kind.MALFORMED, kinds=frozenset((Kind.MALFORMED,)), signature=key, failed=True)
+        return Act(
+            step=step,
+            text=text,
+            kind=Kind.MALFORMED,
+            kinds=_ONLY[Kind.MALFORMED],
+            signature=key,
+            failed=True,
+            said=Text(""),
+        )
     if step.tool == "shell":
-        return _shell(step, workdir, excused)
+        return _shell(step, text, workdir, excused)
     data, arguments = step.data, step.arguments
     path = _path(data.get("path") or arguments.get("path"), workdir)
     maker = _MAKERS.get(step.tool)
@@ -132,7 +148,7 @@ def interpret(step: Step, workdir: str) -> Act:
     parts.setdefault("failed", not step.ok)
     kind = parts["kind"]
     return Act(
-        step=step, kinds=frozenset((kind,)), signature=_signature(step, path), excused=excused,
+        step=step, text=text, kinds=_ONLY[kind], signature=_signature(step, path), excused=excused, said=_said(step),
         truncated=parts.pop("truncated", False) or _cut(step.observation), **parts,
     )  # fmt: skip
 
@@ -154,7 +170,7 @@ def _first(pair: tuple[str, Any]) -> str:
 
 def _cut(observation: str) -> bool:
     where = observation if len(observation) > FLOOD else observation[-200:]
-    return any(mark in where for mark in _LEFT_OUT)
+    return _LEFT_OUT[0] in where or _LEFT_OUT[1] in where or _LEFT_OUT[2] in where
 
 
 def _read(step: Step, path: str, workdir: str) -> dict[str, Any]:
@@ -189,7 +205,7 @@ def _search(step: Step, path: str, workdir: str) -> dict[str, Any]:
     data = step.data
     pattern = data.get("pattern", step.arguments.get("pattern"))
     files = data.get("files") or ()
-    hits = tuple(normal(str(name), workdir) for name in list(files)[:200]) if not isinstance(files, int) else ()
+    hits = tuple(_normal(str(name), workdir) for name in list(files)[:200]) if not isinstance(files, int) else ()
     return {
         "kind": Kind.SEARCH,
         "patterns": (str(pattern),) if pattern else (),
@@ -250,9 +266,8 @@ _MAKERS = {
 }
 
 
-def _shell(step: Step, workdir: str, excused: bool) -> Act:
-    text = str(step.data.get("command", step.arguments.get("command", "")))
-    command = understand(text)
+def _shell(step: Step, text: Text, workdir: str, excused: bool) -> Act:
+    command = understand(str(step.data.get("command", step.arguments.get("command", ""))))
     folder = normal(command.folder, workdir) if command.folder else "."
     base = f"{workdir.rstrip('/')}/{folder}" if not folder.startswith("/") else folder
     paths = tuple(normal(_join(base, path), workdir) for path in command.paths)
@@ -270,6 +285,7 @@ def _shell(step: Step, workdir: str, excused: bool) -> Act:
     shows = kind is Kind.READ and not failed
     return Act(
         step=step,
+        text=text,
         kind=kind,
         kinds=command.kinds | {kind},
         signature=f"shell:{command.normal}" if len(command.normal) <= 400 else f"shell:{digest(command.normal)}",
@@ -283,7 +299,14 @@ def _shell(step: Step, workdir: str, excused: bool) -> Act:
         failed=failed and not quiet,
         truncated=_cut(step.observation),
         excused=excused,
+        said=_said(step),
     )
+
+
+def _said(step: Step) -> Text:
+    arguments = step.arguments
+    told = arguments.get("new") or arguments.get("content") or arguments.get("command") or ""
+    return Text(str(told)[:_SAID_AT_MOST])
 
 
 def _join(base: str, path: str) -> str:
@@ -294,11 +317,16 @@ def _scratch(path: str) -> bool:
     return role(path) is Role.OUTSIDE or ("/" not in path and (is_program(path) or path.endswith((".txt", ".log"))))
 
 
+@lru_cache(maxsize=4096)
+def _normal(path: str, workdir: str) -> str:
+    return normal(path, workdir)
+
+
 def _hits(observation: str, workdir: str) -> tuple[str, ...]:
     """Files that the output of grep or find names at the beginning of its lines."""
     found: dict[str, None] = {}
     for line in observation[:_SEARCHED_AT_MOST].splitlines():
         name = line.split(":", 1)[0].strip()
         if "/" in name or "." in name:
-            found.setdefault(normal(name, workdir))
+            found.setdefault(_normal(name, workdir))
     return tuple(found)

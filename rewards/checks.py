@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .acts import LIMIT_ERRORS, Act
 from .shell import Kind
-from .text import failure_line, fingerprint, tokens
+from .text import failure_line, words
 
 if TYPE_CHECKING:
     from .history import History
@@ -28,7 +28,7 @@ _BROKEN = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Check:
     """A run that says something about the work."""
 
@@ -55,7 +55,7 @@ def assess(act: Act, history: "History") -> Check | None:
         epoch=history.epoch,
         ok=_passes(act, history),
         strength=strength,
-        answer=fingerprint(act.observation),
+        answer=act.text.print,
         before_change=history.source_edit_at < 0,
         quote=failure_line(act.observation),
     )
@@ -82,8 +82,8 @@ def _about_the_issue(act: Act, history: "History") -> bool:
         return True
     if any(path in history.topical_scripts for path in act.paths):
         return True
-    words, _ = tokens(act.shell.text) if act.shell else (set[str](), set[str]())
-    return not words.isdisjoint(history.task.issue_names) or not words.isdisjoint(history.changed_stems)
+    said = words(act.shell.text) if act.shell else set[str]()
+    return not said.isdisjoint(history.task.issue_names) or not said.isdisjoint(history.changed_stems)
 
 
 def _passes(act: Act, history: "History") -> bool:

@@ -27,7 +27,10 @@ class EpisodeTracker:
         """Take a scored and recorded step into account."""
         self._waste += max(0.0, self._config.sound - reward)
         reached = milestones(history)
-        coverage = sum(self._weights[name] * value for name, value in reached.items()) / self._total
+        coverage = 0.0
+        for name, value in reached.items():
+            coverage += self._weights[name] * value
+        coverage /= self._total
         economy = 1 / (1 + self._waste / self._config.patience)
         integrity = self._config.tampering if history.tampered else 1.0
         return ProcessScore(
@@ -36,7 +39,7 @@ class EpisodeTracker:
             economy=rounded(economy),
             integrity=integrity,
             waste=rounded(self._waste),
-            milestones={name: rounded(value) for name, value in reached.items()},
+            milestones=reached,
         )
 
 
@@ -45,19 +48,19 @@ def milestones(history: History) -> dict[str, float]:
     changed = _changed(history)
     verified = _verified(history) if changed else 0.0
     return {
-        "explored": min(1.0, len(history.read_sources) / _ENOUGH_FILES),
+        "explored": min(1.0, rounded(len(history.read_sources) / _ENOUGH_FILES)),
         "located": _located(history),
         "reproduced": history.reproduced,
         "changed": changed,
         "verified": verified,
-        "submitted": 0.0 if not history.submitted or not changed else 0.3 + 0.7 * verified,
+        "submitted": 0.0 if not history.submitted or not changed else rounded(0.3 + 0.7 * verified),
     }
 
 
 def _located(history: History) -> float:
     reference = history.task.reference
     if reference:
-        return len(history.read_sources & reference.keys()) / len(reference)
+        return rounded(len(history.read_sources & reference.keys()) / len(reference))
     return 1.0 if history.located and history.read_sources else 0.0
 
 

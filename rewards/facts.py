@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..envs.task import Task
 from .paths import Role, normal, role
-from .text import names, tokens
+from .text import names, path_key, words
 
 __all__ = ["TaskFacts", "changed_lines"]
 
@@ -31,15 +31,18 @@ class TaskFacts:
     @classmethod
     def of(cls, task: Task, *, privileged: bool) -> "TaskFacts":
         """Prepare a task."""
-        words, marked = tokens(task.problem_statement)
         reference = changed_lines(task.patch) if privileged else {}
         return cls(
             workdir=task.workdir,
             network=task.network,
-            words=frozenset(words | {mark.strip(".-") for mark in marked}),
+            words=frozenset(words(task.problem_statement)),
             issue_names=names(task.problem_statement),
             reference={normal(path, task.workdir): spans for path, spans in reference.items()},
         )
+
+    def states(self, path: str) -> bool:
+        """Whether the statement names a file."""
+        return path_key(path) in self.words or path_key(path.rsplit("/", 1)[-1]) in self.words
 
     def role(self, path: str) -> Role:
         """What a file is for; a file that the reference patch changes is source, whatever its name."""

@@ -9,12 +9,12 @@ from .checks import Check
 from .facts import TaskFacts
 from .paths import Role
 from .shell import Kind
-from .text import fingerprint, tokens
+from .text import path_key, words
 
 __all__ = ["FileState", "History", "Seen"]
 
 _RECENT = 12
-_LISTING = 150
+_LISTING = 60
 _LISTED = -1
 _WHOLE = 1_000_000
 _LOOKING = frozenset((Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.IDLE))
@@ -54,7 +54,7 @@ class FileState:
         return self.edits > 0 and self.current not in (self.original, "original")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seen:
     """The last call that asked for the same."""
 
@@ -136,8 +136,8 @@ class History:
 
     def shown(self, path: str) -> int | None:
         """The step that last showed this path or its file name: -1 for a mere listing, None for never."""
-        variants = (path, f"{self.task.workdir}/{path}", f"./{path}", f"a/{path}", posixpath.basename(path))
-        found = [at for at in map(self.words.get, variants) if at is not None]
+        key, name = path_key(path), path_key(posixpath.basename(path))
+        found = [at for at in map(self.words.get, (key, f"{self.task.workdir}/{key}", name)) if at is not None]
         return max(found) if found else None
 
     def record(self, act: Act, check: Check | None, *, advanced: bool = False) -> None:
@@ -222,7 +222,7 @@ class History:
                 self.tampered[path] = act.index
         elif state.created or role is Role.OUTSIDE:
             text = act.step.arguments.get("content") or act.step.arguments.get("command") or ""
-            if not tokens(str(text))[0].isdisjoint(self.task.issue_names):
+            if not words(str(text)).isdisjoint(self.task.issue_names):
                 self.topical_scripts.add(path)
 
     def _record_spans(self, act: Act) -> None:
@@ -276,21 +276,19 @@ class History:
             self.pending_hits, self.searches_unopened = frozenset(), 0
 
     def _record_text(self, act: Act) -> None:
-        words, marked = tokens(act.observation)
-        if act.failed:
+        fresh = act.text.words
+        if act.failed and act.paths:
             # an error that echoes a wrong path does not make that path known
-            for path in act.paths:
-                marked -= {path, posixpath.basename(path), f"{self.task.workdir}/{path}"}
-        if act.kind is Kind.LIST or len(marked) > _LISTING:
-            known = self.words
-            known.update({word: _LISTED for word in words | marked if word not in known})
+            echoed = {path_key(path) for path in act.paths}
+            fresh = fresh.difference(echoed, {posixpath.basename(key) for key in echoed})
+        if act.kind is Kind.LIST or len(act.hits) > _LISTING:
+            self.words.update(dict.fromkeys(fresh.difference(self.words), _LISTED))
         elif act.kind is not Kind.IDLE:
-            self.words.update(dict.fromkeys(words, act.index))
-            self.words.update(dict.fromkeys(marked, act.index))
+            self.words.update(dict.fromkeys(fresh, act.index))
         if act.kind in (Kind.READ, Kind.SEARCH):
-            self.located.update(name for name in self.task.issue_names if name in words)
-        self.lines.update(act.observation.split("\n"))
-        self.answers[fingerprint(act.observation)] = (act.index, self.epoch)
+            self.located.update(fresh.intersection(self.task.issue_names))
+        self.lines |= act.text.lines
+        self.answers[act.text.print] = (act.index, self.epoch)
 
 
 def merged(spans: list[tuple[int, int]], new: tuple[int, int]) -> list[tuple[int, int]]:

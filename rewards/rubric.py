@@ -78,11 +78,12 @@ class RuleScorer:
             if decisive[0] == criterion:
                 return CriterionScore(criterion, 0.0, self._layer, rules)
             return CriterionScore(criterion, None, self._layer, rules, decisive[1] if rules else None)
-        total = sum(rule.weight for rule in rules)
-        if not total:
-            return CriterionScore(criterion, None, self._layer, rules)
-        mean = sum(rule.weight * rule.score for rule in rules) / total
-        return CriterionScore(criterion, rounded(mean), self._layer, rules)
+        total = gained = 0.0
+        for rule in rules:
+            total += rule.weight
+            gained += rule.weight * rule.score
+        mean = rounded(gained / total) if total else None
+        return CriterionScore(criterion, mean, self._layer, rules)
 
     def _record(self, act: Act, check: Check | None, goal: Iterable[RuleScore], *, counts: bool) -> None:
         scores = [rule.score for rule in goal if rule.rule != "keeps_moving"]

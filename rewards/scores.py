@@ -1,8 +1,8 @@
 """What scoring yields: every figure with where it came from. Plain data, equal on every machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from ..envs.step import Step
 from ..envs.task import Task
@@ -28,8 +28,7 @@ def rounded(value: float) -> float:
     return round(value, _DIGITS)
 
 
-@dataclass(frozen=True, slots=True)
-class RuleScore:
+class RuleScore(NamedTuple):
     """What one rule says of a step."""
 
     rule: str
@@ -43,8 +42,7 @@ class RuleScore:
         return {"rule": self.rule, "score": self.score, "weight": self.weight, "evidence": self.evidence}
 
 
-@dataclass(frozen=True, slots=True)
-class CriterionScore:
+class CriterionScore(NamedTuple):
     """What a layer says of a step by one criterion."""
 
     criterion: str
@@ -66,8 +64,7 @@ class CriterionScore:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessScore:
+class ProcessScore(NamedTuple):
     """What an episode is worth so far, apart from its outcome: integrity x coverage x economy."""
 
     score: float
@@ -79,7 +76,7 @@ class ProcessScore:
     """1 unless existing tests or test infrastructure are changed."""
     waste: float
     """Sum of what steps lacked to the sound level."""
-    milestones: Mapping[str, float] = field(default_factory=dict[str, float])
+    milestones: Mapping[str, float]
     """How far each milestone is reached, in [0, 1]."""
 
     def as_dict(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ _NOT_FILES = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/zero", 
 _LONGEST = 4_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Command:
     """A shell command, understood."""
 

@@ -4,11 +4,10 @@ import hashlib
 import re
 import string
 
-__all__ = ["digest", "excerpt", "failure_line", "fingerprint", "listed", "names", "tokens"]
+__all__ = ["Text", "digest", "excerpt", "failure_line", "fingerprint", "listed", "names", "path_key", "words"]
 
-_WORD = (string.ascii_letters + string.digits + "_").encode()
-_WORDS_ONLY = bytes(byte if byte in _WORD else 32 for byte in range(256))
-_WITH_PATHS = bytes(byte if byte in _WORD + b"./-" else 32 for byte in range(256))
+_KEPT = (string.ascii_letters + string.digits + "_/-").encode()
+_SEPARATED = bytes(byte if byte in _KEPT else 32 for byte in range(256))
 _HEAD, _TAIL = 12_000, 4_000
 _TELLING = ("Error", "error:", "Exception", "FAILED", "No such", "not found", "failed", "refused", "does not")
 _NAME = re.compile(r"`([^`\n]{3,80})`|\b(\w+_\w+|[a-z]+[A-Z]\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*)\b|\b(\w{3,})(?=\()")
@@ -36,17 +35,53 @@ def failure_line(observation: str) -> str:
     return excerpt((told or lines or [""])[-1].strip())
 
 
-def tokens(text: str) -> tuple[set[str], set[str]]:
-    """The words of a text, and what in it looks like a path or a dotted name.
+def words(text: str) -> set[str]:
+    """The words of a text. Paths stay in one piece up to their first dot; see `path_key`.
 
     It runs over every observation, so all the work is done by a few calls in C.
     """
     if len(text) > _HEAD + _TAIL:
         text = f"{text[:_HEAD]} {text[-_TAIL:]}"
-    data = text.encode("ascii", "replace")
-    words = set(data.translate(_WORDS_ONLY).decode("ascii").split())
-    marked = set(data.translate(_WITH_PATHS).decode("ascii").split())
-    return words, marked - words
+    return set(text.encode("ascii", "replace").translate(_SEPARATED).decode("ascii").split())
+
+
+def path_key(path: str) -> str:
+    """What `words` leaves of a path: its longest piece without a dot."""
+    return max(path.encode("ascii", "replace").translate(_SEPARATED).decode("ascii").split() or [path], key=len)
+
+
+class Text:
+    """An observation, taken apart once for all rules."""
+
+    __slots__ = ("_lines", "_print", "_words", "raw")
+
+    def __init__(self, raw: str) -> None:
+        self.raw = raw
+        self._lines: set[str] | None = None
+        self._print: str | None = None
+        self._words: set[str] | None = None
+
+    @property
+    def lines(self) -> set[str]:
+        """Its different lines."""
+        if self._lines is None:
+            self._lines = set(self.raw.split("\n"))
+            self._lines.discard("")
+        return self._lines
+
+    @property
+    def words(self) -> set[str]:
+        """Its words."""
+        if self._words is None:
+            self._words = words(self.raw)
+        return self._words
+
+    @property
+    def print(self) -> str:
+        """Its fingerprint."""
+        if self._print is None:
+            self._print = fingerprint(self.raw)
+        return self._print
 
 
 def digest(text: str) -> str:

@@ -66,7 +66,7 @@ def grounded_path(v: View) -> Finding:
         return 1.0, f"{path} was found, read or written before"
     if at is not None:
         return (1.0, f"step {at} showed {path}") if at >= 0 else (0.9, f"a listing showed {path}")
-    if path in v.task.words or posixpath.basename(path) in v.task.words:
+    if v.task.states(path):
         return 1.0, f"the statement names {path}"
     return 0.6, f"guesses {path}, and is right"
 

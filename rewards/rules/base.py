@@ -20,7 +20,7 @@ Finding = tuple[float, str] | None
 """A score in [0, 1] and its evidence; None when the rule does not apply."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class View:
     """All that a rule sees."""
 
@@ -31,6 +31,7 @@ class View:
     """This step, understood."""
     check: Check | None
     """What this step proves, when it is a check."""
+    _asked: str = ""
 
     @property
     def step(self) -> Step:
@@ -40,9 +41,15 @@ class View:
     @property
     def asked(self) -> str:
         """A quote of the action: its telling arguments rather than the JSON around them."""
+        if not self._asked:
+            self._asked = self._quote()
+        return self._asked
+
+    def _quote(self) -> str:
         if self.act.shell is not None:
             return excerpt(self.act.shell.normal)
         told = [self.step.tool or "", *self.act.paths, *self.act.patterns]
+        told += [f"{span.start}-{span.end}" for span in self.act.spans if span.asked]
         return excerpt(" ".join(told)) if len(told) > 1 else excerpt(self.step.action)
 
     def file(self, path: str) -> FileState:

@@ -106,8 +106,8 @@ def follows_the_issue(v: View) -> Finding:
     issue = v.task.issue_names
     if not issue or v.act.failed:
         return None
-    text = v.act.observation[:FLOOD]
-    fresh = [name for name in issue if name not in v.history.located and name in text]
+    shown = v.act.text.words
+    fresh = [name for name in issue if name in shown and name not in v.history.located]
     if fresh and v.act.flooded:
         return 0.3, f'shows "{fresh[0]}", which the issue names, in an answer too long to use'
     if fresh:
@@ -115,7 +115,7 @@ def follows_the_issue(v: View) -> Finding:
     asked = " ".join((*v.act.paths, *v.act.patterns))
     if any(name in asked for name in issue):
         return 0.4, f"asks for a name of the issue that was seen already: {v.asked}"
-    known = [name for name in issue[:8] if name in text]
+    known = [name for name in issue[:8] if name in shown]
     if known:
         return 0.4, f'shows more about "{known[0]}", which the issue names'
     return 0.15, f"shows none of the names in the issue: {v.asked}"

@@ -1,11 +1,8 @@
 """Non-redundancy: does this step bring something that no earlier step brought?"""
 
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-
 from ..acts import INFRASTRUCTURE_ERRORS
 from ..shell import Kind
-from ..text import excerpt, fingerprint, tokens
+from ..text import excerpt
 from .base import Finding, View, rule
 
 __all__: list[str] = []
@@ -13,6 +10,7 @@ __all__: list[str] = []
 _NEW = "non_redundancy"
 _SMALL_WINDOW = 25
 _SHORT_ANSWER = 60
+_ENOUGH_WORDS = 6
 
 
 @rule(_NEW, decisive=True)
@@ -124,12 +122,12 @@ def edits_forward(v: View) -> Finding:
 @rule(_NEW, Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.RUN)
 def shows_new_lines(v: View) -> Finding:
     """How much of the answer was never shown before."""
-    lines = {line for line in v.act.observation.split("\n") if line and not line.isspace()}
+    lines = v.act.text.lines
     if len(lines) < 3 or v.act.failed:
         return None
     fresh = lines - v.history.lines
     share = len(fresh) / len(lines)
-    if share == 1.0:
+    if len(fresh) == len(lines):
         return 1.0, f"all {len(lines)} lines are new"
     old = min(lines - fresh)
     return share, f"{len(fresh)} of {len(lines)} lines are new; not new is {excerpt(old.strip())}"
@@ -140,7 +138,7 @@ def gets_another_answer(v: View) -> Finding:
     """Another question with the very answer of an earlier one, with nothing changed in between."""
     if len(v.act.observation) < _SHORT_ANSWER or v.act.signature in v.history.seen:
         return None
-    known = v.history.answers.get(fingerprint(v.act.observation))
+    known = v.history.answers.get(v.act.text.print)
     if known is None or known[1] != v.history.epoch:
         return None
     return 0.2, f"gets the answer of step {known[0]} again: {excerpt(v.act.observation)}"
@@ -149,33 +147,20 @@ def gets_another_answer(v: View) -> Finding:
 @rule(_NEW, Kind.EDIT, Kind.RUN)
 def tries_something_else(v: View) -> Finding:
     """An edit or command nearly equal to a recent one that did not fail: the same attempt in other words."""
-    words = _content(v)
-    if len(words) < 6:
+    words = v.act.said.words
+    if len(words) < _ENOUGH_WORDS:
         return None
     for act in reversed(v.history.recent):
         if act.step.tool != v.step.tool or act.kind is not v.act.kind or act.signature == v.act.signature:
             continue
-        other = _words_of(_told(act.step.arguments))
-        likeness = _jaccard(words, other)
+        likeness = _likeness(words, act.said.words)
         if likeness >= 0.8 and not (act.step.error and act.kind is Kind.EDIT):
             score = 0.2 if likeness >= 0.95 else 0.5
-            return score, f"is nearly what step {act.index} did: {excerpt(_told(v.step.arguments))}"
+            return score, f"is nearly what step {act.index} did: {excerpt(v.act.said.raw)}"
     return 1.0, f"differs from the recent attempts: {v.asked}"
 
 
-def _content(v: View) -> AbstractSet[str]:
-    return _words_of(_told(v.step.arguments))
-
-
-def _told(arguments: Mapping[str, object]) -> str:
-    """What an edit writes, or a command says."""
-    return str(arguments.get("new") or arguments.get("content") or arguments.get("command") or "")
-
-
-def _words_of(text: str) -> AbstractSet[str]:
-    return tokens(text[:4_000])[0]
-
-
-def _jaccard(one: AbstractSet[str], other: AbstractSet[str]) -> float:
-    union = len(one | other)
-    return len(one & other) / union if union else 0.0
+def _likeness(one: set[str], other: set[str]) -> float:
+    """Shared words among all words (Jaccard)."""
+    common = len(one & other)
+    return common / (len(one) + len(other) - common)

@@ -2,7 +2,7 @@
 
 from ..paths import Role
 from ..shell import Kind
-from ..text import excerpt, failure_line, tokens
+from ..text import excerpt, failure_line, words
 from .base import Finding, View, rule
 
 __all__: list[str] = []
@@ -15,13 +15,13 @@ _FRESH = 4
 def follows_a_lead(v: View) -> Finding:
     """The file or name this step is about was brought up by an earlier step or by the statement."""
     leads = [path for path in v.act.paths if path != "."]
-    names = [word for pattern in v.act.patterns for word in sorted(tokens(pattern)[0]) if len(word) > 2]
+    names = [word for pattern in v.act.patterns for word in sorted(words(pattern)) if len(word) > 2]
     if not leads and not names:
         return None
     if any(edit.created for edit in v.act.edits):
         return None
     at = _latest(v, leads, names)
-    stated = [lead for lead in (*leads, *names) if lead in v.task.words]
+    stated = [lead for lead in leads if v.task.states(lead)] + [name for name in names if name in v.task.words]
     if at is not None and at >= 0:
         fresh = v.history.count - at <= _FRESH
         return (1.0 if fresh else 0.8), f"{v.asked} goes on from step {at}"
