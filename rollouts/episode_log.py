@@ -30,11 +30,17 @@ class EpisodeLog:
         self.folder = folder
         self.header = header
         self.attempt = attempt
-        self.ended = False
+        self.outcome: payloads.EpisodeEnd | None = None
+        self.final_patch: str | None = None
         self._lock = threading.RLock()
         self._writer = EventWriter(folder / EVENTS, header, fsync=fsync)
         self._start, self._begun = now(), time.monotonic()
         self._totals = _Totals()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end was written."""
+        return self.outcome is not None
 
     def write(
         self,
@@ -57,20 +63,22 @@ class EpisodeLog:
         self._totals.reset_ms = reset_ms
         self.write(payload, t_start=self._start, t_end=now(), duration_ms=reset_ms)
 
-    def step(self, step: Step, reward: float, info: Mapping[str, Any], *, policy_ms: float) -> None:
+    def step(
+        self, step: Step, reward: float, info: Mapping[str, Any], *, policy_ms: float, call_id: str | None = None
+    ) -> None:
         """All events of one step, in one write."""
         with self._lock:
             if self.ended:
                 return
             value = info.get("step_reward", reward)
             self._totals.add_step(step, value, info.get("process"), policy_ms)
-            self._writer.append(*self._events(step, value, info))
+            self._writer.append(*self._events(step, value, info, call_id))
 
-    def _events(self, step: Step, reward: float, info: Mapping[str, Any]) -> list[Event]:
+    def _events(self, step: Step, reward: float, info: Mapping[str, Any], call_id: str | None) -> list[Event]:
         begun, over, spent = step.t_start, step.t_end, step.duration_ms
         make = self._writer.event
         events = [
-            make(_call(step, info), t_start=begun),
+            make(_call(step, call_id), t_start=begun),
             make(_result(step), t_start=begun, t_end=over, duration_ms=spent),
         ]
         if step.tool == "run_tests" and "counts" in step.data:
@@ -90,6 +98,7 @@ class EpisodeLog:
         """What the agent changed; also written to `patch.diff`."""
         with self._lock:
             if not self.ended:
+                self.final_patch = patch
                 write_atomic(self.folder / PATCH, patch)
                 self.write(payloads.FinalPatch.of(patch=patch, **patch_facts(patch)))
 
@@ -103,7 +112,7 @@ class EpisodeLog:
                 stop_reason=stop, failure=failure, message=message, **self._totals.fields()
             )
             self._writer.write(payload, t_start=self._start, t_end=now(), duration_ms=duration)
-            self.ended = True
+            self.outcome = payload
             self._writer.close()
 
 
@@ -160,7 +169,7 @@ class _Totals:
         }
 
 
-def _call(step: Step, info: Mapping[str, Any]) -> payloads.ToolCall:
+def _call(step: Step, call_id: str | None) -> payloads.ToolCall:
     return payloads.ToolCall.of(
         step=step.index,
         tool=step.tool,
@@ -168,7 +177,7 @@ def _call(step: Step, info: Mapping[str, Any]) -> payloads.ToolCall:
         action=step.action,
         thought=step.thought,
         malformed=step.malformed,
-        call_id=info.get("call_id"),
+        call_id=call_id,
     )
 
 

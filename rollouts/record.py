@@ -61,6 +61,8 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         self._agent = {"agent": agent, "agent_version": agent_version, "model": model}
         self._fsync: Fsync = fsync
         self._run_id = ensure_run(self.run_dir)
+        self.call_id: str | None = None
+        """A service's identifier of the call that the next step is; used once."""
         self._log: EpisodeLog | None = None
         self._returned = time.monotonic()
 
@@ -109,11 +111,18 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         observation, reward, terminated, truncated, info = self.env.step(action)
         step = info.get("step")
         if self._log is not None and isinstance(step, Step):
-            self._log.step(step, float(reward), info, policy_ms=policy_ms)
+            self._log.step(step, float(reward), info, policy_ms=policy_ms, call_id=self.call_id)
+            self.call_id = None
             if terminated or truncated:
                 self._finish(info)
         self._returned = time.monotonic()
         return observation, reward, terminated, truncated, info
+
+    def error(self, where: str, error: Exception, failure: Failure | None = None) -> None:
+        """Record that something failed which is not an observation."""
+        if self._log is not None:
+            blame = error.failure if isinstance(error, TrajHubError) else failure
+            self._log.error(where, error, blame)
 
     def stop(self, reason: StopReason, failure: Failure | None = None, message: str | None = None) -> None:
         """End the episode from outside: what was changed so far is its final patch."""

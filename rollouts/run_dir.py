@@ -11,10 +11,18 @@ from typing import Any, Self, cast
 
 from ..errors import ConfigError, Failure, StopReason, UsageError
 from .episode_log import EVENTS
-from .events import AnyEvent, EpisodeEndEvent, FinalPatchEvent, ToolResultEvent, VerdictEvent, now
+from .events import (
+    AnyEvent,
+    EpisodeEndEvent,
+    FinalPatchEvent,
+    LlmResponseEvent,
+    ToolResultEvent,
+    VerdictEvent,
+    now,
+)
 from .files import slug, write_json
-from .log import EventWriter, Header, events_from_end, first_event
-from .payloads import EpisodeEnd, FinalPatch, Verdict
+from .log import EventWriter, Header, events_from_end, first_event, read_events
+from .payloads import EpisodeEnd, FinalPatch, Usage, Verdict
 
 __all__ = [
     "EPISODES",
@@ -65,6 +73,11 @@ class Episode:
         if self.end is not None and self.end.failure is not None:
             return self.end.failure
         return Failure(said) if said in set(Failure) else None
+
+    @property
+    def to_retry(self) -> bool:
+        """Whether another attempt is worth it: the environment or a service failed, not the agent or the grader."""
+        return self.end is not None and self.end.failure in (Failure.ENVIRONMENT, Failure.SERVICE)
 
     @property
     def excluded(self) -> bool:
@@ -139,11 +152,24 @@ def read_episodes(run: Path) -> Iterator[Episode]:
 
 
 def close_abandoned(episode: Episode) -> None:
-    """Write the missing end of an episode whose process died."""
-    with EventWriter(episode.folder / EVENTS, Header.of(episode.first)) as writer:
-        steps = sum(1 for event in events_from_end(episode.folder / EVENTS) if isinstance(event, ToolResultEvent))
-        message = "the process that ran this episode died"
-        end = EpisodeEnd(stop_reason=StopReason.INTERRUPTED, message=message, steps=steps, recovered=True)
+    """Write the missing end of an episode whose process died, with what its events say was used."""
+    path = episode.folder / EVENTS
+    steps, usage, requests, cost = 0, Usage(), 0, 0.0
+    for event in read_events(path):
+        steps += isinstance(event, ToolResultEvent)
+        if isinstance(event, LlmResponseEvent):
+            requests, usage = requests + 1, usage.plus(event.payload.usage)
+            cost += event.payload.cost_usd or 0.0
+    end = EpisodeEnd(
+        stop_reason=StopReason.INTERRUPTED,
+        message="the process that ran this episode died",
+        steps=steps,
+        usage=usage,
+        requests=requests,
+        cost_usd=cost,
+        recovered=True,
+    )
+    with EventWriter(path, Header.of(episode.first)) as writer:
         writer.write(end)
 
 

@@ -1,0 +1,142 @@
+"""What a rollout is told, and how it comes together: defaults, presets, files, single values, options."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..envs.config import EnvConfig
+from ..envs.grader import GraderConfig
+from ..envs.registration import DEFAULT_WRAPPERS
+from ..envs.task import Task
+from ..errors import ConfigError, TaskNotFound
+from .budget import Budget, PriceTable
+from .llm import ChatConfig
+from .log import Fsync
+
+__all__ = ["RESUMABLE", "RolloutConfig", "choose", "load_config", "read_overrides"]
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+RESUMABLE = (
+    "workers",
+    "warm",
+    "retries",
+    "fsync",
+    "grade",
+    "budget.run_seconds",
+    "budget.run_cost_usd",
+    "chat.base_url",
+    "chat.api_key_env",
+    "chat.request_timeout",
+    "chat.retries",
+    "chat.max_wait",
+)
+"""What may change when a run is resumed: none of it changes what an episode is."""
+
+
+class RolloutConfig(BaseModel):
+    """A run: who acts, on what, how often, within which limits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tasks: str
+    """Folder of a task repo, name of a dataset, or a local file of tasks."""
+    policy: str = "reference"
+    """`reference`, `random`, `scripted:FILE`, `chat:MODEL@URL` or `package.module:factory`."""
+    filter: str | None = None
+    """Only tasks whose id matches this glob."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first so many tasks."""
+    seeds: int = Field(default=1, ge=1)
+    """Episodes for each task, with consecutive seeds."""
+    seed: int = Field(default=0, ge=0)
+    """The first seed."""
+    workers: int = Field(default=2, ge=1)
+    """Episodes at once."""
+    warm: int = Field(default=2, ge=0)
+    """Sandboxes started ahead, for all workers together."""
+    retries: int = Field(default=2, ge=0)
+    """Further attempts of an episode that failed by the environment or a service."""
+    grade: bool = False
+    """Have the trusted grader judge every final patch."""
+    fsync: Fsync = "episode"
+    """When the log is forced to disk: `never`, `episode` or `step`."""
+    wrappers: tuple[str, ...] = DEFAULT_WRAPPERS
+    """Gymnasium wrappers by entry point, innermost first; the recorder comes on top."""
+    env: EnvConfig = Field(default_factory=EnvConfig)
+    chat: ChatConfig = Field(default_factory=ChatConfig)
+    grader: GraderConfig = Field(default_factory=GraderConfig)
+    budget: Budget = Field(default_factory=Budget)
+    prices: PriceTable
+
+    @property
+    def all_seeds(self) -> range:
+        """Every seed of the run."""
+        return range(self.seed, self.seed + self.seeds)
+
+
+def read_overrides(items: Sequence[str]) -> dict[str, Any]:
+    """Merge `file.yaml` and `dotted.key=value` items; later ones win. Values are YAML."""
+    merged: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if equals:
+            _merge(merged, _nested(key.strip(), _yaml(value, item)))
+        else:
+            _merge(merged, _mapping(Path(item)))
+    return merged
+
+
+def load_config(overrides: Mapping[str, Any]) -> RolloutConfig:
+    """The shipped presets with `overrides` on top. Raises ConfigError that names each wrong value."""
+    values = _mapping(CONFIGS / "rollout.yaml")
+    values["prices"] = _mapping(CONFIGS / "prices.yaml")
+    _merge(values, overrides)
+    try:
+        return RolloutConfig.model_validate(values)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
+        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems)) from None
+
+
+def choose(config: RolloutConfig, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that filter and limit leave. Raises TaskNotFound when there is none."""
+    kept = [task for task in tasks if config.filter is None or fnmatchcase(task.instance_id, config.filter)]
+    if not kept:
+        raise TaskNotFound(f"no task of {config.tasks!r} matches {config.filter!r}; see `trajhub tasks list`")
+    return kept[: config.limit]
+
+
+def _yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not YAML: {error}") from None
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror} (-c takes FILE.yaml or key=value)") from None
+    value = _yaml(text, str(path))
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path} holds no mapping of settings")
+    return cast("dict[str, Any]", value)
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    head, _, rest = key.partition(".")
+    return {head: _nested(rest, value) if rest else value}
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
+    for key, value in new.items():
+        old = into.get(key)
+        if isinstance(old, dict) and isinstance(value, Mapping):
+            _merge(cast("dict[str, Any]", old), cast("Mapping[str, Any]", value))
+        else:
+            into[key] = value

@@ -1,0 +1,123 @@
+"""One episode, from reset to end: a policy and an environment take turns, and every way out is recorded."""
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+
+from ..envs.task import Task
+from ..errors import Failure, InfrastructureError, ServiceError, StopReason
+from .budget import Ledger
+from .log import Header
+from .policies.base import Action, Context, Policy, PolicyStop, Session, TaskView
+from .record import Label, RecordEvents
+
+__all__ = ["Job", "Turn", "as_text", "play"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One episode to be done."""
+
+    task: Task
+    seed: int
+    attempt: int = 1
+    tries: int = 0
+    """Attempts of this sitting that failed by the environment or a service."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """Where an episode stands, for whoever watches it. `world` is held while the environment works."""
+
+    job: Job
+    recorder: RecordEvents
+    deadline: float
+    """When the time is up, on the monotonic clock."""
+    started: float = field(default_factory=time.monotonic)
+    world: threading.Lock = field(default_factory=threading.Lock)
+    session: Session | None = None
+    steps: int = 0
+    doing: str = "reset"
+    stop: tuple[StopReason, str] | None = None
+    """Set from outside: end before the next action."""
+    evicted: bool = False
+    """Taken away from its worker, which must not touch the environment any more."""
+
+
+def play(
+    env: gymnasium.Env[Any, Any], policy: Policy, turn: Turn, header: Header, ledger: Ledger, time_limit: float
+) -> None:
+    """Do one episode. What goes wrong is in its record; raises only for what makes the whole run pointless."""
+    job, recorder = turn.job, turn.recorder
+    label = Label(header=header, attempt=job.attempt, privileged=policy.privileged)
+    with turn.world:
+        try:
+            options = {"task_id": job.task.instance_id, "record": label}
+            observation, info = env.reset(seed=job.seed, options=options)
+        except InfrastructureError:
+            return  # the recorder has written it down
+        turn.deadline = time.monotonic() + time_limit
+    context = Context(
+        tools=env.unwrapped.tools.schemas(),  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+        seed=job.seed,
+        log=recorder.emit,
+        ledger=ledger,
+        deadline=turn.deadline,
+        solution=job.task if policy.privileged else None,
+    )
+    turn.session = session = policy.start(TaskView.of(job.task), context)
+    try:
+        while (action := _decide(session, turn, observation, info)) is not None:
+            with turn.world:
+                if turn.evicted:
+                    return
+                turn.doing = str(action.call["name"]) if isinstance(action.call, Mapping) else "text"
+                recorder.call_id = action.call_id
+                observation, _, terminated, truncated, info = env.step(as_text(action))
+                turn.steps += 1
+            if terminated or truncated:
+                return
+    finally:
+        session.close()
+
+
+def _decide(session: Session, turn: Turn, observation: str, info: Mapping[str, Any]) -> Action | None:
+    """The next action; None when the episode is over."""
+    turn.doing = "thinking"
+    try:
+        if turn.stop is None:
+            return session.act(observation, info)
+        reason, message, failure = *turn.stop, None
+    except PolicyStop as stop:
+        reason, message, failure = stop.reason, str(stop), stop.blame
+    except ServiceError as error:
+        turn.recorder.error("policy", error)
+        reason, message, failure = _after_service_error(turn, error)
+    with turn.world:
+        if not turn.evicted:
+            turn.recorder.stop(reason, failure, message)
+    return None
+
+
+def _after_service_error(turn: Turn, error: ServiceError) -> tuple[StopReason, str, Failure | None]:
+    # A request that was cancelled, or ran out of the episode's time, is not the service's fault.
+    if turn.stop is not None:
+        return *turn.stop, None
+    if time.monotonic() >= turn.deadline:
+        return StopReason.TIME_LIMIT, "time was up", None
+    return StopReason.POLICY_ERROR, str(error), Failure.SERVICE
+
+
+def as_text(action: Action) -> str:
+    """An action as the environment takes it."""
+    if isinstance(action.call, str):
+        return action.call
+    call = dict(action.call)
+    if action.thought:
+        call["thought"] = action.thought
+    return json.dumps(call, ensure_ascii=False)

@@ -1,0 +1,156 @@
+"""A run in figures: one row an episode, and rates whose denominators say what they leave out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .payloads import Usage
+from .plan import latest
+from .run_dir import Episode, read_episodes, read_manifest
+
+__all__ = ["Row", "Summary", "summarise"]
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One episode as a table shows it. None: not known."""
+
+    task: str
+    seed: int | None
+    attempt: int
+    steps: int | None
+    reward: float | None
+    """Mean reward of its steps."""
+    process: float | None
+    """Process score of the whole."""
+    outcome: str
+    """`resolved`, `unresolved` or `ungradable` when it was graded, else its stop reason."""
+    failure: str | None
+    wall_s: float | None
+    cpu_s: float | None
+    peak_mib: float | None
+    cost_usd: float | None
+    episode_id: str
+
+    @classmethod
+    def of(cls, episode: Episode) -> "Row":
+        """The row of an episode."""
+        end = episode.end
+        peak = end.memory_peak_bytes if end else None
+        return cls(
+            task=episode.first.task_id,
+            seed=episode.first.seed,
+            attempt=episode.attempt,
+            steps=end.steps if end else None,
+            reward=end.mean_reward if end else None,
+            process=end.process_score if end else None,
+            outcome=_outcome(episode),
+            failure=episode.failure,
+            wall_s=_rounded(episode.duration_ms, 1000),
+            cpu_s=_rounded(end.cpu_s if end else None, 1),
+            peak_mib=_rounded(peak, _MIB),
+            cost_usd=end.cost_usd if end else None,
+            episode_id=episode.folder.name,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run came to. Only the last attempt of each task and seed counts."""
+
+    run_id: str
+    rows: Sequence[Row]
+    stop_reasons: dict[str, int]
+    failures: dict[str, int]
+    outcomes: dict[str, int]
+    counted: int
+    """Episodes that say something about the agent."""
+    excluded: dict[str, int]
+    """Episodes that do not, by who is to blame; `interrupted` and `unfinished` ones are still to be done."""
+    graded: int
+    """Counted episodes that have a verdict."""
+    resolved: int
+    earlier_attempts: int
+    mean_reward: float | None
+    usage: Usage
+    cost_usd: float | None
+    """None when a request's cost is not known."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """What to say below a table."""
+        left_out = ", ".join(f"{count} {name}" for name, count in self.excluded.items())
+        said = [f"{self.counted} episodes counted" + (f"; not counted: {left_out}" if left_out else "")]
+        if self.earlier_attempts:
+            said.append(f"{self.earlier_attempts} earlier attempts kept as records of their own")
+        if self.graded:
+            said.append(f"resolved {self.resolved} of {self.graded} graded ({self.resolved / self.graded:.1%})")
+        if self.usage.total:
+            cost = "unknown (no price)" if self.cost_usd is None else f"{self.cost_usd:.4f} USD"
+            said.append(f"{self.usage.input_tokens or 0} tokens in, {self.usage.output_tokens or 0} out, cost {cost}")
+        return said
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "usage": self.usage.model_dump(), "rows": [asdict(row) for row in self.rows]}
+
+
+def summarise(run: Path) -> Summary:
+    """Read every episode of a run. Raises UsageError when `run` is not a run."""
+    manifest = read_manifest(run)
+    everything = list(read_episodes(run))
+    last = list(latest(everything).values())
+    excluded = Counter(reason for episode in last if (reason := _why_not(episode)) is not None)
+    counted = [episode for episode in last if _why_not(episode) is None]
+    graded = [episode for episode in counted if episode.verdict is not None]
+    rewards = [end.mean_reward for episode in counted if (end := episode.end) and end.mean_reward is not None]
+    ends = [episode.end for episode in everything if episode.end is not None]
+    usage = Usage()
+    for end in ends:
+        usage = usage.plus(end.usage)
+    return Summary(
+        run_id=str(manifest.get("run_id", run.name)),
+        rows=[Row.of(episode) for episode in last],
+        stop_reasons=dict(Counter(str(e.end.stop_reason) for e in last if e.end is not None)),
+        failures=dict(Counter(str(e.failure) for e in last if e.failure is not None)),
+        outcomes=dict(Counter(_outcome(episode) for episode in last)),
+        counted=len(counted),
+        excluded=dict(excluded),
+        graded=len(graded),
+        resolved=sum(1 for e in graded if e.verdict is not None and e.verdict.resolved),
+        earlier_attempts=len(everything) - len(last),
+        mean_reward=round(sum(rewards) / len(rewards), 4) if rewards else None,
+        usage=usage,
+        cost_usd=_total([end.cost_usd for end in ends]),
+    )
+
+
+def _why_not(episode: Episode) -> str | None:
+    if episode.end is None:
+        return "unfinished"
+    if not episode.finished:
+        return "interrupted"
+    return str(episode.failure) if episode.excluded else None
+
+
+def _outcome(episode: Episode) -> str:
+    if episode.end is None:
+        return "running"
+    if episode.verdict is None:
+        return str(episode.end.stop_reason)
+    if episode.verdict.resolved is None:
+        return "ungradable"
+    return "resolved" if episode.verdict.resolved else "unresolved"
+
+
+def _rounded(value: float | None, unit: float) -> float | None:
+    return None if value is None else round(value / unit, 2)
+
+
+def _total(costs: Sequence[float | None]) -> float | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None

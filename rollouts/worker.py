@@ -1,0 +1,120 @@
+"""A worker: one thread, one environment, one episode after another."""
+
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Protocol
+
+import gymnasium
+
+from ..envs.task import Task
+from ..errors import ConfigError, DiskFull, StopReason, TrajHubError
+from .budget import Ledger
+from .episode_log import EpisodeLog
+from .log import Header
+from .play import Job, Turn, play
+from .policies.base import Policy
+from .record import RecordEvents, find_recorder
+
+__all__ = ["Shop", "Worker"]
+
+_RESET_SECONDS = 900.0
+"""For a reset, which may have to wait for an image; the engine's own time limits come first."""
+
+
+class Shop(Protocol):
+    """What a worker needs of its runner."""
+
+    policy: Policy
+    time_limit: float
+
+    def next_job(self) -> Job | None:
+        """The next episode to do; None when there is none left."""
+        ...
+
+    def make_env(self) -> gymnasium.Env[Any, Any]:
+        """An environment, its recorder included."""
+        ...
+
+    def header(self, job: Job) -> Header:
+        """What all events of an episode have in common."""
+        ...
+
+    def ledger(self) -> Ledger:
+        """Accounts for one episode."""
+        ...
+
+    def grade(self, task: Task, log: EpisodeLog) -> None:
+        """Judge the final patch, if that is wanted."""
+        ...
+
+    def report(self, worker: "Worker", job: Job, error: BaseException | None) -> None:
+        """An episode is over; an error ends the run."""
+        ...
+
+
+class Worker(threading.Thread):
+    """Does episodes until there are none left, or until one was taken away from it."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(daemon=True, name="trajhub-worker")
+        self.turn: Turn | None = None
+        self._shop = shop
+        self._env: gymnasium.Env[Any, Any] | None = None
+
+    def run(self) -> None:
+        """Work."""
+        evicted = False
+        try:
+            while not evicted and (job := self._shop.next_job()) is not None:
+                evicted = self._do(job)
+        finally:
+            if not evicted:
+                self.close_env()
+
+    def close_env(self) -> None:
+        """Remove the environment's containers; may be called again."""
+        if self._env is not None:
+            self._env.close()
+
+    def _do(self, job: Job) -> bool:
+        """Do one episode; whether it was taken away meanwhile."""
+        error: BaseException | None = None
+        try:
+            self._episode(job)
+        except BaseException as problem:
+            error = problem
+            if not isinstance(problem, TrajHubError):
+                raise  # a bug, ours or a policy's: Python shows where
+        finally:
+            evicted = self._over(job, error)
+        return evicted
+
+    def _episode(self, job: Job) -> None:
+        shop = self._shop
+        if self._env is None:
+            self._env = shop.make_env()
+        recorder = find_recorder(self._env)
+        if recorder is None:
+            raise ConfigError("the environment of a run needs a recorder")
+        self.turn = turn = Turn(job=job, recorder=recorder, deadline=time.monotonic() + _RESET_SECONDS)
+        play(self._env, shop.policy, turn, shop.header(job), shop.ledger(), shop.time_limit)
+        if not turn.evicted and recorder.log is not None:
+            turn.doing, turn.deadline = "grading", float("inf")
+            shop.grade(job.task, recorder.log)
+
+    def _over(self, job: Job, error: BaseException | None) -> bool:
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            with turn.world:
+                if turn.evicted:
+                    return True
+                _close_record(turn.recorder, error)
+        self._shop.report(self, job, error)
+        return False
+
+
+def _close_record(recorder: RecordEvents, error: BaseException | None) -> None:
+    # What ends the run is no fault of this episode: it is done again on resume.
+    with suppress(DiskFull):
+        recorder.end(StopReason.INTERRUPTED, None, f"{type(error).__name__}: {error}" if error else None)
