@@ -138,12 +138,22 @@ ensure_venv() {
   phase_done "$VENV made with $("$VENV/bin/python" --version)"
 }
 
+# in_package CODE: run Python in the environment; an error of ours is one message in the log, not a traceback
+in_package() {
+  "$VENV/bin/python" -c "
+import sys
+from trajectory_hub.errors import TrajHubError
+try:
+    exec(sys.argv[1])
+except TrajHubError as error:
+    sys.exit(str(error))" "$1" 2>>"$LOG"
+}
+
 engine_answers() {
-  timeout 60 "$VENV/bin/python" -c '
+  in_package '
 from trajectory_hub.envs.engine import Engine
-engine = Engine(timeout=20)
-version = engine.api.version()
-print("Docker API {} of {}".format(version["ApiVersion"], version["Version"]))' 2>>"$LOG"
+version = Engine(timeout=20).api.version()
+print("Docker API {} of {}".format(version["ApiVersion"], version["Version"]))'
 }
 
 dockerd_pid() {
@@ -206,12 +216,12 @@ start_engine() {
 }
 
 make_base_image() {
-  "$VENV/bin/python" -c '
+  in_package '
 from trajectory_hub.envs.engine import Engine
 from trajectory_hub.envs.factory.catalogue import load_catalogue
 from trajectory_hub.envs.images import ensure_python_image
 base = load_catalogue().base
-print(ensure_python_image(Engine(), base.image, base.suite, base.include))' 2>>"$LOG"
+print(ensure_python_image(Engine(), base.image, base.suite, base.include))'
 }
 
 ensure_base_image() {
@@ -223,13 +233,15 @@ ensure_base_image() {
   fi
   if command -v debootstrap >/dev/null; then
     log_tail "$LOG"
-    fail "the base image could not be made" "a registry, or (with debootstrap, as root) a Debian mirror, must answer"
+    fail "the base image could not be made" "the log says why: $LOG" \
+      "an image registry or, as root, a Debian mirror must answer"
   fi
   printf '    no registry answers: the image is made from Debian packages\n'
   apt_install "debootstrap, as no image registry answers," debootstrap
   if ! name=$(make_base_image); then
     log_tail "$LOG"
-    fail "the base image could not be made" "check that a Debian mirror answers and that there are 2 GiB free in /tmp"
+    fail "the base image could not be made" "the log says why: $LOG" \
+      "a Debian mirror must answer, and 2 GiB be free in /tmp"
   fi
   phase_done "$name"
 }
