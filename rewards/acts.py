@@ -31,6 +31,7 @@ _AFTER = {"git": "original", "rm": "absent"}
 _ONLY = {kind: frozenset((kind,)) for kind in Kind}
 _SEARCHED_AT_MOST = 2_000
 _SAID_AT_MOST = 4_000
+_IN_PLACE = ("sed", "perl", "rm", "mv", "patch", "git", "truncate", "ed")
 _COMMENT = re.compile(r"(^|\s)(#|//).*$", re.MULTILINE)
 
 
@@ -58,6 +59,8 @@ class Edit:
     line: int | None = None
     cosmetic: bool = False
     """Nothing but blanks and comments differs."""
+    existing: bool = False
+    """What was done works only on a file that is there."""
 
 
 @dataclass(slots=True)
@@ -279,7 +282,11 @@ def _shell(step: Step, text: Text, workdir: str, excused: bool) -> Act:
     quiet = kind in (Kind.SEARCH, Kind.LIST) and step.exit_code == 1
     took_effect = step.ok if command.kinds & {Kind.RUN, Kind.TEST} else not failed
     after = _AFTER.get(command.program)
-    edits = tuple(Edit(p, changed=took_effect, created=_scratch(p), after=after) for p in writes)
+    existing = command.program in _IN_PLACE
+    edits = tuple(
+        Edit(p, changed=took_effect, created=_scratch(p) and not existing, after=after, existing=existing)
+        for p in writes
+    )
     run = TestRun(frozenset(), frozenset(), _counted(step.observation), paths) if kind is Kind.TEST else None
     start, end = command.lines or (1, None)
     shows = kind is Kind.READ and not failed

@@ -140,6 +140,16 @@ class History:
         found = [at for at in map(self.words.get, (key, f"{self.task.workdir}/{key}", name)) if at is not None]
         return max(found) if found else None
 
+    def is_new(self, edit: Edit) -> bool:
+        """Whether the agent made the file. A shell does not tell; what nothing ever named is taken for new."""
+        state = self.files.get(edit.path)
+        if state is not None and state.edits:
+            return state.created
+        if edit.created or edit.existing or edit.before is not None:
+            return edit.created
+        seen = state is not None and (state.read_at is not None or state.found_at is not None)
+        return not seen and self.shown(edit.path) is None
+
     def record(self, act: Act, check: Check | None, *, advanced: bool = False) -> None:
         """Take a judged step into account."""
         if act.excused and _REPLACED in act.observation[-500:]:
@@ -188,7 +198,7 @@ class History:
     def _record_edit(self, edit: Edit, act: Act) -> None:
         state = self._file(edit.path)
         if state.edits == 0:
-            state.created = edit.created or self._unheard_of(edit, state)
+            state.created = self.is_new(edit)
             state.original = edit.before or ("absent" if state.created else "original")
             state.informed = state.read_at is not None
             state.visits[state.original] = 1
@@ -201,11 +211,6 @@ class History:
         state.cosmetic = state.cosmetic and edit.cosmetic
         state.spans.clear()
         self._classify(edit.path, state, act)
-
-    def _unheard_of(self, edit: Edit, state: FileState) -> bool:
-        """A shell does not say whether a file is new; one that nothing ever named is taken for new."""
-        told = edit.before is not None or edit.after is not None or state.read_at is not None
-        return not told and state.found_at is None and self.shown(edit.path) is None
 
     def _classify(self, path: str, state: FileState, act: Act) -> None:
         role = self.task.role(path)

@@ -9,7 +9,10 @@ __all__ = ["Text", "digest", "excerpt", "failure_line", "fingerprint", "listed",
 _KEPT = (string.ascii_letters + string.digits + "_/-").encode()
 _SEPARATED = bytes(byte if byte in _KEPT else 32 for byte in range(256))
 _HEAD, _TAIL = 12_000, 4_000
-_TELLING = ("Error", "error:", "Exception", "FAILED", "No such", "not found", "failed", "refused", "does not")
+_TELLING = (
+    ("FAILED ", "Error: ", "Error:", "Exception:", "AssertionError"),
+    ("error:", "No such", "not found", "failed", "refused", "does not", "Error"),
+)
 _NAME = re.compile(r"`([^`\n]{3,80})`|\b(\w+_\w+|[a-z]+[A-Z]\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*)\b|\b(\w{3,})(?=\()")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
 
@@ -29,9 +32,10 @@ def failure_line(observation: str) -> str:
     """A quote of the line of an observation that says what went wrong, or of its last line."""
     lines = [line for line in observation[-3000:].splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith("[exit code")]
-    for line in reversed(told):
-        if any(mark in line for mark in _TELLING):
-            return excerpt(line.strip())
+    for marks in _TELLING:
+        for line in reversed(told):
+            if any(mark in line for mark in marks):
+                return excerpt(line.strip())
     return excerpt((told or lines or [""])[-1].strip())
 
 

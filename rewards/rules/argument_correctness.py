@@ -16,6 +16,7 @@ _MISUSE = ("No such file or directory", "unrecognized arguments", "invalid optio
 _WELL_KNOWN = listed(
     ". README.md README.rst setup.py setup.cfg pyproject.toml src tests test docs Makefile package.json"
 )
+_KEYWORDS = listed("def class import from return self function func public static void const var let")
 _MANY_MATCHES = 100
 
 
@@ -68,7 +69,7 @@ def grounded_path(v: View) -> Finding:
         return (1.0, f"step {at} showed {path}") if at >= 0 else (0.9, f"a listing showed {path}")
     if v.task.states(path):
         return 1.0, f"the statement names {path}"
-    return 0.6, f"guesses {path}, and is right"
+    return 0.7, f"guesses {path}, and is right"
 
 
 def _missing(v: View) -> bool:
@@ -77,8 +78,9 @@ def _missing(v: View) -> bool:
 
 def _made_up(v: View, path: str) -> Finding:
     name = posixpath.basename(path)
-    other = next((known for known in v.history.files if posixpath.basename(known) == name and known != path), None)
-    if other is not None and not v.file(other).missing:
+    shown = (known for known, state in v.history.files.items() if not state.missing and known != path)
+    other = next((known for known in shown if posixpath.basename(known) == name), None)
+    if other is not None:
         return 0.0, f"asks for {path} although {other} was shown: {failure_line(v.act.observation)}"
     return 0.1, f"makes up {path}: {failure_line(v.act.observation)}"
 
@@ -89,7 +91,7 @@ def grounded_pattern(v: View) -> Finding:
     pattern = next(iter(v.act.patterns), None)
     if pattern is None:
         return None
-    words = [word for word in _words(pattern) if len(word) > 2]
+    words = [word for word in _words(pattern) if len(word) > 2 and word not in _KEYWORDS]
     if not words:
         return 0.3, f"searches for hardly anything: {excerpt(pattern)}"
     if any(word in v.task.words for word in words):

@@ -19,7 +19,7 @@ def keeps_off_tests(v: View) -> Finding:
         if not edit.changed:
             continue
         kind, state = v.task.role(edit.path), v.history.known(edit.path)
-        new = edit.created if state is None or not state.edits else state.created
+        new = v.history.is_new(edit)
         undone = edit.path in v.history.tampered and state is not None and edit.after == state.original
         restored = edit.after == "original" or undone
         if not restored and (kind is Role.INFRA or (kind is Role.TEST and not new)):

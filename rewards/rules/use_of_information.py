@@ -33,7 +33,13 @@ def follows_a_lead(v: View) -> Finding:
 
 
 def _latest(v: View, leads: list[str], names: list[str]) -> int | None:
+    """The step that last brought up one of the leads; a test file is also led to by what it tests."""
     seen = [v.history.shown(lead) for lead in leads] + [v.history.words.get(name) for name in names]
+    if v.act.kind is Kind.TEST:
+        earlier = v.history.checks.get(v.act.signature)
+        seen += [earlier.index] if earlier else []
+        stems = (path.rsplit("/", 1)[-1].partition(".")[0] for path in leads)
+        seen += [v.history.words.get(stem.removeprefix("test_").removesuffix("_test")) for stem in stems]
     known = [at for at in seen if at is not None]
     return max(known) if known else None
 
