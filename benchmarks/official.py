@@ -18,8 +18,10 @@ from ..errors import InfrastructureError
 
 __all__ = ["Case", "OfficialAnswer", "ask"]
 
-Outcome = Literal["resolved", "unresolved", "empty_patch", "error"]
+Outcome = Literal["resolved", "unresolved", "empty_patch", "error", "no_answer"]
 _MODEL = "trajhub"
+_OF_THE_PATCH = (">>>>> Patch Apply Failed", "Test timed out after")
+"""What the log says when it is the patch that leads to no report."""
 _COLUMNS = ("repo", "base_commit", "version", "image", "log_parser", "eval_type", "eval_script", "patch", "test_patch")
 
 
@@ -36,7 +38,7 @@ class OfficialAnswer:
     """What the official harness says of one case."""
 
     outcome: Outcome
-    """`error`: the harness gave no report, as for a patch that does not apply."""
+    """`error`: the harness gives no report, as for a patch that does not apply; `no_answer`: it failed itself."""
     tests_status: Mapping[str, Any] = field(default_factory=dict[str, Any])
     log: str = ""
     """Its log of the instance."""
@@ -49,9 +51,25 @@ def _row(key: str, task: Task) -> dict[str, Any]:
 
 
 def ask(
-    cases: Mapping[str, Case], folder: Path, *, run_id: str, workers: int = 4, timeout: int = 600
+    cases: Mapping[str, Case], folder: Path, *, run_id: str, workers: int = 4, timeout: int = 600, tries: int = 3
 ) -> dict[str, OfficialAnswer]:
-    """The official answers, by the keys of `cases`, which serve as instance ids. Logs stay in `folder`."""
+    """The official answers, by the keys of `cases`, which serve as instance ids. Logs stay in `folder`.
+
+    Cases in which the harness failed for reasons of its own (its engine, its network) are asked again.
+    """
+    answers: dict[str, OfficialAnswer] = {}
+    for attempt in range(1, tries + 1):
+        left = {key: case for key, case in cases.items() if _open(answers.get(key))}
+        if left:
+            answers |= _ask(left, folder, f"{run_id}-{attempt}", workers, timeout)
+    return answers
+
+
+def _open(answer: OfficialAnswer | None) -> bool:
+    return answer is None or answer.outcome == "no_answer"
+
+
+def _ask(cases: Mapping[str, Case], folder: Path, run_id: str, workers: int, timeout: int) -> dict[str, OfficialAnswer]:
     folder.mkdir(parents=True, exist_ok=True)
     rows, predictions = folder / f"{run_id}.dataset.jsonl", folder / f"{run_id}.predictions.jsonl"
     _write(rows, [_row(key, case.task) for key, case in cases.items()])
@@ -83,9 +101,9 @@ def _answers(report: Mapping[str, Any], logs: Path) -> dict[str, OfficialAnswer]
         for key in report[f"{outcome}_ids"]:
             path, log = logs / key / "report.json", logs / key / "run_instance.log"
             entry: Any = json.loads(path.read_text())[key] if path.is_file() else {}
+            text = log.read_text(errors="replace") if log.is_file() else ""
+            own = outcome == "error" and not any(sign in text for sign in _OF_THE_PATCH)
             answers[key] = OfficialAnswer(
-                outcome=outcome,
-                tests_status=entry.get("tests_status", {}),
-                log=log.read_text(errors="replace") if log.is_file() else "",
+                outcome="no_answer" if own else outcome, tests_status=entry.get("tests_status", {}), log=text
             )
     return answers

@@ -93,6 +93,7 @@ class Grader:
         self.config = config or GraderConfig()
         self._random = random.Random(self.config.seed) if self.config.seed is not None else secrets.SystemRandom()
         self._sources: dict[str, Mapping[str, str]] = {}
+        self._health: dict[str, bool] = {}
         self._lock = threading.Lock()
 
     def grade(self, task: Task, patch: str | None) -> Verdict:
@@ -144,7 +145,11 @@ class Grader:
         report = read_log(task, run.log, patch)
         # A run that was cut short is no result, whatever its output claims.
         if not report.resolved or run.limit in ("time", "output"):
-            return _unresolved(task, run, report)
+            verdict = _unresolved(task, run, report)
+            if report.environment_fault and self._healthy(task):
+                # A patch can print any signature; where the reference patch gives results, the patch is to blame.
+                return verdict.model_copy(update={"failure": Failure.MODEL})
+            return verdict
         if not self.config.canaries:
             why = CanaryReport(state="unavailable", why="switched off")
             return _verdict(task, run, Reason.RESOLVED, None, "", report=report, canaries=why)
@@ -172,10 +177,21 @@ class Grader:
         failure = {"resolved": False, "reason": reason, "failure": Failure.GRADER, "detail": detail}
         return verdict.model_copy(update=failure)
 
-    def _reference(self, task: Task, planted: Planted) -> Report:
-        """What the reference patch does with the same canaries: those that fail it too say nothing."""
+    def _reference(self, task: Task, planted: Planted | None) -> Report:
+        """What the reference patch does, with the same canaries: those that fail it too say nothing."""
         run = self._run(task, task.patch, evaluation_script(task), planted)
         return read_log(task, run.log, task.patch)
+
+    def _healthy(self, task: Task) -> bool:
+        """Whether the reference patch gives test results in this environment; found out once a task."""
+        key = f"{task.instance_id} {task.image}"
+        with self._lock:
+            known = self._health.get(key)
+        if known is None:
+            known = bool(task.patch) and self._reference(task, None).found
+            with self._lock:
+                self._health[key] = known
+        return known
 
     def _run(self, task: Task, patch: str, script: str, planted: Planted | None = None) -> _Run:
         with self.sandbox(task) as sandbox:
