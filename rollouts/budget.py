@@ -3,14 +3,13 @@
 import threading
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import ConfigError, StopReason
 from .payloads import Usage
 
-__all__ = ["Budget", "Ledger", "Price", "PriceTable", "RunLedger"]
+__all__ = ["Budget", "Ledger", "Price", "PriceTable", "RunLedger", "cost_ceiling"]
 
 
 class Budget(BaseModel):
@@ -100,12 +99,12 @@ class RunLedger:
 class Ledger:
     """Counts what one episode has used. One thread writes it."""
 
-    def __init__(self, run: RunLedger, price: Price | None, *, free: bool = False) -> None:
+    def __init__(self, run: RunLedger, price: Price | None) -> None:
         self.run = run
         self.price = price
         self.usage = Usage()
         self.requests = 0
-        self._cost: float | None = 0.0 if price is not None or free else None
+        self._cost: float | None = 0.0 if price is not None else None
 
     @property
     def cost_usd(self) -> float | None:
@@ -118,7 +117,8 @@ class Ledger:
         if budget.cost_usd is not None and (self.cost_usd or 0.0) >= budget.cost_usd:
             return StopReason.COST_LIMIT, f"the episode has cost {self.cost_usd:.4f} of {budget.cost_usd} USD"
         if self.run.exhausted:
-            return StopReason.COST_LIMIT, f"the run has cost {self.run.spent_usd:.4f} of {budget.run_cost_usd} USD"
+            # Not an outcome of the episode: it is done again when the run goes on with a larger budget.
+            return StopReason.INTERRUPTED, f"the run has cost {self.run.spent_usd:.4f} of {budget.run_cost_usd} USD"
         if budget.tokens is not None and (self.usage.total or 0) >= budget.tokens:
             return StopReason.TOKEN_LIMIT, f"the episode has used {self.usage.total} of {budget.tokens} tokens"
         return None
@@ -137,6 +137,15 @@ class Ledger:
             self._cost = None if self._cost is None else self._cost + cost
         return cost
 
-    def totals(self) -> dict[str, Any]:
-        """Fields of `episode_end`."""
-        return {"usage": self.usage, "cost_usd": self.cost_usd, "requests": self.requests}
+
+def cost_ceiling(budget: Budget, price: Price | None, episodes: int) -> float | None:
+    """The most that `episodes` may cost, the last request of each aside; None when nothing bounds it."""
+    limits = list[float]()
+    if budget.cost_usd is not None:
+        limits.append(budget.cost_usd * episodes)
+    if budget.tokens is not None and price is not None:
+        dearest = max(price.input, price.output, price.cached_input or 0, price.cache_creation or 0)
+        limits.append(budget.tokens * dearest / 1e6 * episodes)
+    if budget.run_cost_usd is not None:
+        limits.append(budget.run_cost_usd)
+    return min(limits, default=None)

@@ -16,11 +16,13 @@ from ..errors import ConfigError, TaskNotFound
 from .budget import Budget, PriceTable
 from .llm import ChatConfig
 from .log import Fsync
+from .policies.choose import resolve_chat
 
-__all__ = ["RESUMABLE", "RolloutConfig", "choose", "load_config", "read_overrides"]
+__all__ = ["RESUMABLE", "RolloutConfig", "check_budget", "choose", "load_config", "read_overrides", "resolve"]
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RESUMABLE = (
+    "tasks",  # the tasks themselves are compared, wherever they were read from
     "workers",
     "warm",
     "retries",
@@ -108,6 +110,23 @@ def choose(config: RolloutConfig, tasks: Sequence[Task]) -> list[Task]:
     if not kept:
         raise TaskNotFound(f"no task of {config.tasks!r} matches {config.filter!r}; see `trajhub tasks list`")
     return kept[: config.limit]
+
+
+def resolve(config: RolloutConfig) -> RolloutConfig:
+    """The configuration with a chat policy's model and URL where they belong."""
+    if not config.policy.startswith("chat:"):
+        return config
+    chat = resolve_chat(config.policy, config.chat)
+    return config.model_copy(update={"policy": "chat", "chat": chat})
+
+
+def check_budget(config: RolloutConfig, model: str | None) -> None:
+    """Raise ConfigError when a cost limit is set that could not be kept."""
+    if model is not None and config.budget.counts_money and config.prices.price(model) is None:
+        raise ConfigError(
+            f"a cost limit is set, but the price table has no price for {model!r}; add one with -c prices.yaml:\n"
+            f"  prices: {{models: {{{model}: {{input: 0.5, output: 1.5}}}}}}   # USD per million tokens"
+        )
 
 
 def _yaml(text: str, where: str) -> Any:

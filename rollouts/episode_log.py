@@ -147,8 +147,8 @@ class _Totals:
         self._tool_ms += step.duration_ms
         self._policy_ms += policy_ms
         seen = step.telemetry
-        if seen.cpu_user_s is not None and seen.cpu_system_s is not None:
-            self._cpu = (self._cpu or 0.0) + seen.cpu_user_s + seen.cpu_system_s
+        if seen.cpu_s is not None:
+            self._cpu = (self._cpu or 0.0) + seen.cpu_s
         if seen.memory_peak_bytes is not None:
             self._peak = max(self._peak or 0, seen.memory_peak_bytes)
 

@@ -237,6 +237,8 @@ class SandboxMetric(Payload, frozen=True):
     wall_ms: float | None = None
     cpu_user_s: float | None = None
     cpu_system_s: float | None = None
+    cpu_s: float | None = None
+    """User and system time together, also where they cannot be told apart."""
     memory_peak_bytes: int | None = None
     memory_bytes: int | None = None
     io_read_bytes: int | None = None

@@ -82,7 +82,7 @@ class Runner:
         self._plan = plan
         self._price = config.prices.price(policy.model)
         self._grader = Grader(engine, config.grader) if config.grade else None
-        self._on_episode = on_episode
+        self.on_episode = on_episode
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[_Report] = queue.SimpleQueue()
         self._later: deque[tuple[float, Job]] = deque()
@@ -246,7 +246,7 @@ class Runner:
         self._open -= 1
         self.ended += 1
         if episode is not None:
-            self._on_episode(episode)
+            self.on_episode(episode)
 
     def _prefetch(self, count: int) -> None:
         for _ in range(min(count, len(self._upcoming))):

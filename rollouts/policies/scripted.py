@@ -5,6 +5,7 @@ An action is `{name: shell, arguments: {command: ls}, thought: ...}` or a string
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,16 @@ class ScriptedPolicy(PolicyBase):
 
     name = "scripted"
 
-    def __init__(self, scripts: Mapping[str, Sequence[Action]]) -> None:
+    def __init__(self, scripts: Mapping[str, Sequence[Action]], version: str = "1") -> None:
         self._scripts = scripts
+        self.version = version
 
     @classmethod
     def load(cls, path: Path) -> "ScriptedPolicy":
         """Read a script. Raises ConfigError that says what is wrong with it."""
         try:
-            value = _SCRIPT.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            value = _SCRIPT.validate_python(yaml.safe_load(text))
         except (OSError, yaml.YAMLError) as error:
             raise ConfigError(f"cannot read the script {path}: {error}") from error
         except ValidationError as error:
@@ -55,7 +58,9 @@ class ScriptedPolicy(PolicyBase):
             where = ".".join(map(str, first["loc"]))
             raise ConfigError(f"{path} is not a script: at {where}: {first['msg']}; see docs/rollouts.md") from None
         scripts = value if isinstance(value, dict) else {"default": value}
-        return cls({task: [_action(item) for item in script] for task, script in scripts.items()})
+        actions = {task: [_action(item) for item in script] for task, script in scripts.items()}
+        # A changed script is another agent: a run begun with the old one must not go on with it.
+        return cls(actions, f"1+{sha256(text.encode()).hexdigest()[:8]}")
 
     def start(self, task: TaskView, context: Context) -> Session:
         """Begin the script of `task`, or the default one."""

@@ -1,0 +1,222 @@
+"""`trajhub rollout`: policies over tasks and seeds."""
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import console
+from ..errors import TrajHubError
+
+if TYPE_CHECKING:
+    from ..envs.task import Task
+    from .config import RolloutConfig
+    from .policies.base import Policy
+    from .summary import Row, Summary
+
+__all__ = ["COLUMNS", "cells", "rollout"]
+
+COLUMNS = ("task", "seed", "steps", "reward", "process", "outcome", "failure", "wall s", "CPU s", "peak MiB", "USD")
+
+Tasks = Annotated[str | None, typer.Option("--tasks", help="Task repo, dataset name, or file of tasks.")]
+PolicyName = Annotated[
+    str | None,
+    typer.Option("--policy", help="reference | random | scripted:FILE.yaml | chat:MODEL@URL | module:factory"),
+]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run; one that exists is resumed.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Episodes for each task.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The first seed.")]
+Workers = Annotated[int | None, typer.Option("--max-workers", min=1, help="Episodes at once.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many tasks.")]
+Filter = Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")]
+Grade = Annotated[bool | None, typer.Option("--grade/--no-grade", help="Judge each final patch.")]
+Config = Annotated[
+    list[str] | None, typer.Option("-c", "--config", help="FILE.yaml or key=value; repeatable, later ones win.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and the cost ceiling.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Host = Annotated[str | None, typer.Option("--docker-host", help="Address of the Docker API.")]
+
+
+def rollout(
+    tasks: Tasks = None,
+    policy: PolicyName = None,
+    out: Out = None,
+    seeds: Seeds = None,
+    seed: Seed = None,
+    max_workers: Workers = None,
+    limit: Limit = None,
+    task_filter: Filter = None,
+    grade: Grade = None,
+    config: Config = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    docker_host: Host = None,
+) -> None:
+    """Let a policy work on tasks, and record every step. The same command again resumes a run."""
+    options = {
+        "tasks": tasks,
+        "policy": policy,
+        "seeds": seeds,
+        "seed": seed,
+        "workers": max_workers,
+        "limit": limit,
+        "filter": task_filter,
+        "grade": grade,
+    }
+    settled, chosen, actor = _settle(config or [], {k: v for k, v in options.items() if v is not None})
+    try:
+        if dry_run:
+            _show_plan(settled, chosen, actor)
+            return
+        run = out or _fresh_folder(actor.name)
+        interrupted = _run(run, settled, chosen, actor, docker_host, quiet=as_json)
+    finally:
+        actor.close()
+    _finish(run, as_json)
+    if interrupted:
+        print(f"trajhub: {interrupted}; the same command with -o {run} resumes", file=sys.stderr)
+        raise typer.Exit(130 if interrupted == "interrupted" else 0)
+
+
+def _settle(items: list[str], options: dict[str, Any]) -> "tuple[RolloutConfig, list[Task], Policy]":
+    from ..envs.default_tasks import default_tasks
+    from ..envs.sources import load_tasks
+    from .config import check_budget, choose, load_config, read_overrides, resolve
+    from .policies.choose import make_policy
+
+    values = read_overrides(items) | options
+    if "tasks" not in values:
+        values["tasks"] = str(default_tasks())
+    settled = resolve(load_config(values))
+    chosen = choose(settled, load_tasks(settled.tasks))
+    actor = make_policy(settled.policy, settled.chat)
+    check_budget(settled, actor.model)
+    return settled, chosen, actor
+
+
+def _fresh_folder(name: str) -> Path:
+    from time import strftime
+
+    return Path("runs") / f"{name}-{strftime('%Y%m%d-%H%M%S')}"
+
+
+def _run(
+    run: Path, config: "RolloutConfig", tasks: "list[Task]", policy: "Policy", host: str | None, *, quiet: bool
+) -> str | None:
+    """Do the run; why it stopped early, if it did."""
+    from ..envs.engine import Engine
+    from .live_cli import watching
+    from .manifest import make_manifest, open_run
+    from .plan import make_plan
+    from .run_dir import RunLock
+    from .runner import Runner
+
+    engine = Engine(host, run_id=run.resolve().name)
+    engine.sweep()
+    with RunLock(run):
+        opened = open_run(run, make_manifest(run, config, policy, tasks, engine))
+        plan = make_plan(run, config, tasks)
+        if opened.resumed and not quiet:
+            print(f"Resuming {run}: {len(plan.kept)} episodes done, {len(plan.jobs)} to do", file=sys.stderr)
+        runner = Runner(run, opened.run_id, config, policy, tasks, engine, plan)
+        try:
+            with _interruptible(), watching(runner, quiet=quiet):
+                runner.run()
+        except KeyboardInterrupt:
+            return "interrupted"
+        except TrajHubError:
+            console.next_steps(run, f"trajhub rollout ... -o {run}   (once the cause is mended, to resume)")
+            raise
+        finally:
+            engine.close()
+    return runner.stopped
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """The first Ctrl-C (or SIGTERM) ends the run in good order, the second at once."""
+    pressed = 0
+
+    def handle(_signal: int, _frame: object) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed > 1:
+            os._exit(130)
+        print("\ntrajhub: ending the episodes under way; again to quit at once", file=sys.stderr)
+        raise KeyboardInterrupt
+
+    old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _show_plan(config: "RolloutConfig", tasks: "list[Task]", policy: "Policy") -> None:
+    from .budget import cost_ceiling
+
+    episodes = len(tasks) * config.seeds
+    price = config.prices.price(policy.model)
+    ceiling = 0.0 if policy.model is None else cost_ceiling(config.budget, price, episodes)
+    console.emit_json(
+        {
+            "config": config.model_dump(mode="json", exclude={"prices"}),
+            "policy": {"name": policy.name, "version": policy.version, "model": policy.model},
+            "tasks": [task.instance_id for task in tasks],
+            "episodes": episodes,
+            "price_usd_per_million_tokens": price.model_dump() if price else None,
+            "cost_ceiling_usd": ceiling,
+            "note": _ceiling_note(policy, ceiling),
+        }
+    )
+
+
+def _ceiling_note(policy: "Policy", ceiling: float | None) -> str:
+    if policy.model is None:
+        return "this policy asks no model"
+    if ceiling is None:
+        return "nothing bounds the cost: set budget.cost_usd, budget.run_cost_usd or budget.tokens"
+    return "requests under way when a limit is reached are still paid for"
+
+
+def _finish(run: Path, as_json: bool) -> None:
+    from .summary import summarise
+
+    summary = summarise(run)
+    if as_json:
+        console.emit_json({"run": str(run), **summary.as_dict()})
+    else:
+        console.table(f"Run {summary.run_id}", COLUMNS, [cells(row) for row in summary.rows])
+        for sentence in summary.sentences:
+            print(sentence)
+    console.next_steps(run, f"trajhub runs show {run}", *_first_episode(run, summary))
+    if summary.rows and not summary.counted and not {"interrupted", "unfinished"} & set(summary.excluded):
+        raise typer.Exit(3)
+
+
+def _first_episode(run: Path, summary: "Summary") -> list[str]:
+    return [f"trajhub runs show {run} --episode {row.episode_id}" for row in summary.rows[:1]]
+
+
+def cells(row: "Row") -> tuple[object, ...]:
+    """A row as the table shows it."""
+    return (
+        row.task,
+        row.seed,
+        row.steps,
+        None if row.reward is None else f"{row.reward:.3f}",
+        None if row.process is None else f"{row.process:.3f}",
+        row.outcome,
+        row.failure,
+        None if row.wall_s is None else f"{row.wall_s:.1f}",
+        None if row.cpu_s is None else f"{row.cpu_s:.2f}",
+        None if row.peak_mib is None else f"{row.peak_mib:.0f}",
+        None if row.cost_usd is None else f"{row.cost_usd:.4f}",
+    )

@@ -1,0 +1,133 @@
+"""`trajhub runs`: what was recorded."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import console
+from ..errors import UsageError
+from .rollout_cli import COLUMNS, cells
+
+if TYPE_CHECKING:
+    from .summary import Summary
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List runs and show what happened in them.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_WIDTH = 100
+
+
+@app.command("list")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds runs.")] = Path("runs"), as_json: Json = False
+) -> None:
+    """One line a run."""
+    from .run_dir import MANIFEST, read_manifest
+    from .summary import summarise
+
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}; runs are made by `trajhub rollout`")
+    found = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    rows = [_overview(path, read_manifest(path), summarise(path)) for path in found]
+    if as_json:
+        console.emit_json(rows)
+        return
+    keys = ("run", "policy", "model", "created", "episodes", "counted", "graded", "resolved", "reward", "USD")
+    console.table(f"Runs in {folder}", keys, [[row[key] for key in keys] for row in rows])
+    console.next_steps(folder, *(f"trajhub runs show {row['run']}" for row in rows[-1:]))
+
+
+def _overview(path: Path, manifest: dict[str, Any], summary: "Summary") -> dict[str, Any]:
+    policy: dict[str, Any] = manifest.get("policy") or {}
+    return {
+        "run": str(path),
+        "policy": policy.get("name"),
+        "model": policy.get("model"),
+        "created": str(manifest.get("created", ""))[:19],
+        "episodes": len(summary.rows),
+        "counted": summary.counted,
+        "graded": summary.graded,
+        "resolved": summary.resolved,
+        "reward": summary.mean_reward,
+        "USD": summary.cost_usd,
+        "excluded": summary.excluded,
+    }
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    episode: Annotated[str | None, typer.Option("--episode", help="Id of an episode, or how it begins.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The episodes of a run, or the steps of one episode with scores and evidence."""
+    from .summary import summarise
+
+    if episode is not None:
+        _show_episode(_find(run, episode), as_json)
+        return
+    summary = summarise(run)
+    if as_json:
+        console.emit_json(summary.as_dict())
+        return
+    console.table(
+        f"Run {summary.run_id}", (*COLUMNS, "episode"), [(*cells(row), row.episode_id) for row in summary.rows]
+    )
+    for sentence in summary.sentences:
+        print(sentence)
+    for row in summary.rows[:1]:
+        console.next_steps(run, f"trajhub runs show {run} --episode {row.episode_id}")
+
+
+def _find(run: Path, name: str) -> Path:
+    from .run_dir import EPISODES, read_manifest
+
+    read_manifest(run)
+    folders = sorted(path for path in (run / EPISODES).glob("*") if path.name.startswith(name))
+    exact = [path for path in folders if path.name == name]
+    if len(exact or folders) != 1:
+        found = ", ".join(path.name for path in folders[:5]) or "none"
+        raise UsageError(f"{name!r} should name one episode of {run}; it names {found}")
+    return (exact or folders)[0]
+
+
+def _show_episode(folder: Path, as_json: bool) -> None:
+    from .episode_log import EVENTS
+    from .log import read_events
+    from .steps import StepView, steps_of
+
+    if as_json:
+        console.emit_json([event.model_dump(mode="json") for event in read_events(folder / EVENTS)])
+        return
+    print(f"Episode {console.safe(folder.name)}")
+    for item in steps_of(read_events(folder / EVENTS)):
+        if isinstance(item, StepView):
+            _print_step(item)
+        else:
+            print(f"{item.event_type}: {_clip(item.payload)}")
+    console.next_steps(folder, f"less {folder / EVENTS}", f"cat {folder / 'patch.diff'}")
+
+
+def _print_step(step: Any) -> None:
+    call, result, reward = step.call, step.result, step.reward
+    worth = "" if reward is None else f"  reward {reward.reward:.3f}"
+    state = "ok" if result is not None and result.ok else f"failed ({result.error if result else 'no result'})"
+    print(f"\n[{call.step}] {console.safe(call.tool or 'malformed action')} {_clip(call.arguments or call.action)}")
+    if call.thought:
+        print(f"    thought: {_clip(call.thought)}")
+    print(f"    {console.safe(state)}, {step.duration_ms:.1f} ms{worth}")
+    if result is not None:
+        print(f"    saw: {_clip(result.observation)}")
+    for criterion in reward.criteria if reward is not None else ():
+        score = "-" if criterion.score is None else f"{criterion.score:.2f}"
+        print(f"    {score:>5} {console.safe(criterion.criterion)}")
+        for rule in criterion.rules:
+            print(f"          {rule.get('score'):.2f} {console.safe(rule.get('rule'))}: {_clip(rule.get('evidence'))}")
+
+
+def _clip(value: object) -> str:
+    text = console.safe(value if isinstance(value, str) else str(value))
+    return text if len(text) <= 2 * _WIDTH else text[: 2 * _WIDTH] + " …"
