@@ -1,1 +1,1 @@
-""""""
+"""Presets and generated JSON Schemas."""

@@ -1,1 +1,1 @@
-""""""
+"""What it was worth: evaluation runs, statistics, the gate. Nothing is here yet."""

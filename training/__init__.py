@@ -1,1 +1,1 @@
-""""""
+"""What is learnt from trajectories. Nothing is here yet."""
