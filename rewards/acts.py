@@ -27,7 +27,6 @@ _FAILED = frozenset(("FAILED", "ERROR", "failed", "error"))
 _PASSED = frozenset(("PASSED", "XFAIL", "passed", "xfail"))
 _SUMMARY = re.compile(r"\b(\d+) (passed|failed|errors?)\b")
 _LEFT_OUT = ("bytes left out ...]", "; continue with start=", "; narrow the search")
-_AFTER = {"git": "original", "rm": "absent"}
 _ONLY = {kind: frozenset((kind,)) for kind in Kind}
 _SEARCHED_AT_MOST = 2_000
 _SAID_AT_MOST = 4_000
@@ -281,7 +280,8 @@ def _shell(step: Step, text: Text, workdir: str, excused: bool) -> Act:
     failed = not step.ok or bool(step.exit_code)
     quiet = kind in (Kind.SEARCH, Kind.LIST) and step.exit_code == 1
     took_effect = step.ok if command.kinds & {Kind.RUN, Kind.TEST} else not failed
-    after = _AFTER.get(command.program)
+    after = "original" if command.restores else "absent" if command.program == "rm" else None
+    writes = writes or (["."] if command.restores else [])
     existing = command.program in _IN_PLACE
     edits = tuple(
         Edit(p, changed=took_effect, created=_scratch(p) and not existing, after=after, existing=existing)

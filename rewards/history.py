@@ -193,10 +193,18 @@ class History:
         if effective or untold:
             self.epoch += 1
         for edit in effective:
-            self._record_edit(edit, act)
+            for path in self._reached(edit):
+                self._record_edit(edit, path, act)
 
-    def _record_edit(self, edit: Edit, act: Act) -> None:
-        state = self._file(edit.path)
+    def _reached(self, edit: Edit) -> list[str]:
+        """The files an edit changes: those under a folder that is restored, else the one it names."""
+        if edit.after != "original" or edit.path in self.files:
+            return [edit.path]
+        folder = "" if edit.path == "." else f"{edit.path}/"
+        return [path for path, state in self.files.items() if state.edits and path.startswith(folder)]
+
+    def _record_edit(self, edit: Edit, path: str, act: Act) -> None:
+        state = self._file(path)
         if state.edits == 0:
             state.created = self.is_new(edit)
             state.original = edit.before or ("absent" if state.created else "original")
@@ -210,7 +218,7 @@ class History:
         state.changed_at = act.index
         state.cosmetic = state.cosmetic and edit.cosmetic
         state.spans.clear()
-        self._classify(edit.path, state, act)
+        self._classify(path, state, act)
 
     def _classify(self, path: str, state: FileState, act: Act) -> None:
         role = self.task.role(path)

@@ -56,7 +56,11 @@ _HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1[^\n]*\n(.*?)(?:\n\s*\2\b|\Z)", re
 _PATH = re.compile(r"^(?=.*[A-Za-z])(?!s/|-)[\w.+@/-]*(?:/[\w.+@-]*|\.\w{1,6})$")
 _ASSIGNMENT = re.compile(r"^[A-Za-z_]\w*=")
 _NOT_FILES = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/zero", "/dev/urandom"))
+_PATCHED = re.compile(r"^\+\+\+ (?:b/)?(\S+)", re.MULTILINE)
+_PATCHERS = re.compile(r"\bgit apply\b|\bgit am\b|\bpatch\b")
+_RESTORERS = re.compile(r"\bgit (?:checkout|restore|reset|stash|clean)\b")
 _LONGEST = 4_000
+_PATCH_AT_MOST = 100_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +80,8 @@ class Command:
     """Paths it changes, as far as its words tell; may be empty although it changes something."""
     patterns: tuple[str, ...]
     """What it searches for."""
+    restores: bool
+    """It brings files back to what is committed: `writes`, or all of them when it names none."""
     normal: str
     """The command without spare blanks, as a key."""
     text: str
@@ -116,6 +122,8 @@ def understand(command: str) -> Command:
         writes += found if here is Kind.EDIT else []
         paths += found
         lines = lines or (_printed(words) if found else None)
+    if _PATCHERS.search(text):
+        writes += [path for path in _PATCHED.findall(command[:_PATCH_AT_MOST]) if path not in _NOT_FILES]
     return Command(
         kind=kind,
         kinds=frozenset(kinds),
@@ -124,6 +132,7 @@ def understand(command: str) -> Command:
         paths=tuple(dict.fromkeys(paths)),
         writes=tuple(dict.fromkeys(writes)),
         patterns=tuple(patterns),
+        restores=program == "git" and _RESTORERS.search(text) is not None,
         normal=" ".join(command.split()),
         text=command[:_LONGEST],
         lines=lines,
