@@ -38,9 +38,7 @@ HEADER = Header(
 
 
 def result(step: int, observation: str = "ok") -> payloads.ToolResult:
-    return payloads.ToolResult(
-        step=step, tool="shell", ok=True, observation=observation, data={"command": "ls"}
-    )
+    return payloads.ToolResult(step=step, tool="shell", ok=True, observation=observation, data={"command": "ls"})
 
 
 def test_every_event_type_has_a_payload_and_a_class() -> None:
@@ -134,9 +132,7 @@ def test_text_that_is_not_utf8_is_kept_readable(tmp_path: Path) -> None:
     thought = "half \ud83d emoji \x00 \x1b[31m \u202e"
     shown = thought.replace("\ud83d", "\\ud83d")
     with EventWriter(path, HEADER) as writer:
-        writer.write(
-            payloads.ToolCall.of(step=0, tool=None, arguments={"\udc80": thought}, action="", thought=thought)
-        )
+        writer.write(payloads.ToolCall.of(step=0, tool=None, arguments={"\udc80": thought}, action="", thought=thought))
         writer.write(payloads.Phase.model_construct(name=thought))
     call, phase = read_events(path)
     assert isinstance(call, ToolCallEvent)

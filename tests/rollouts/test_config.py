@@ -1,0 +1,74 @@
+"""Configuration: layers, errors that name what is wrong, presets and schemas in step with the models."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from trajectory_hub.errors import ConfigError
+from trajectory_hub.rollouts.config import CONFIGS, check_budget, load_config, read_overrides, resolve
+from trajectory_hub.rollouts.policies.choose import make_policy
+from trajectory_hub.rollouts.schemas import FOLDER, render, schemas
+
+
+def test_later_settings_win(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("seeds: 5\nenv: {max_steps: 7, cpus: 1}\n")
+    config = load_config(read_overrides(["tasks=x", str(mine), "env.max_steps=9", "budget.cost_usd=0.5"]))
+    assert (config.seeds, config.env.max_steps, config.env.cpus, config.budget.cost_usd) == (5, 9, 1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [
+        (["env.max_step=3"], "env.max_step: Extra inputs"),
+        (["seeds=0"], "seeds: Input should be greater"),
+        (["nowhere.yaml"], r"cannot read nowhere\.yaml"),
+        (["chat.base_url=http://user:key@host/v1"], "put the key into the environment"),
+        (["seeds=[1"], "is not YAML"),
+    ],
+)
+def test_a_wrong_setting_is_named(items: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(read_overrides(["tasks=x", *items]))
+
+
+def test_the_preset_says_what_the_defaults_are() -> None:
+    preset = yaml.safe_load((CONFIGS / "rollout.yaml").read_text())
+    bare = load_config({"tasks": "x"})
+    defaults = type(bare)(tasks="x", prices=bare.prices)
+    assert bare == defaults
+    assert set(preset) <= set(type(bare).model_fields)
+
+
+@pytest.mark.parametrize("name", sorted(schemas()))
+def test_schemas_on_disk_are_those_of_the_models(name: str) -> None:
+    assert (FOLDER / name).read_text() == render(schemas()[name]), "run python -m trajectory_hub.rollouts.schemas"
+
+
+def test_no_schema_is_left_over() -> None:
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(schemas())
+
+
+def test_the_event_schema_lists_every_type() -> None:
+    text = json.dumps(schemas()["event.json"])
+    assert all(f'"const": "{kind}"' in text for kind in ("episode_start", "verdict", "sandbox_metric"))
+
+
+def test_a_cost_limit_needs_a_price() -> None:
+    config = load_config(read_overrides(["tasks=x", "budget.cost_usd=1"]))
+    check_budget(config, "gpt-4o")
+    check_budget(config, None)
+    with pytest.raises(ConfigError, match="no price for 'mystery'"):
+        check_budget(config, "mystery")
+
+
+def test_the_url_of_a_chat_policy_becomes_a_setting() -> None:
+    config = resolve(load_config(read_overrides(["tasks=x", "policy=chat:org/m@1@http://127.0.0.1:9/v1/"])))
+    assert (config.policy, config.chat.model, config.chat.base_url) == ("chat", "org/m@1", "http://127.0.0.1:9/v1")
+
+
+@pytest.mark.parametrize("spec", ["nobody", "chat:model", "chat:m@ftp://x", "scripted:none.yaml", "os.path:nothing"])
+def test_an_unusable_policy_is_refused(spec: str) -> None:
+    with pytest.raises(ConfigError):
+        make_policy(spec, resolve(load_config({"tasks": "x", "policy": spec})).chat)
