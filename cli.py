@@ -11,6 +11,7 @@ import typer
 
 from . import __version__
 from .envs.doctor_cli import doctor
+from .envs.grade_cli import grade
 from .envs.sandbox_cli import clean
 from .envs.tasks_cli import app as tasks_app
 from .errors import TrajHubError
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(runs_app, name="runs")
 app.command()(rollout)
+app.command()(grade)
 app.command()(clean)
 app.command()(doctor)
 

@@ -319,6 +319,7 @@ def _without_run(task: Task, patch: str | None) -> Verdict:
         reason=reason,
         failure=Failure.MODEL,
         detail=detail,
+        patch_sha256=None if not patch else hashlib.sha256(patch.encode()).hexdigest(),
         swebench_version=swebench_version(),
     )
 

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     """The second run, with canaries, did not pass although the reference patch does: flaky, or hiding."""
     LIMIT_REACHED = "limit_reached"
     """The tests ran out of time, memory, processes or disk."""
+    TASK_INCOMPLETE = "task_incomplete"
+    """The task lacks what grading needs; the detail names it."""
     ENVIRONMENT_BROKEN = "environment_broken"
     """Image, container or daemon failed, after retries."""
 
