@@ -57,7 +57,12 @@ def context_tar(files: Mapping[str, bytes], executable: Collection[str] = ()) ->
 
 
 def build_image(
-    engine: Engine, name: str, files: Mapping[str, bytes], *, executable: Collection[str] = ()
+    engine: Engine,
+    name: str,
+    files: Mapping[str, bytes],
+    *,
+    executable: Collection[str] = (),
+    network: str = "none",
 ) -> str:
     """Build `name` from a context that holds a `Dockerfile`; the image's id. Raises ImageMissing with the log's end."""
     from docker.errors import BuildError
@@ -65,7 +70,9 @@ def build_image(
     context = io.BytesIO(context_tar(files, executable))
     with engine_errors(f"building {name}"):
         try:
-            image, _ = engine.client.images.build(fileobj=context, custom_context=True, tag=name, rm=True, forcerm=True)
+            image, _ = engine.client.images.build(
+                fileobj=context, custom_context=True, tag=name, rm=True, forcerm=True, network_mode=network
+            )
         except BuildError as error:
             log = "".join(str(line.get("stream") or line.get("error") or "") for line in error.build_log)
             raise ImageMissing(f"building {name} failed: {error.msg}; the log ends\n{log[-2000:]}") from error
@@ -80,7 +87,8 @@ def ensure_python_image(engine: Engine, pinned: str, suite: str, include: Collec
     with _lock(name):
         if not engine.has_image(name):
             root = _root_image(engine, pinned, suite, include)
-            build_image(engine, name, {"Dockerfile": _dockerfile(root, include).encode()})
+            network = "none" if root == ROOT_IMAGE else "default"
+            build_image(engine, name, {"Dockerfile": _dockerfile(root, include).encode()}, network=network)
     return name
 
 

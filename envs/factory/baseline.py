@@ -27,7 +27,8 @@ class Baseline:
     statuses: Sequence[Mapping[str, str]]
     functions: Mapping[str, Sequence[str]]
     lines: Mapping[str, frozenset[int]]
-    seconds: float
+    durations: Mapping[str, float]
+    """Seconds by test file, of the slowest of the three runs."""
 
     @cached_property
     def runs(self) -> list[TestRun]:
@@ -68,11 +69,15 @@ class Baseline:
             "statuses": list(self.statuses),
             "functions": {test: list(called) for test, called in self.functions.items()},
             "lines": {name: sorted(lines) for name, lines in self.lines.items()},
-            "seconds": self.seconds,
+            "durations": dict(self.durations),
         }
         part = path.with_suffix(".part")
         part.write_text(json.dumps(data), encoding="utf-8")
         part.replace(path)
+
+    def time_limit(self, files: Sequence[str]) -> float:
+        """Seconds after which a run of these test files hangs."""
+        return 6 + 4 * sum(self.durations.get(file, 0.0) for file in files)
 
     @classmethod
     def load(cls, path: Path) -> "Baseline | None":
@@ -81,7 +86,7 @@ class Baseline:
             return None
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lines = {name: frozenset(lines) for name, lines in data["lines"].items()}
-        return cls(data["statuses"], data["functions"], lines, data["seconds"])
+        return cls(data["statuses"], data["functions"], lines, data["durations"])
 
 
 def test_files(tree: Tree, package: Package) -> list[str]:
@@ -103,7 +108,8 @@ def measure_baseline(workshop: Workshop, package: Package, files: Sequence[str])
         raise InfrastructureError(f"the tests of {package.name} take more than {_TIMEOUT:g} s in the container")
     if not runs[0].having("PASSED"):
         raise InfrastructureError(f"no test of {package.name} passes in the container; check `tests` and `requirements`")
-    return Baseline([run.statuses for run in runs], traced.functions, traced.lines, max(run.seconds for run in runs))
+    slowest = {file: max(run.durations.get(file, 0.0) for run in runs) for file in files}
+    return Baseline([run.statuses for run in runs], traced.functions, traced.lines, slowest)
 
 
 def leaked_copies(workshop: Workshop, package: Package) -> list[str]:

@@ -41,6 +41,7 @@ class Draft:
     """Test files that decide."""
     decision: Decision
     statement: str
+    hints: str = ""
     provenance: Provenance
 
     @property
@@ -63,6 +64,7 @@ class Draft:
             patch=self.patch,
             test_patch=self.test_patch,
             problem_statement=self.statement,
+            hints_text=self.hints,
             created_at=self.tree.created_at,
             version=self.image.version,
             environment_setup_commit=commit,

@@ -9,15 +9,15 @@ from functools import cached_property
 
 from ..task import Provenance
 from .baseline import Baseline
+from .behaviours import find_behaviours
 from .catalogue import Package
 from .diffs import diff_file, diff_trees
 from .distributions import Tree
 from .drafts import Draft
 from .operators import Mutation, mutations
 from .package_images import PackageImage
-from .reproductions import reproductions, scenario
 from .source import Source
-from .statements import Finding, injected_statement, leaks
+from .statements import injected_statement, leaks
 from .testfiles import without_tests
 from .validation import RUNS, Decision, Refusal, decide
 from .workshop import TestRun, Workshop
@@ -158,7 +158,7 @@ class InjectedBugs:
                 raise Refusal("the function has a copy in the repository")
 
     def _runs(self, workshop: Workshop, candidate: Candidate) -> list[TestRun]:
-        timeout = max(10.0, 4 * self.baseline.seconds)
+        timeout = self.baseline.time_limit(candidate.tests)
         first = workshop.test(candidate.tests, timeout=timeout)
         expected = self.baseline.restricted(candidate.tests)
         self._refuse_early(first, expected)
@@ -210,6 +210,7 @@ class InjectedBugs:
             workshop,
             {path: self._source(path) for path in {name.split("::")[0] for name in decision.fail_to_pass}},
             run,
+            run,
             decision.fail_to_pass,
             before=changed,
             after={candidate.path: self._source(candidate.path).text},
@@ -226,48 +227,3 @@ def _package_files(package: Package, tree: Tree) -> list[str]:
     tests = set(tree.below(*package.tests))
     found = tree.below(*(prefix + module for module in package.modules), suffix=".py")
     return [path for path in found if path not in tests]
-
-
-def find_behaviours(
-    workshop: Workshop,
-    sources: Mapping[str, Source],
-    run: TestRun,
-    failing: Sequence[str],
-    *,
-    before: Mapping[str, str | None],
-    after: Mapping[str, str | None],
-    limit: int,
-) -> list[Finding]:
-    """What is wrong, from tests of different functions; those that a small program can show come first.
-
-    The workshop holds `after`, or is put into that state when it is done.
-    """
-    chosen: dict[str, str] = {}
-    for name in failing:
-        chosen.setdefault(name.split("[", 1)[0], name)
-    names = [name for name in chosen.values() if name in run.failures and name.split("::")[0] in sources][: 3 * limit]
-    made = {
-        name: list(reproductions(sources[name.split("::")[0]], name, run.failures[name], run.params.get(name, {})))
-        for name in names
-    }
-    with workshop.changed(after, before):
-        broken = {(name, i): workshop.reproduce(one.spec()) for name in names for i, one in enumerate(made[name])}
-    shown: list[Finding] = []
-    for name in names:
-        for i, one in enumerate(made[name]):
-            now = broken[name, i]
-            if now.ok or now.error in ("Timeout", "Crash"):
-                continue
-            wanted = workshop.reproduce(one.spec())
-            if wanted.ok:
-                shown.append(Finding(name, run.failures[name], one, now, wanted))
-                break
-        if len(shown) == limit:
-            return shown
-    without = [name for name in names if all(finding.test != name for finding in shown)]
-    for name in without[: max(1, limit // 2) if not shown else 0]:
-        text = scenario(sources[name.split("::")[0]], name, run.failures[name])
-        shown.append(Finding(name, run.failures[name], scenario=text))
-    if not shown:
-        raise Refusal("no behaviour can be described")
-    return shown

@@ -18,6 +18,7 @@ _collected: dict[str, dict[str, str]] = {}
 _failures: dict[str, dict[str, Any]] = {}
 _functions: dict[str, set[str]] = {}
 _lines: dict[str, set[int]] = {}
+_durations: dict[str, float] = {}
 _names: dict[CodeType, str] = {}
 _current: set[str] = set()
 
@@ -48,12 +49,13 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    """Note where in the test file a failure happened, and the exception."""
+    """Note how long it took, where in the test file a failure happened, and the exception."""
+    test_file = report.nodeid.split("::")[0]
+    _durations[test_file] = _durations.get(test_file, 0.0) + report.duration
     if not report.failed or report.nodeid in _failures:
         return
     crash = getattr(report.longrepr, "reprcrash", None)
     trace = getattr(report.longrepr, "reprtraceback", None)
-    test_file = report.nodeid.split("::")[0]
     line = 0
     for entry in getattr(trace, "reprentries", []):
         place = getattr(entry, "reprfileloc", None)
@@ -74,6 +76,7 @@ def pytest_unconfigure() -> None:
     result = {
         "collected": _collected,
         "failures": _failures,
+        "durations": _durations,
         "functions": {test: sorted(names) for test, names in _functions.items()},
         "lines": {path: sorted(lines) for path, lines in _lines.items()},
     }

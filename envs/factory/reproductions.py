@@ -68,6 +68,8 @@ def _split(test: TestNode, line: int) -> tuple[list[ast.stmt], ast.stmt | None]:
     body = list(test.body)
     if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         body = body[1:]
+    if line == 0 and body:
+        return body[:-1], body[-1]
     for index, statement in enumerate(body):
         if statement.lineno <= line <= (statement.end_lineno or statement.lineno):
             return body[:index], statement

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .reproductions import Reproduction
 from .workshop import Attempt, FailedTest
 
-__all__ = ["Finding", "injected_statement", "leaks", "release_statement"]
+__all__ = ["Finding", "injected_statement", "leaks", "release_statement", "words_of"]
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _SHOWN = 400
@@ -28,10 +28,15 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """What the test is about, from its name."""
-        name = self.test.split("[", 1)[0].rsplit("::", 1)[-1]
-        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"^test_?", "", name)).replace("_", " ")
-        return spaced.strip().lower() or "basic use"
+        """What the test is about."""
+        return words_of(self.test)
+
+
+def words_of(test: str) -> str:
+    """What a test is about, from its name."""
+    name = test.split("[", 1)[0].rsplit("::", 1)[-1]
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"^test_?", "", name)).replace("_", " ")
+    return spaced.strip().lower() or "basic use"
 
 
 def _short(text: object, limit: int = _SHOWN) -> str:

@@ -19,7 +19,7 @@ __all__ = ["LOG_PARSER", "TEST_COMMAND", "Attempt", "FailedTest", "TestRun", "Wo
 
 LOG_PARSER = "parse_log_pytest_v2"
 """The one of swebench's parsers that keeps white space and cuts messages off."""
-TEST_COMMAND = "python -m pytest -rA -p no:cacheprovider"
+TEST_COMMAND = "python -m pytest -rA -p no:cacheprovider --continue-on-collection-errors"
 _PROBE, _TRACE, _SPEC = "/tmp/trajhub_probe.json", "/testbed/", "/tmp/trajhub_spec"  # noqa: S108
 _HELPERS = "/opt/trajhub"
 _LOG_LIMIT = 32 << 20
@@ -55,6 +55,8 @@ class TestRun:
     """`path:line` of every function of the repository that each test called (when traced)."""
     lines: Mapping[str, frozenset[int]] = field(default_factory=dict[str, frozenset[int]])
     """Lines that ran, by path (when traced)."""
+    durations: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Seconds by test file."""
     timed_out: bool = False
     seconds: float = 0.0
 
@@ -106,7 +108,7 @@ class Workshop:
         try:
             probe: dict[str, Any] = json.loads(self._sandbox.read_file(_PROBE))
         except (FileNotFoundError, ValueError):
-            probe = {"collected": {}, "failures": {}, "functions": {}, "lines": {}}
+            probe = {"collected": {}, "failures": {}, "functions": {}, "lines": {}, "durations": {}}
         return self._read(result.text, probe, seconds)
 
     def _read(self, log: str, probe: dict[str, Any], seconds: float) -> TestRun:
@@ -119,6 +121,7 @@ class Workshop:
             failures=failures,
             functions={name: probe["functions"].get(node, []) for name, node in names.items()},
             lines={path: frozenset(lines) for path, lines in probe["lines"].items()},
+            durations=probe["durations"],
             seconds=seconds,
         )
 
