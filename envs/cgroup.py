@@ -72,24 +72,9 @@ def network(text: str | None) -> tuple[int | None, int | None]:
     return sum(int(row[0]) for row in fields), sum(int(row[8]) for row in fields)
 
 
-def process_io(texts: list[str]) -> tuple[int | None, int | None]:
-    """Sum of `read_bytes` and `write_bytes` over the contents of `/proc/<pid>/io`."""
-    read = [value for text in texts if (value := _proc_io(text, "read_bytes")) is not None]
-    written = [value for text in texts if (value := _proc_io(text, "write_bytes")) is not None]
-    return (sum(read) if read else None), (sum(written) if written else None)
-
-
-def _proc_io(text: str, key: str) -> int | None:
-    start = text.find(f"\n{key}: ")
-    if start < 0:
-        return None
-    return int(text[start + len(key) + 3 :].split("\n", 1)[0])
-
-
-def parse_v1(files: Mapping[str, str | None], io: list[str], where: str) -> Reading:
+def parse_v1(files: Mapping[str, str | None], where: str) -> Reading:
     """A reading from files of control groups v1. `where` names the reader, for example `cgroup-v1`."""
     rx, tx = network(files.get("net"))
-    read, written = process_io(io)
     return Reading(
         cpu_s=_scaled(_whole(files.get("cpu")), 1e-9),
         cpu_user_s=_scaled(_whole(files.get("cpu_user")), 1e-9),
@@ -99,11 +84,9 @@ def parse_v1(files: Mapping[str, str | None], io: list[str], where: str) -> Read
         pids=_whole(files.get("pids")),
         pids_denied=_keyed(files.get("pids_events"), "max"),
         oom_kills=_keyed(files.get("memory_events"), "oom_kill"),
-        io_read_bytes=read,
-        io_write_bytes=written,
         net_rx_bytes=rx,
         net_tx_bytes=tx,
-        sources={"cpu": where, "memory": where, "pids": where, "io": "proc-pid-io", "net": "proc-net-dev"},
+        sources={"cpu": where, "memory": where, "pids": where, "net": "proc-net-dev"},
     )
 
 
@@ -196,12 +179,11 @@ class CGroupV1(Account):
             for name, (controller, file) in V1_FILES.items()
             if controller in groups
         }
-        self._members = _CGROUP / "pids" / groups.get("pids", "").lstrip("/") / "cgroup.procs"
         self._peak = _open(paths["memory_peak"], os.O_WRONLY) if "memory_peak" in paths else None
         super().__init__(paths | {"net": Path(f"/proc/{pid}/net/dev")})
 
     def read(self) -> Reading:
-        return parse_v1(self._texts(), self._io(), "cgroup-v1")
+        return parse_v1(self._texts(), "cgroup-v1")
 
     def reset_peak(self) -> bool:
         return self._peak is not None and _write(self._peak, b"0")
@@ -211,20 +193,6 @@ class CGroupV1(Account):
             os.close(self._peak)
             self._peak = None
         super().close()
-
-    def _io(self) -> list[str]:
-        try:
-            members = self._members.read_text().split()
-        except OSError:
-            return []
-        texts: list[str] = []
-        for pid in members:
-            try:
-                with open(f"/proc/{pid}/io", "rb", buffering=0) as file:  # noqa: PTH123  # per step: no Path
-                    texts.append(file.read(512).decode())
-            except OSError:
-                continue
-        return texts
 
 
 class CGroupV2(Account):

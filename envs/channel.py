@@ -44,6 +44,8 @@ class Reply:
     nonce: bytes
     output: BoundedOutput
     status: str | None = None
+    io: tuple[int, int] | None = None
+    """Bytes the command, and all it waited for, read from and wrote to storage."""
     ended: bool = False
     """The nonce was seen on standard output."""
     _held: bytes = b""
@@ -73,7 +75,8 @@ class Reply:
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             if line.startswith(self.nonce + b" ") and self.status is None:
-                self.status = line[len(self.nonce) + 1 :].decode("ascii", "replace")
+                self.status, *io = line[len(self.nonce) + 1 :].decode("ascii", "replace").split(" ")
+                self.io = (int(io[0]), int(io[1])) if len(io) == 2 and io[0].isdigit() and io[1].isdigit() else None
 
     def abandon(self) -> None:
         """No more will come: what was held back while looking for the nonce is output."""

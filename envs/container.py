@@ -1,6 +1,7 @@
 """One hardened container: started, entered, brought back, removed. What is asked of it is the sandbox's business."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
@@ -104,13 +105,13 @@ class Container:
 
     def start(self) -> None:
         """Start it, again if need be: its files are kept, its processes are new."""
-        with engine_errors(f"starting a container of {self._config.image}"):
+        with self._present(f"starting a container of {self._config.image}"):
             self._engine.api.start(self.id)
         self._inspect()
 
     def restart(self) -> None:
         """Kill every process in it and start it again; its files are kept."""
-        with engine_errors(f"restarting container {self.id[:12]}"):
+        with self._present(f"restarting container {self.id[:12]}"):
             self._engine.api.restart(self.id, timeout=0)
         self._inspect()
 
@@ -118,7 +119,7 @@ class Container:
         """A resident shell with the repository as its folder. Raises ChannelLost, ChannelTimeout or SandboxLost."""
         api = self._engine.api
         command = ["sh", "-c", _RESIDENT, "trajhub", self._config.workdir]
-        with engine_errors(f"entering container {self.id[:12]}"):
+        with self._present(f"entering container {self.id[:12]}"):
             entered = api.exec_create(
                 self.id, command, stdin=True, stdout=True, stderr=True, user=self._config.user
             )
@@ -185,11 +186,16 @@ class Container:
         return made["Id"]
 
     def _inspect(self) -> None:
+        with self._present(f"inspecting container {self.id[:12]}"):
+            self._inspected: dict[str, Any] = self._engine.api.inspect_container(self.id)
+        self._state: dict[str, Any] = self._inspected["State"]
+
+    @contextmanager
+    def _present(self, doing: str) -> Generator[None]:
         from docker.errors import NotFound
 
         try:
-            with engine_errors(f"inspecting container {self.id[:12]}"):
-                self._inspected: dict[str, Any] = self._engine.api.inspect_container(self.id)
+            with engine_errors(doing):
+                yield
         except NotFound as error:
             raise SandboxLost(f"container {self.id[:12]} was removed by somebody else") from error
-        self._state: dict[str, Any] = self._inspected["State"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +70,17 @@ def _start_time(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
+def _knock(url: str) -> None:
+    """Raise ConnectionError when nobody listens at a Unix socket (the SDK would leak a descriptor finding out)."""
+    if not url.startswith("unix://"):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            sock.connect(url.removeprefix("unix://"))
+        except OSError as error:
+            raise ConnectionError(f"{url}: {error.strerror}") from error
+
+
 def _read(path: str) -> str | None:
     try:
         return Path(path).read_text()
@@ -102,7 +114,9 @@ class Engine:
 
     @property
     def api(self) -> Any:
-        """The SDK's low-level client: plain JSON in, plain JSON out."""
+        """The SDK's low-level client: plain JSON in, plain JSON out. Raises EngineUnavailable when nobody listens."""
+        with engine_errors("reaching the Docker API"):
+            _knock(self.url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
         return self.client.api
 
     @cached_property
@@ -149,6 +163,7 @@ class Engine:
 
     def remove(self, container_id: str) -> None:
         """Kill and remove a container; one that is already gone, or going, is no error."""
+        import requests
         from docker.errors import APIError, NotFound
 
         try:
@@ -159,6 +174,8 @@ class Engine:
             if error.status_code == 409:
                 return
             raise InfrastructureError(f"cannot remove container {container_id[:12]}: {error}") from error
+        except requests.RequestException as error:
+            raise EngineUnavailable(f"no Docker API answers while removing {container_id[:12]}: {error}") from error
 
     def sweep(self) -> list[str]:
         """Remove orphans of processes that ended without doing so; the ids of what was removed."""

@@ -55,8 +55,6 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012
-    observation_space: UnicodeText  # pyright: ignore[reportIncompatibleVariableOverride]
-    action_space: ActionText  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
@@ -75,8 +73,8 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         self.config = config if isinstance(config, EnvConfig) else EnvConfig.model_validate(config or {})
         self.tasks = choose_tasks(tasks, task_ids)
         self.tools = tools or ToolRegistry()
-        self.observation_space = UnicodeText(_MAX_TEXT)
-        self.action_space = ActionText(_MAX_TEXT, self.tools)
+        self.observation_space = UnicodeText(_MAX_TEXT)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.action_space = ActionText(_MAX_TEXT, self.tools)  # pyright: ignore[reportIncompatibleVariableOverride,reportAttributeAccessIssue]
         self._by_id = {task.instance_id: task for task in self.tasks}
         self._owns_engine = engine is None
         self._engine = engine or Engine()

@@ -1,7 +1,7 @@
 # The resident shell of a sandbox: reads requests on standard input, one at a time, and never exits by itself.
 # Plain POSIX sh; outside programs are needed by the commands it runs, not by itself.
 #
-#   r NONCE LINES   run the command on the next LINES lines          -> its output, NONCE | NONCE STATUS
+#   r NONCE LINES   run the command on the next LINES lines          -> its output, NONCE | NONCE STATUS READ WRITTEN
 #   x NONCE LINES   run the program and arguments on the next LINES lines, one a line   -> the same
 #   i NONCE LINES   run the script on the next LINES lines in a fork of this shell      -> the same
 #   w NONCE BYTES LINES   path on the next LINES lines, then BYTES bytes of content  -> NONCE | NONCE STATUS
@@ -29,9 +29,19 @@ lines() { # lines N: the next N lines into $body
     done
 }
 
-answer() { # answer STATUS
+answer() { # answer STATUS [READ WRITTEN]
     printf '%s' "$nonce"
-    printf '%s %s\n' "$nonce" "$1" >&3
+    printf '%s %s\n' "$nonce" "$*" >&3
+}
+
+finish() { # finish STATUS: with what the command and all it waited for read from and wrote to storage
+    while IFS=' ' read -r key value; do
+        case $key in
+        read_bytes:) set -- "$1" "$value" ;;
+        write_bytes:) set -- "$1" "$2" "$value" && break ;;
+        esac
+    done </proc/self/io
+    answer "$@"
 }
 
 begin() { # what a command finds; first in line for the kernel's out-of-memory killer
@@ -67,7 +77,7 @@ words() { # words N: the next N lines become "$@" of `program`
     {
         begin
         program "$@"
-        answer $?
+        finish $?
     } &
     watcher=$!
 }
@@ -85,7 +95,7 @@ while IFS=' ' read -r verb nonce first second; do
         {
             begin
             command_line "$body"
-            answer $?
+            finish $?
         } &
         watcher=$!
         ;;
@@ -95,7 +105,7 @@ while IFS=' ' read -r verb nonce first second; do
         {
             begin
             (eval "$body") </dev/null 2>&1 3>&-
-            answer $?
+            finish $?
         } &
         watcher=$!
         ;;

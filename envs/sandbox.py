@@ -186,7 +186,7 @@ class Sandbox:
             if killed:
                 reply.status = None
                 self._channel.kill_all(reply, _KILL_GRACE)
-            telemetry = self._meter.stop()
+            telemetry = self._meter.stop(reply.io)
             killed = killed or self._clean_up_after()
         except (ChannelLost, ChannelTimeout):
             telemetry = self._meter.stop(alive=False)

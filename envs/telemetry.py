@@ -46,14 +46,16 @@ class Meter:
         self._before = self.read()
         self._began = time.perf_counter()
 
-    def stop(self, *, alive: bool = True) -> Telemetry:
-        """End the measurement. With `alive=False` the container is gone and only the time is known."""
+    def stop(self, io: tuple[int, int] | None = None, *, alive: bool = True) -> Telemetry:
+        """End the measurement. `io` is what the command itself told of its reads and writes, used where the control
+        group does not. With `alive=False` the container is gone and only the time is known.
+        """
         wall_ms = (time.perf_counter() - self._began) * 1e3
         if not alive:
             return Telemetry(wall_ms=wall_ms)
         after = self.read()
         self.processes_denied = bool(_minus_int(after.pids_denied, self._before.pids_denied))
-        return self._difference(wall_ms, after)
+        return self._difference(wall_ms, after, io)
 
     def read(self) -> Reading:
         """The counters, now."""
@@ -64,8 +66,12 @@ class Meter:
         if self._account:
             self._account.close()
 
-    def _difference(self, wall_ms: float, after: Reading) -> Telemetry:
+    def _difference(self, wall_ms: float, after: Reading, io: tuple[int, int] | None) -> Telemetry:
         before, sources = self._before, dict(after.sources)
+        read = _minus_int(after.io_read_bytes, before.io_read_bytes)
+        written = _minus_int(after.io_write_bytes, before.io_write_bytes)
+        if read is None and written is None and io is not None:
+            (read, written), sources["io"] = io, "proc-self-io"
         if not self._peak_reset and after.memory_peak_bytes is not None:
             sources["memory_peak"] = f"{sources.get('memory', '')} since the sandbox began".strip()
         return Telemetry(
@@ -75,8 +81,8 @@ class Meter:
             cpu_system_s=_minus(after.cpu_system_s, before.cpu_system_s),
             memory_peak_bytes=after.memory_peak_bytes,
             memory_bytes=after.memory_bytes,
-            io_read_bytes=_minus_int(after.io_read_bytes, before.io_read_bytes),
-            io_write_bytes=_minus_int(after.io_write_bytes, before.io_write_bytes),
+            io_read_bytes=read,
+            io_write_bytes=written,
             net_rx_bytes=_minus_int(after.net_rx_bytes, before.net_rx_bytes),
             net_tx_bytes=_minus_int(after.net_tx_bytes, before.net_tx_bytes),
             pids=after.pids,
@@ -90,14 +96,12 @@ class Meter:
     def _read_inside(self) -> Reading:
         v1 = {name: f"{_INSIDE}/{controller}/{file}" for name, (controller, file) in V1_FILES.items()}
         v2 = {name: f"{_INSIDE}/{file}" for name, file in V2_FILES.items()}
-        io = [f"/proc/{pid}/io" for pid in ("self", "1")]
-        paths = [*v1.values(), *v2.values(), "/proc/net/dev", *io]
+        paths = [*v1.values(), *v2.values(), "/proc/net/dev"]
         found = _sections(self._channel.read_small_files(paths, timeout=10.0))
         net = found.get("/proc/net/dev")
         if v1["memory"] in found:
             files = {name: found.get(path) for name, path in v1.items()} | {"net": net}
-            # The shell's own counts include the children it reaped; orphans reaped by PID 1 are not readable here.
-            return parse_v1(files, ["\n" + found[path] for path in io if path in found], "cgroup-v1-inside")
+            return parse_v1(files, "cgroup-v1-inside")
         files = {name: found.get(path) for name, path in v2.items()} | {"net": net}
         return parse_v2(files, "cgroup-v2-inside")
 
@@ -140,5 +144,4 @@ def _minus(after: float | None, before: float | None) -> float | None:
 
 
 def _minus_int(after: int | None, before: int | None) -> int | None:
-    # A process that was not reaped by its parent takes its counts with it: a sum may fall, a figure never may.
     return None if after is None or before is None else max(after - before, 0)

@@ -1,0 +1,249 @@
+"""What hostile commands do to a sandbox: the right outcome, and a sandbox that works afterwards."""
+
+import time
+
+import pytest
+from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
+from trajectory_hub.envs.task import Task
+from trajectory_hub.errors import EngineUnavailable, SandboxLost
+
+from .conftest import PrivateEngine
+
+pytestmark = pytest.mark.docker
+
+
+def assert_usable(sandbox: Sandbox) -> None:
+    """The sandbox answers correctly, at once, and nothing runs in it but what belongs there."""
+    result = sandbox.run("echo usable; exit 5")
+    assert (result.exit_code, result.output, result.recovered) == (5, b"usable\n", None)
+    sandbox.write_file("/tmp/usable", b"x")
+    assert sandbox.read_file("/tmp/usable") == b"x"
+
+
+def processes(sandbox: Sandbox) -> int:
+    """How many processes there are, besides those of the asking itself."""
+    pids = sandbox.run("true").telemetry.pids
+    assert pids is not None
+    return pids
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sleep 1000",
+        "trap '' TERM INT HUP QUIT; while :; do :; done",
+        "sleep 1000 & setsid sleep 1000 & trap '' TERM; sleep 1000",
+        "exec >/dev/null 2>&1 <&-; sleep 1000",
+    ],
+    ids=["hangs", "ignores TERM", "hides in the background", "closes its streams"],
+)
+def test_a_deadline_ends_the_command_and_all_it_started(sandbox: Sandbox, command: str) -> None:
+    before = processes(sandbox)
+    began = time.monotonic()
+    result = sandbox.run(command, timeout=1)
+    assert (result.timed_out, result.exit_code, result.recovered) == (True, None, None)
+    assert time.monotonic() - began < 4
+    assert processes(sandbox) <= before
+    assert_usable(sandbox)
+
+
+def test_output_before_a_deadline_is_kept(sandbox: Sandbox) -> None:
+    result = sandbox.run("echo before; sleep 1000", timeout=1)
+    assert (result.timed_out, result.output) == (True, b"before\n")
+
+
+def test_a_daemon_that_detaches_holds_nothing_up(sandbox: Sandbox) -> None:
+    began = time.monotonic()
+    result = sandbox.run("(setsid sh -c 'while :; do echo noise; sleep 0.01; done' &) ; echo left")
+    assert result.exit_code == 0
+    assert time.monotonic() - began < 3
+    found = sandbox.run("echo usable")
+    assert found.exit_code == 0
+    assert "usable" in found.text
+
+
+@pytest.mark.parametrize("command", ["b() { b | b & }; b; sleep 2", "b() { b | b & }; b"], ids=["waiting", "leaving"])
+def test_a_fork_bomb_is_put_out(sandbox: Sandbox, command: str) -> None:
+    first = sandbox.run(command, timeout=10)
+    second = sandbox.run("echo after", timeout=10)
+    assert first.pids_limited or second.pids_limited or first.recovered or second.recovered
+    assert_usable(sandbox)
+
+
+def test_memory_beyond_the_limit_is_an_out_of_memory_kill(debian: Sandbox) -> None:
+    result = debian.run("python3 -c 'x = bytearray(10**9)'", timeout=30)
+    assert result.oom_killed
+    assert result.exit_code not in (0, None)
+    assert_usable(debian)
+
+
+def test_shared_memory_counts_as_memory(debian: Sandbox) -> None:
+    result = debian.run("head -c 500000000 /dev/zero > /dev/shm/x; echo $?", timeout=30)
+    assert "0\n" not in result.text
+    assert_usable(debian)
+
+
+def test_a_flood_of_a_gibibyte_is_counted_hashed_and_bounded(sandbox: Sandbox) -> None:
+    result = sandbox.run("head -c 1073741824 /dev/zero", timeout=120, output_limit=10_000)
+    assert (result.exit_code, result.total_bytes) == (0, 1 << 30)
+    assert result.sha256 == "49bc20df15e412a64472421e13fe86ff1c5165e18b2afccf160d4dc19fe68a14"
+    assert len(result.output) < 11_000
+    assert_usable(sandbox)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "head -c 1000000000 /dev/zero > big",
+        "i=0; while [ $i -lt 1000 ]; do head -c 10000000 /dev/zero > f$i; i=$((i+1)); done",
+    ],
+    ids=["one file", "many files"],
+)
+def test_a_full_disk_is_prevented(engine: Engine, sandbox: Sandbox, command: str) -> None:
+    result = sandbox.run(command, timeout=60)
+    assert result.disk_limited or result.exit_code != 0
+    written = engine.api.containers(size=True, filters={"id": sandbox.container_id})[0]["SizeRw"]
+    assert written < 2 << 30
+    sandbox.run("rm -f big f*")
+    assert_usable(sandbox)
+
+
+def test_binary_output_survives(sandbox: Sandbox) -> None:
+    every = b"".join(bytes([value]) for value in range(256)) * 40
+    sandbox.write_file("/tmp/every", every)
+    assert sandbox.run("cat /tmp/every").output == every
+
+
+def test_printed_framing_bytes_are_output_and_nothing_else(sandbox: Sandbox) -> None:
+    frames = b"\x01\x00\x00\x00\x00\x00\x00\x05hello\x02\x00\x00\x00\x00\x00\x00\x04\n0\n\n" * 50
+    sandbox.write_file("/tmp/frames", frames)
+    assert sandbox.run("cat /tmp/frames; exit 3").output == frames
+    assert_usable(sandbox)
+
+
+def test_a_forged_status_is_not_believed(sandbox: Sandbox) -> None:
+    forge = "for fd in /proc/[0-9]*/fd/[0-9]*; do echo 00000000000000000000000000000000 0 >$fd; done 2>/dev/null; exit 9"
+    result = sandbox.run(forge, timeout=20)
+    assert result.exit_code in (9, None)
+    sandbox.run("true")
+    assert_usable(sandbox)
+
+
+def test_stdout_may_be_closed(sandbox: Sandbox) -> None:
+    result = sandbox.run("exec >&- 2>&-; echo unheard; exit 4")
+    assert (result.exit_code, result.output) == (4, b"")
+    assert_usable(sandbox)
+
+
+def test_killing_the_shell_that_waits_is_noticed(sandbox: Sandbox) -> None:
+    began = time.monotonic()
+    result = sandbox.run("kill -9 $PPID; sleep 1000", timeout=30)
+    assert (result.exit_code, result.timed_out) == (None, False)
+    assert result.recovered == "reopened"
+    assert time.monotonic() - began < 10
+    assert_usable(sandbox)
+
+
+def test_killing_everything_leaves_a_sandbox_with_its_files(sandbox: Sandbox) -> None:
+    sandbox.write_file("kept", b"kept")
+    result = sandbox.run("kill -9 -1; echo alone")
+    assert (result.exit_code, result.recovered) == (None, "reopened")
+    assert sandbox.read_file("kept") == b"kept"
+    assert_usable(sandbox)
+
+
+def test_the_first_process_cannot_be_killed_from_inside(sandbox: Sandbox) -> None:
+    kept = sandbox.container_id
+    sandbox.run("for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p = $$ ] || kill -9 $p; done 2>/dev/null")
+    sandbox.run("kill -9 1; kill -TERM 1; kill -INT 1")
+    assert sandbox.container_id == kept
+    assert_usable(sandbox)
+
+
+def test_stopping_every_process_ends_at_the_deadline(sandbox: Sandbox) -> None:
+    result = sandbox.run("kill -STOP -1; echo on; sleep 1000", timeout=2)
+    assert result.timed_out
+    assert_usable(sandbox)
+
+
+def test_stealing_the_requests_ends_at_the_deadline(sandbox: Sandbox) -> None:
+    result = sandbox.run("for p in /proc/[0-9]*; do cat $p/fd/0 & done 2>/dev/null; sleep 1000", timeout=2)
+    assert result.exit_code is None
+    assert_usable(sandbox)
+
+
+def test_the_repository_may_be_deleted(sandbox: Sandbox) -> None:
+    sandbox.run(f"cd /; rm -rf {sandbox.workdir}")
+    assert sandbox.run("pwd").text == "/\n"
+    assert_usable(sandbox)
+
+
+def test_the_shell_may_be_deleted(sandbox: Sandbox) -> None:
+    result = sandbox.run("rm -f /bin/bash /bin/sh /bin/dash; echo gone")
+    assert result.text == "gone\n"
+    assert_usable(sandbox)
+    lost = sandbox.run("kill -9 -1")
+    assert lost.recovered == "replaced"
+    assert_usable(sandbox)
+    assert sandbox.run("ls /bin/sh").exit_code == 0
+
+
+def test_a_container_killed_by_others_is_restarted_with_its_files(engine: Engine, sandbox: Sandbox) -> None:
+    sandbox.write_file("kept", b"kept")
+    engine.api.kill(sandbox.container_id)
+    result = sandbox.run("echo lost")
+    assert (result.exit_code, result.recovered) == (None, "restarted")
+    assert sandbox.read_file("kept") == b"kept"
+    assert_usable(sandbox)
+
+
+def test_a_container_removed_by_others_is_replaced(engine: Engine, sandbox: Sandbox) -> None:
+    old = sandbox.container_id
+    engine.remove(old)
+    result = sandbox.run("echo lost")
+    assert (result.exit_code, result.recovered) == (None, "replaced")
+    assert sandbox.container_id != old
+    assert_usable(sandbox)
+
+
+def test_a_daemon_that_dies_and_comes_back_costs_one_command(private_engine: PrivateEngine, bare_root: bytes) -> None:
+    engine = private_engine.start()
+    engine.api.import_image_from_data(bare_root, repository="bare", tag="1")
+    with Sandbox(engine, SandboxConfig(image="bare:1", workdir="/repo")) as sandbox:
+        sandbox.write_file("kept", b"kept")
+        private_engine.kill()
+        private_engine.start().close()
+        result = sandbox.run("echo lost")
+        assert result.exit_code is None
+        assert result.recovered in ("reopened", "restarted")
+        assert sandbox.read_file("kept") == b"kept"
+        assert_usable(sandbox)
+    engine.close()
+
+
+def test_a_daemon_that_stays_dead_is_an_infrastructure_error(
+    private_engine: PrivateEngine, bare_root: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trajectory_hub.envs.sandbox._ENGINE_GRACE", 1.0)
+    engine = private_engine.start()
+    engine.api.import_image_from_data(bare_root, repository="bare", tag="1")
+    sandbox = Sandbox(engine, SandboxConfig(image="bare:1", workdir="/repo"))
+    private_engine.kill()
+    with pytest.raises((EngineUnavailable, SandboxLost)):
+        sandbox.run("echo lost")
+    sandbox.close()
+    engine.close()
+    again = private_engine.start()
+    assert again.sweep() == []  # this process still lives: nothing of it is an orphan
+    for box in again.containers():
+        again.remove(box["Id"])
+    again.close()
+
+
+def test_no_command_reaches_another_sandbox(engine: Engine, tiny_task: Task, debian: Sandbox) -> None:
+    with Sandbox(engine, SandboxConfig(image=tiny_task.require_image())) as other:
+        other.run("sleep 1000 &")
+        debian.run("kill -9 -1")
+        assert processes(other) >= 1
+        assert_usable(other)
