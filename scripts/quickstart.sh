@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-PACKAGE=${TRAJHUB_QUICKSTART_PACKAGE:-iniconfig}
+PACKAGE=${TRAJHUB_QUICKSTART_PACKAGE:-itsdangerous}
 LIMIT=${TRAJHUB_QUICKSTART_TASKS:-3}
 TASKS=$ROOT/build/quickstart/tasks
 BEGUN=$SECONDS
@@ -21,9 +21,12 @@ need_disk "$ROOT" 1 "the checkout"
 "$VENV/bin/trajhub" tasks build --packages "$PACKAGE" --limit "$LIMIT" -o "$TASKS"
 phase_done
 
-phase "Episodes"
-"$VENV/bin/trajhub" rollout --tasks "$TASKS" --policy reference --policy random --seeds 1 -o "$ROOT/runs"
-phase_done
+STAMP=$(date +%Y%m%d-%H%M%S)
+for policy in reference random; do
+  phase "Episodes of the policy $policy"
+  "$VENV/bin/trajhub" rollout --tasks "$TASKS" --policy "$policy" -o "runs/quickstart-$STAMP-$policy"
+  phase_done
+done
 
 printf '\nAll of it in %d s. Look further:\n' $((SECONDS - BEGUN))
 printf '  %s\n' ". .venv/bin/activate" "trajhub runs list" "trajhub doctor"
