@@ -6,6 +6,7 @@ tools cannot express (renames, binary files, missing final newlines, text that o
 `git apply` in the shell.
 """
 
+import re
 import shlex
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -60,14 +61,23 @@ class _Playing:
 
 
 def _play(task: Task) -> Play:
-    files = list(_parse(task.patch))
-    for file in files:
-        yield from _look(file)
-        yield from _change(file)
+    for text in _sections(task.patch):
+        files = list(_parse(text))
+        for file in files:
+            yield from _look(file)
+            yield from _change(file, text if len(files) == 1 else str(file))
+        if not files:
+            yield _apply(text)  # a change of mode, or of bytes
     yield _action("run_tests", "Check that what worked still works.", tests=_tests(task))
     yield _action("git", "Look at the change as a whole.", subcommand="diff")
     while True:
         yield _action("submit", "The change is complete.")
+
+
+def _sections(patch: str) -> list[str]:
+    """The patch of each file; the parser drops what it does not understand, such as binary content."""
+    parts = re.split(r"^(?=diff --git )", patch, flags=re.MULTILINE)
+    return [part for part in parts if part.strip()]
 
 
 def _parse(patch: str) -> "PatchSet":
@@ -84,7 +94,7 @@ def _action(name: str, thought: str, **arguments: Any) -> Action:
 
 def _look(file: "PatchedFile") -> Play:
     """Find the file and read what is going to change."""
-    if file.is_added_file:
+    if file.is_added_file or file.is_binary_file:
         return
     path = _old_path(file)
     yield _action("search", "Find the file that has to change.", pattern=path.rsplit("/", 1)[-1], kind="name")
@@ -97,9 +107,9 @@ def _look(file: "PatchedFile") -> Play:
         yield _action("file_read", "Read it in its context.", path=path, start=first, end=last)
 
 
-def _change(file: "PatchedFile") -> Play:
+def _change(file: "PatchedFile", text: str) -> Play:
     if file.is_binary_file or file.is_rename or not len(file) or _has_no_final_newline(file):
-        yield _apply(str(file))
+        yield _apply(text)
     elif file.is_added_file:
         text = "".join(line.value for hunk in file for line in hunk)
         yield _action("file_write", "Add the file.", path=file.path, content=text)
