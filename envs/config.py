@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..errors import ConfigError
 from .container import SandboxConfig
 from .task import Task
 
@@ -41,6 +42,16 @@ class EnvConfig(BaseModel):
     """Environment variables of every command."""
     cap_add: tuple[str, ...] = ()
     """Capabilities given back to the sandbox."""
+
+    @classmethod
+    def of(cls, value: "EnvConfig | Mapping[str, object] | None") -> "EnvConfig":
+        """Settings from what a user gave. Raises ConfigError that names the fields that are wrong."""
+        if isinstance(value, cls):
+            return value
+        try:
+            return cls.model_validate(value or {})
+        except ValidationError as error:
+            raise ConfigError(f"the environment's config is wrong: {error}") from error
 
     def sandbox(self, task: Task) -> SandboxConfig:
         """The sandbox of a task. Raises TaskIncomplete when the task has no image."""

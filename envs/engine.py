@@ -102,6 +102,12 @@ class Engine:
         self._lock = threading.Lock()
         self.ping()
 
+    def __deepcopy__(self, _: object) -> Engine:
+        return self  # a connection is shared, not copied; gymnasium copies the arguments of environments
+
+    def __reduce__(self) -> tuple[type[Engine], tuple[str | None]]:
+        return Engine, (self.url,)
+
     @cached_property
     def client(self) -> Any:
         """The SDK's client (`docker.DockerClient`, which carries no types)."""

@@ -70,7 +70,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise UsageError(f"render_mode {render_mode!r} is not one of {self.metadata['render_modes']}")
         self.render_mode = render_mode
-        self.config = config if isinstance(config, EnvConfig) else EnvConfig.model_validate(config or {})
+        self.config = EnvConfig.of(config)
         self.tasks = choose_tasks(tasks, task_ids)
         self.tools = tools or ToolRegistry()
         self.observation_space = UnicodeText(_MAX_TEXT)  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -52,7 +52,7 @@ class SWEBenchVectorEnv(VectorEnv[tuple[str, ...], Sequence[Any], NDArray[Any]])
         self._mode = mode
         self._owns_engine = engine is None
         self._engine = engine or Engine()
-        settings = config if isinstance(config, EnvConfig) else EnvConfig.model_validate(config or {})
+        settings = EnvConfig.of(config)
         self._pool = SandboxPool(self._engine, settings.warm * num_envs, workers=max(2, num_envs // 2))
         chosen = choose_tasks(tasks, task_ids)
         kwargs |= {"tasks": chosen, "config": settings, "engine": self._engine, "pool": self._pool}

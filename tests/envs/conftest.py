@@ -104,7 +104,10 @@ class PrivateEngine:
             folders = [f"--root={self.folder}/c/root", f"--state={self.folder}/c/state"]
             self._containerd = self._spawn("containerd", f"--address={self.folder}/c.sock", *folders)
         (self.folder / "docker.pid").unlink(missing_ok=True)
+        # In a network of its own: a daemon without a bridge removes the one of the daemon beside it.
         self._daemon = self._spawn(
+            "unshare",
+            "--net",
             "dockerd",
             f"--host={self.url}",
             f"--containerd={self.folder}/c.sock",

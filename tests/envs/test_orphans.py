@@ -1,0 +1,87 @@
+"""No container outlives its run, whatever killed the run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from trajectory_hub.envs.engine import Engine, Owner
+from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
+from trajectory_hub.envs.task import Task
+
+pytestmark = pytest.mark.docker
+
+_PROGRAM = """
+import sys, time
+from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
+sandbox = Sandbox(Engine(), SandboxConfig(image=sys.argv[1]))
+print(sandbox.container_id, flush=True)
+sandbox.run("sleep 1000", timeout=1000)
+"""
+
+
+def _killed_owner(image: str) -> str:
+    """Start a process that owns a sandbox with a command running in it, SIGKILL it; the container's id."""
+    process = subprocess.Popen([sys.executable, "-c", _PROGRAM, image], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    container_id = process.stdout.readline().strip()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    return container_id
+
+
+def _ids(engine: Engine) -> set[str]:
+    return {box["Id"] for box in engine.containers()}
+
+
+def test_the_next_start_removes_what_a_killed_process_left(engine: Engine, tiny_task: Task) -> None:
+    container_id = _killed_owner(tiny_task.require_image())
+    assert container_id in _ids(engine)
+    assert container_id in engine.sweep()
+    assert container_id not in _ids(engine)
+
+
+def test_clean_removes_what_a_killed_process_left_and_nothing_else(engine: Engine, tiny_task: Task) -> None:
+    container_id = _killed_owner(tiny_task.require_image())
+    with Sandbox(engine, SandboxConfig(image=tiny_task.require_image())) as mine:
+        command = [sys.executable, "-m", "trajectory_hub", "clean", "--json"]
+        dry = json.loads(subprocess.run([*command, "--dry-run"], capture_output=True, check=True).stdout)
+        assert container_id[:12] in {box["id"] for box in dry["containers"]}
+        assert container_id in _ids(engine)
+        done = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert container_id[:12] in {box["id"] for box in done["containers"]}
+        assert container_id not in _ids(engine)
+        assert mine.run("echo mine").text == "mine\n"
+
+
+def test_an_owner_is_known_by_more_than_its_number() -> None:
+    me = Owner.current()
+    assert Owner.parse(str(me)) is not None
+    assert me.here
+    assert me.alive
+    other = Owner(me.host, me.pid, "1")
+    assert other.here
+    assert not other.alive
+    assert not Owner("elsewhere:pid:[1]", me.pid, me.started).here
+    assert Owner.parse("something else") is None
+
+
+def test_a_zombie_owns_nothing() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    started = Owner.current().started
+    assert child.stdin is not None
+    with open(f"/proc/{child.pid}/stat") as stat:
+        started = stat.read().rsplit(")", 1)[1].split()[19]
+    owner = Owner(Owner.current().host, child.pid, started)
+    assert owner.alive
+    os.kill(child.pid, signal.SIGKILL)
+    time.sleep(0.2)
+    assert not owner.alive
+    child.stdin.close()
+    child.wait()
