@@ -1,7 +1,8 @@
 """Which runs count as a check of the work, and what they say.
 
 A command that merely succeeds proves nothing, so `true` or `python -c pass` is no check: a test run must
-report tests, and any other command must have failed before on the same question or be about the issue.
+report tests, none of which the agent has changed, and any other command must have failed before on the same
+question or be about the issue.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def assess(act: Act, history: "History") -> Check | None:
 
 def _strength(act: Act, history: "History") -> float:
     if act.tests is not None:
-        return 1.0 if sum(act.tests.counts) else 0.0
+        return 1.0 if sum(act.tests.counts) and not history.tampered else 0.0
     if act.failed and any(mark in act.observation[-1_000:] for mark in _BROKEN):
         return 0.0
     earlier = history.checks.get(act.signature)

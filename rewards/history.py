@@ -150,6 +150,15 @@ class History:
         seen = state is not None and (state.read_at is not None or state.found_at is not None)
         return not seen and self.shown(edit.path) is None
 
+    def content_after(self, edit: Edit, state: FileState | None) -> str | None:
+        """What an edit leaves, as far as the step tells."""
+        return state.original if edit.after == "original" and state is not None else edit.after
+
+    def times_before(self, edit: Edit) -> int:
+        """How often the file had this content before."""
+        state = self.files.get(edit.path)
+        return state.visits.get(self.content_after(edit, state) or "", 0) if state is not None else 0
+
     def record(self, act: Act, check: Check | None, *, advanced: bool = False) -> None:
         """Take a judged step into account."""
         if act.excused and _REPLACED in act.observation[-500:]:
@@ -210,8 +219,7 @@ class History:
             state.original = edit.before or ("absent" if state.created else "original")
             state.informed = state.read_at is not None
             state.visits[state.original] = 1
-        after = edit.after or f"unknown:{act.index}"
-        after = state.original if after == "original" else after
+        after = self.content_after(edit, state) or f"unknown:{act.index}"
         state.edits += 1
         state.current = after
         state.visits[after] = state.visits.get(after, 0) + 1

@@ -4,7 +4,18 @@ import hashlib
 import re
 import string
 
-__all__ = ["Text", "digest", "excerpt", "failure_line", "fingerprint", "listed", "names", "path_key", "words"]
+__all__ = [
+    "Text",
+    "digest",
+    "excerpt",
+    "failure_line",
+    "fingerprint",
+    "listed",
+    "names",
+    "path_key",
+    "telling_words",
+    "words",
+]
 
 _KEPT = (string.ascii_letters + string.digits + "_/-").encode()
 _SEPARATED = bytes(byte if byte in _KEPT else 32 for byte in range(256))
@@ -14,7 +25,16 @@ _TELLING = (
     ("error:", "No such", "not found", "failed", "refused", "does not", "Error"),
 )
 _NAME = re.compile(r"`([^`\n]{3,80})`|\b(\w+_\w+|[a-z]+[A-Z]\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*)\b|\b(\w{3,})(?=\()")
+_KEYWORDS = frozenset(
+    "def class import from return raise self None True False function func public static const var let try except "
+    "with for while else elif lambda yield assert print test tests".split()
+)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
+
+
+def quoted_line(line: str) -> str:
+    """A quote of a line, without the rules that test runners draw."""
+    return excerpt(line.strip(" =-_"))
 
 
 def listed(text: str) -> frozenset[str]:
@@ -35,8 +55,8 @@ def failure_line(observation: str) -> str:
     for marks in _TELLING:
         for line in reversed(told):
             if any(mark in line for mark in marks):
-                return excerpt(line.strip())
-    return excerpt((told or lines or [""])[-1].strip())
+                return quoted_line(line)
+    return quoted_line((told or lines or [""])[-1])
 
 
 def words(text: str) -> set[str]:
@@ -86,6 +106,11 @@ class Text:
         if self._print is None:
             self._print = fingerprint(self.raw)
         return self._print
+
+
+def telling_words(pattern: str) -> list[str]:
+    """The words of a search pattern that say what is looked for: no keywords, nothing shorter than three letters."""
+    return [word for word in sorted(words(pattern)) if len(word) > 2 and word not in _KEYWORDS]
 
 
 def digest(text: str) -> str:

@@ -4,7 +4,7 @@ import posixpath
 
 from ..acts import LIMIT_ERRORS
 from ..shell import Kind
-from ..text import excerpt, failure_line, listed
+from ..text import excerpt, failure_line, listed, telling_words
 from .base import Finding, View, rule
 
 __all__: list[str] = []
@@ -16,7 +16,6 @@ _MISUSE = ("No such file or directory", "unrecognized arguments", "invalid optio
 _WELL_KNOWN = listed(
     ". README.md README.rst setup.py setup.cfg pyproject.toml src tests test docs Makefile package.json"
 )
-_KEYWORDS = listed("def class import from return self function func public static void const var let")
 _MANY_MATCHES = 100
 
 
@@ -91,7 +90,7 @@ def grounded_pattern(v: View) -> Finding:
     pattern = next(iter(v.act.patterns), None)
     if pattern is None:
         return None
-    words = [word for word in _words(pattern) if len(word) > 2 and word not in _KEYWORDS]
+    words = telling_words(pattern)
     if not words:
         return 0.3, f"searches for hardly anything: {excerpt(pattern)}"
     if any(word in v.task.words for word in words):
@@ -100,10 +99,6 @@ def grounded_pattern(v: View) -> Finding:
     if seen is not None:
         return 1.0, f"searches for what was seen: {excerpt(pattern)}"
     return (0.5 if v.act.hits else 0.2), f"searches for what nothing named before: {excerpt(pattern)}"
-
-
-def _words(pattern: str) -> list[str]:
-    return "".join(char if char.isalnum() or char == "_" else " " for char in pattern).split()
 
 
 @rule(_ARGUMENTS, Kind.SEARCH)

@@ -48,7 +48,8 @@ class View:
     def _quote(self) -> str:
         if self.act.shell is not None:
             return excerpt(self.act.shell.normal)
-        told = [self.step.tool or "", *self.act.paths, *self.act.patterns]
+        verb = self.step.data.get("subcommand")
+        told = [self.step.tool or "", *([str(verb)] if verb else ()), *self.act.paths, *self.act.patterns]
         told += [f"{span.start}-{span.end}" for span in self.act.spans if span.asked]
         return excerpt(" ".join(told)) if len(told) > 1 else excerpt(self.step.action)
 

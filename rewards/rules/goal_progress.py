@@ -8,6 +8,7 @@ from .base import Finding, View, rule
 __all__: list[str] = []
 
 _GOAL = "goal_progress"
+_FEW_HITS = 20
 _PATIENCE = 12
 """Steps without an advance after which looking around counts for nothing."""
 
@@ -37,14 +38,14 @@ def submits_ready(v: View) -> Finding:
     h = v.history
     if not h.changed_sources:
         return 0.0, "submits although no existing source file differs from the start"
+    if h.tampered:
+        return 0.0, f"submits changed tests: {', '.join(list(h.tampered)[:3])}"
     changed = ", ".join(list(h.changed_sources)[:3])
     check = h.last_check
     if check is None or h.unverified:
         return 0.35, f"submits {changed} without a check since the change in step {h.source_edit_at}"
     if not check.ok:
         return 0.15, f"submits {changed} although step {check.index} ended with {check.quote}"
-    if h.tampered:
-        return 0.0, f"submits changed tests: {', '.join(list(h.tampered)[:3])}"
     score = 0.6 + 0.4 * check.strength
     return score, f"submits {changed}; step {check.index} checked it: {check.quote}"
 
@@ -67,16 +68,21 @@ def localises(v: View) -> Finding:
             )
         return 0.4, f"privileged: reads more of {path}, which the reference patch changes"
     fresh = [path for path in v.act.hits if path in reference and v.file(path).found_at is None]
-    if fresh and len(v.act.hits) <= 20:
+    if fresh and len(v.act.hits) <= _FEW_HITS:
         return 0.9, f"privileged: finds {fresh[0]}, which the reference patch changes, by {v.asked}"
-    if not read and any(path in reference for path in v.act.hits):
+    if (
+        not read
+        and not v.act.flooded
+        and len(v.act.hits) <= _FEW_HITS
+        and any(path in reference for path in v.act.hits)
+    ):
         return 0.4, f"privileged: {v.asked} leads again to a file the reference patch changes"
     return 0.1, f"privileged: {v.asked} does not lead to a file the reference patch changes"
 
 
 def _localised_edit(v: View) -> Finding:
     edited = [edit.path for edit in v.act.repository_edits if v.task.role(edit.path) is Role.SOURCE]
-    if not edited:
+    if not edited or any(v.history.times_before(edit) for edit in v.act.edits):
         return None
     right = [path for path in edited if path in v.task.reference]
     if right:
@@ -156,7 +162,7 @@ def changes_source(v: View) -> Finding:
         return 0.2, f"changes {edit.path}, which is not source"
     if edit.cosmetic:
         return 0.1, f"changes only blanks or comments in {edit.path}"
-    if state is not None and edit.after in state.visits:
+    if v.history.times_before(edit):
         return 0.2, f"brings {edit.path} back to what it was before"
     unchecked = v.history.edits_since_check
     score = max(0.3, 1.0 - 0.15 * max(0, unchecked - 1))

@@ -17,6 +17,8 @@ _ENOUGH_WORDS = 6
 def asks_something_new(v: View) -> Finding:
     """The same call with nothing changed in between brings nothing: it is worth nothing, however good it was."""
     seen = v.history.seen.get(v.act.signature)
+    if seen is None and v.act.kind is Kind.IDLE:
+        return None
     if seen is None:
         return 1.0, f"was not asked before: {v.asked}"
     if seen.excused or v.step.error in INFRASTRUCTURE_ERRORS:
@@ -108,11 +110,7 @@ def edits_forward(v: View) -> Finding:
     edit = next((item for item in v.act.edits if item.changed), None)
     if edit is None:
         return None
-    state = v.history.known(edit.path)
-    after = edit.after
-    if state is not None and after == "original":
-        after = state.original
-    visits = state.visits.get(after or "", 0) if state is not None else 0
+    visits = v.history.times_before(edit)
     if not visits:
         return 1.0, f"brings {edit.path} to a content it did not have before"
     score = 0.4 if visits == 1 else 0.0
@@ -129,8 +127,12 @@ def shows_new_lines(v: View) -> Finding:
     share = len(fresh) / len(lines)
     if len(fresh) == len(lines):
         return 1.0, f"all {len(lines)} lines are new"
-    old = min(lines - fresh)
+    old = max(lines - fresh, key=_long_first)
     return share, f"{len(fresh)} of {len(lines)} lines are new; not new is {excerpt(old.strip())}"
+
+
+def _long_first(line: str) -> tuple[int, str]:
+    return len(line), line
 
 
 @rule(_NEW, Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.RUN)

@@ -80,6 +80,8 @@ def runs_when_due(v: View) -> Finding:
         return 1.0, f"runs after the change in step {h.source_edit_at}: {v.asked}"
     if h.source_edit_at >= 0:
         return 0.3, f"runs although nothing changed in source since step {h.source_edit_at}: {v.asked}"
+    if v.check is None:
+        return 0.4, f"runs something that tells nothing about the issue: {v.asked}"
     ran = len(h.checks)
     score = max(0.2, 0.9 - 0.2 * ran)
     return score, f"runs before any change; {ran} other checks ran before: {v.asked}"

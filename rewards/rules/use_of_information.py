@@ -2,7 +2,7 @@
 
 from ..paths import Role
 from ..shell import Kind
-from ..text import excerpt, failure_line, words
+from ..text import excerpt, failure_line, telling_words
 from .base import Finding, View, rule
 
 __all__: list[str] = []
@@ -15,9 +15,9 @@ _FRESH = 4
 def follows_a_lead(v: View) -> Finding:
     """The file or name this step is about was brought up by an earlier step or by the statement."""
     leads = [path for path in v.act.paths if path != "."]
-    names = [word for pattern in v.act.patterns for word in sorted(words(pattern)) if len(word) > 2]
+    names = [word for pattern in v.act.patterns for word in telling_words(pattern)]
     if not leads and not names:
-        return None
+        return (0.2, f"looks for nothing in particular: {v.asked}") if v.act.patterns else None
     if any(edit.created for edit in v.act.edits):
         return None
     at = _latest(v, leads, names)
