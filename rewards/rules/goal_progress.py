@@ -70,12 +70,8 @@ def localises(v: View) -> Finding:
     fresh = [path for path in v.act.hits if path in reference and v.file(path).found_at is None]
     if fresh and len(v.act.hits) <= _FEW_HITS:
         return 0.9, f"privileged: finds {fresh[0]}, which the reference patch changes, by {v.asked}"
-    if (
-        not read
-        and not v.act.flooded
-        and len(v.act.hits) <= _FEW_HITS
-        and any(path in reference for path in v.act.hits)
-    ):
+    known = not read and not v.act.flooded and len(v.act.hits) <= _FEW_HITS
+    if known and any(path in reference for path in v.act.hits):
         return 0.4, f"privileged: {v.asked} leads again to a file the reference patch changes"
     return 0.1, f"privileged: {v.asked} does not lead to a file the reference patch changes"
 

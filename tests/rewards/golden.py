@@ -26,7 +26,7 @@ _TIMES = ("t_start", "t_end", "telemetry")
 def load() -> tuple[Task, list[Step]]:
     """The recorded trajectory."""
     found = json.loads(EPISODE.read_text("utf-8"))
-    times = {"t_start": WHEN, "t_end": WHEN, "telemetry": Telemetry(wall_ms=1.0)}
+    times: dict[str, Any] = {"t_start": WHEN, "t_end": WHEN, "telemetry": Telemetry(wall_ms=1.0)}
     return Task.model_validate(found["task"]), [Step(**step, **times) for step in found["steps"]]
 
 

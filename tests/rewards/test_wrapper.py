@@ -41,6 +41,10 @@ class Recorded(gymnasium.Env[str, str]):
         return step.observation, 0.0, self.at == len(self.steps), False, {"step": step, "step_index": self.at}
 
 
+def _recorded(**_options: Any) -> Recorded:
+    return Recorded()
+
+
 def _episode(env: "gymnasium.Env[str, str]") -> tuple[list[float], list[dict[str, Any]]]:
     env.reset(seed=0)
     rewards, infos, over = list[float](), list[dict[str, Any]](), False
@@ -87,7 +91,7 @@ def test_it_takes_a_file_a_mapping_and_a_configuration() -> None:
 
 
 def test_its_arguments_are_part_of_the_specification() -> None:
-    gymnasium.register(id="Recorded-v0", entry_point=Recorded)
+    gymnasium.register(id="Recorded-v0", entry_point=_recorded)  # pyright: ignore[reportUnknownMemberType]
     try:
         env = RubricReward(gymnasium.make("Recorded-v0", disable_env_checker=True), reward="process")
         assert env.spec is not None
@@ -147,18 +151,17 @@ def test_the_real_environment_is_scored(tiny_task: Task) -> None:
         env.reset(seed=0, options={"task_id": tiny_task.instance_id})
         steps = list[Step]()
         for action in (
-            {"name": "search", "arguments": {"pattern": "def area", "path": "."}},
-            {"name": "file_read", "arguments": {"path": "shapes.py"}},
+            '{"name": "search", "arguments": {"pattern": "def area", "path": "."}}',
+            '{"name": "file_read", "arguments": {"path": "shapes.py"}}',
             "not a call",
-            {"name": "submit", "arguments": {}},
+            '{"name": "submit", "arguments": {}}',
         ):
-            _, reward, over, _, info = env.step(action if isinstance(action, str) else json.dumps(action))
+            _, reward, over, _, info = env.step(action)
             steps.append(info["step"])
             assert reward == info["step_reward"]
         assert over
         assert float(reward) == 0.0, "nothing was changed"
-        task: Task = env.unwrapped.task  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-        again = Rubric().score(task, renumbered(steps))
+        again = Rubric().score(tiny_task, renumbered(steps))
         assert [score.reward for score in again][-1] == reward
         assert info["scores"] == again[-1].scores()
     finally:
