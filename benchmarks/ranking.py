@@ -34,7 +34,7 @@ from ..rollouts.payloads import Payload
 from ..rollouts.policies.base import Context, TaskView
 from ..rollouts.policies.reference import ReferencePolicy
 
-__all__ = ["KINDS", "REQUIRED", "Episode", "Ranking", "rank"]
+__all__ = ["KINDS", "REQUIRED", "Episode", "Ranking", "main", "rank"]
 
 Call = dict[str, Any]
 Play = Generator[Call, Step | None, None]

@@ -25,7 +25,7 @@ from ..envs.task import Provenance, Task
 from ..rewards.rubric import Rubric
 from ..tools.base import Telemetry
 
-__all__ = ["make_episode", "measure"]
+__all__ = ["main", "make_episode", "measure"]
 
 _BUDGET = 5_000
 _MODULES = ("argparse", "ast", "configparser", "csv", "difflib", "inspect", "pathlib", "shutil", "tarfile", "textwrap")
