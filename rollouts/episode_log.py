@@ -195,7 +195,7 @@ def _result(step: Step) -> payloads.ToolResult:
 
 def _reward(step: Step, reward: float, info: Mapping[str, Any]) -> payloads.StepReward:
     scores = cast("Mapping[str, Mapping[str, Any]]", info.get("scores") or {})
-    criteria = [payloads.CriterionRecord.of(criterion=name, **score) for name, score in scores.items()]
+    criteria = tuple(payloads.CriterionRecord.of(criterion=name, **score) for name, score in scores.items())
     return payloads.StepReward(step=step.index, reward=reward, criteria=criteria, process=info.get("process"))
 
 

@@ -97,8 +97,7 @@ class EventWriter:
             "payload": payload,
         }
         self.seq += 1
-        # Every field was validated where it was made: the header once, the payload when it was built.
-        return cls.model_construct(None, **fields)
+        return cls.model_validate(fields)
 
     def append(self, *events: AnyEvent) -> None:
         """Write the events in one piece. Raises DiskFull, the log left as it was, when there is no room."""

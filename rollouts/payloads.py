@@ -64,15 +64,15 @@ class Payload(BaseModel, frozen=True, extra="allow"):
 class EpisodeStart(Payload, frozen=True):
     """The world was reset; the duration of the event is that of the reset."""
 
-    task: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    task: dict[str, Any] = Field(default_factory=dict[str, Any])
     """What the agent was told of the task."""
     observation: str = ""
     """The first observation."""
-    tools: Sequence[Mapping[str, Any]] = ()
+    tools: tuple[dict[str, Any], ...] = ()
     """The action space, in OpenAI's function-calling format."""
-    limits: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    limits: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Budgets of the episode."""
-    sandbox: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    sandbox: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Image, image id and limits of the container."""
     attempt: int = 1
     """1 for the first try of this task and seed; an earlier attempt is a record of its own."""
@@ -123,9 +123,9 @@ class LlmRequest(Payload, frozen=True):
     endpoint: str | None = None
     kept_messages: int = 0
     """How many messages of the previous request this one begins with."""
-    messages: Sequence[Mapping[str, Any]] = ()
+    messages: tuple[dict[str, Any], ...] = ()
     """The messages after those, exactly as sent."""
-    parameters: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Everything else that was sent except the tools, which `episode_start` holds."""
 
 
@@ -148,17 +148,17 @@ class LlmResponse(Payload, frozen=True):
     """The model that the service says answered."""
     content: str | None = None
     reasoning: str | None = None
-    tool_calls: Sequence[Mapping[str, Any]] = ()
+    tool_calls: tuple[dict[str, Any], ...] = ()
     """As received, arguments unparsed."""
     finish_reason: str | None = None
     usage: Usage = Field(default_factory=Usage)
     cost_usd: float | None = None
     """By the run's price table; None when the table has no price for the model."""
     time_to_first_token_ms: float | None = None
-    failed_attempts: Sequence[RequestAttempt] = ()
-    prompt_token_ids: Sequence[int] | None = None
-    completion_token_ids: Sequence[int] | None = None
-    logprobs: Sequence[float] | None = None
+    failed_attempts: tuple[RequestAttempt, ...] = ()
+    prompt_token_ids: tuple[int, ...] | None = None
+    completion_token_ids: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
     """Of the completion's tokens."""
 
 
@@ -168,7 +168,7 @@ class ToolCall(Payload, frozen=True):
     step: int
     tool: str | None
     """None when the action could not be understood."""
-    arguments: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
     action: str
     """The action exactly as given."""
     thought: str | None = None
@@ -186,7 +186,7 @@ class ToolResult(Payload, frozen=True):
     error: str | None = None
     exit_code: int | None = None
     observation: str
-    data: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    data: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Structured facts that the tool reports."""
 
 
@@ -197,9 +197,9 @@ class TestRun(Payload, frozen=True):
 
     step: int
     command: str | None = None
-    selected: Sequence[str] = ()
-    tests: Mapping[str, str] = Field(default_factory=dict[str, str])
-    counts: Mapping[str, int] = Field(default_factory=dict[str, int])
+    selected: tuple[str, ...] = ()
+    tests: dict[str, str] = Field(default_factory=dict[str, str])
+    counts: dict[str, int] = Field(default_factory=dict[str, int])
     parsed: bool = False
     """Whether the log could be read; if not, `tests` says nothing."""
 
@@ -212,7 +212,7 @@ class CriterionRecord(Payload, frozen=True):
     """In [0, 1]; None when the criterion did not apply."""
     layer: str | None = None
     """Who scored, for example `rules@1`."""
-    rules: Sequence[Mapping[str, Any]] = ()
+    rules: tuple[dict[str, Any], ...] = ()
     """`rule`, `score`, `weight` and `evidence` of each rule that applied."""
     set_aside_by: str | None = None
     """The decisive rule because of which there is no score although rules apply."""
@@ -223,8 +223,8 @@ class StepReward(Payload, frozen=True):
 
     step: int
     reward: float
-    criteria: Sequence[CriterionRecord] = ()
-    process: Mapping[str, Any] | None = None
+    criteria: tuple[CriterionRecord, ...] = ()
+    process: dict[str, Any] | None = None
     """What the episode is worth up to this step."""
 
 
@@ -250,7 +250,7 @@ class SandboxMetric(Payload, frozen=True):
     pressure_cpu_us: int | None = None
     pressure_memory_us: int | None = None
     pressure_io_us: int | None = None
-    sources: Mapping[str, str] = Field(default_factory=dict[str, str])
+    sources: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 class Error(Payload, frozen=True):
@@ -270,7 +270,7 @@ class FinalPatch(Payload, frozen=True):
 
     patch: str
     sha256: str
-    files: Sequence[str] = ()
+    files: tuple[str, ...] = ()
     lines_added: int = 0
     lines_removed: int = 0
 
@@ -284,7 +284,7 @@ class Verdict(Payload, frozen=True):
     """The grader's own word for it."""
     patch_sha256: str | None = None
     """Of the patch that was graded."""
-    report: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    report: dict[str, Any] = Field(default_factory=dict[str, Any])
     """The whole verdict."""
 
 
