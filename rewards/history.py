@@ -111,8 +111,10 @@ class History:
         self.looking = 0
         """Steps in a row that only looked."""
         self.edits_since_check = 0
+        self.verified_times = 0
+        """How many changes a check passed after."""
         self.fruitless = 0
-        """Checks in a row that gave the same failing answer although something was changed between."""
+        """Checks in a row that gave the same answer although something was changed between."""
         self.last_advance = -1
         self.tampered: dict[str, int] = {}
         """Existing tests and test infrastructure that differ from what the episode began with: the step."""
@@ -278,10 +280,12 @@ class History:
         if check is None:
             return
         before = self.checks.get(act.signature)
-        same = before is not None and not before.ok and not check.ok and before.answer == check.answer
+        moot = act.kind is Kind.TEST and check.ok
+        same = before is not None and not moot and before.ok == check.ok and before.answer == check.answer
         self.fruitless = self.fruitless + 1 if same and before and before.epoch < check.epoch else 0
         if check.before_change:
             self.reproduced = max(self.reproduced, 0.5 if check.ok else 1.0)
+        self.verified_times += check.ok and self.unverified
         self.checks[act.signature] = check
         self.last_check = check
         self.edits_since_check = 0

@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from ..envs.step import Step
 from ..envs.task import Task
 from ..errors import ConfigError
-from .acts import Act, interpret
-from .checks import Check, assess
+from .acts import interpret
+from .checks import assess
 from .config import RubricConfig, RubricSource, load_config
 from .episode import EpisodeTracker
 from .facts import TaskFacts
@@ -58,18 +58,20 @@ class RuleScorer:
         found: dict[str, tuple[RuleScore, ...]] = {}
         decisive: tuple[str, str] | None = None
         for criterion, chosen in self._rules[act.kind].items():
-            scores: list[RuleScore] = []
+            given: list[RuleScore] = []
             for item, weight in chosen:
                 finding = item.judge(view)
                 if finding is None:
                     continue
                 score = rounded(finding[0])
-                scores.append(RuleScore(item.name, score, weight, finding[1]))
+                given.append(RuleScore(item.name, score, weight, finding[1]))
                 if item.decisive and score == 0.0 and decisive is None:
                     decisive = criterion, item.name
-            found[criterion] = tuple(scores)
-        self._record(act, check, found.get("goal_progress", ()), counts=decisive is None)
-        return {name: self._combine(name, found.get(name, ()), decisive) for name in CRITERIA}
+            found[criterion] = tuple(given)
+        scores = {name: self._combine(name, found.get(name, ()), decisive) for name in CRITERIA}
+        advanced = decisive is None and _advances(scores)
+        self.history.record(act, check, advanced=advanced)
+        return scores
 
     def _combine(
         self, criterion: str, rules: tuple[RuleScore, ...], decisive: tuple[str, str] | None
@@ -84,11 +86,6 @@ class RuleScorer:
             gained += rule.weight * rule.score
         mean = rounded(gained / total) if total else None
         return CriterionScore(criterion, mean, self._layer, rules)
-
-    def _record(self, act: Act, check: Check | None, goal: Iterable[RuleScore], *, counts: bool) -> None:
-        scores = [rule.score for rule in goal if rule.rule != "keeps_moving"]
-        advanced = counts and bool(scores) and max(scores) >= _ADVANCE and min(scores) >= _NO_ADVANCE
-        self.history.record(act, check, advanced=advanced)
 
 
 class Scorer:
@@ -136,6 +133,13 @@ class Rubric:
         """Score a recorded trajectory."""
         scorer = self.start(task)
         return [scorer.score(step) for step in steps]
+
+
+def _advances(scores: Mapping[str, CriterionScore]) -> bool:
+    """Whether a step brought the work on: a rule of goal progress says so, none denies it, and it is no repetition."""
+    said = [rule.score for rule in scores["goal_progress"].rules if rule.rule != "keeps_moving"]
+    new = [rule.score for rule in scores["non_redundancy"].rules]
+    return bool(said) and max(said) >= _ADVANCE and min([*said, *new]) >= _NO_ADVANCE
 
 
 def combined_score(config: RubricConfig, process: float, resolved: bool | None) -> float | None:

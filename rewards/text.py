@@ -6,10 +6,10 @@ import string
 
 __all__ = [
     "Text",
+    "answer",
     "digest",
     "excerpt",
     "failure_line",
-    "fingerprint",
     "listed",
     "names",
     "path_key",
@@ -29,6 +29,7 @@ _KEYWORDS = frozenset(
     "def class import from return raise self None True False function func public static const var let try except "
     "with for while else elif lambda yield assert print test tests".split()
 )
+_VARYING = re.compile(r"\b0x[0-9a-fA-F]+|\b\d+(?:\.\d+)?\s?(?:s|ms|sec|secs|seconds)\b")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
 
 
@@ -102,9 +103,9 @@ class Text:
 
     @property
     def print(self) -> str:
-        """Its fingerprint."""
+        """Its hash."""
         if self._print is None:
-            self._print = fingerprint(self.raw)
+            self._print = digest(self.raw)
         return self._print
 
 
@@ -118,10 +119,9 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def fingerprint(text: str) -> str:
-    """A hash that ignores digits, so that durations, addresses and counters do not hide an equal answer."""
-    data = text.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data.translate(None, b"0123456789"), digest_size=8).hexdigest()
+def answer(text: str) -> str:
+    """A hash of what a run said, without durations and addresses, which differ from run to run."""
+    return digest(_VARYING.sub("", text[-_HEAD:]))
 
 
 def names(statement: str, limit: int = 60) -> tuple[str, ...]:

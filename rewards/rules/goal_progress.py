@@ -160,9 +160,10 @@ def changes_source(v: View) -> Finding:
         return 0.1, f"changes only blanks or comments in {edit.path}"
     if v.history.times_before(edit):
         return 0.2, f"brings {edit.path} back to what it was before"
-    unchecked = v.history.edits_since_check
-    score = max(0.3, 1.0 - 0.15 * max(0, unchecked - 1))
-    return score, f"changes {edit.path}" + (f" after {unchecked} unchecked changes" if unchecked else "")
+    unchecked, before = v.history.edits_since_check, state.edits if state is not None else 0
+    score = 1.0 - 0.15 * max(0, unchecked - 1) - 0.1 * max(0, before - 3)
+    told = f"; {before} changes to it before" if before else ""
+    return max(0.2, score), f"changes {edit.path}{told}" + (f", {unchecked} unchecked" if unchecked else "")
 
 
 def _changes_own_file(v: View, edit: Edit) -> Finding:
@@ -205,10 +206,13 @@ def verifies(v: View) -> Finding:
         return 0.15, f"proves nothing about the change in step {h.source_edit_at}: {v.asked}"
     if not h.unverified:
         again = h.last_check
-        known = again is not None and again.ok and check.ok
-        return (0.2 if known else 0.3), f"checks again what step {_last_check_index(v)} checked: {check.quote}"
+        passed = again is not None and again.ok and check.ok
+        return (0.2 if passed else 0.3), f"checks again what step {_last_check_index(v)} checked: {check.quote}"
     if check.ok:
-        return 0.5 + 0.5 * check.strength, f"checks the change in step {h.source_edit_at}: {check.quote}"
+        share = max(0.3, 1.0 - 0.1 * max(0, h.verified_times - 3))
+        again = f" (after {h.verified_times} checked changes)" if h.verified_times else ""
+        score = share * (0.5 + 0.5 * check.strength)
+        return score, f"checks the change in step {h.source_edit_at}{again}: {check.quote}"
     return 0.5, f"shows that the change in step {h.source_edit_at} is not enough: {check.quote}"
 
 
@@ -217,12 +221,17 @@ def gets_anywhere(v: View) -> Finding:
     """Change after change with the same failing answer leads nowhere."""
     check = v.check
     earlier = v.history.checks.get(v.act.signature)
-    if check is None or earlier is None or check.ok or earlier.ok or earlier.epoch == check.epoch:
+    if check is None or earlier is None or earlier.epoch == check.epoch:
         return None
+    if check.ok and (v.act.kind is Kind.TEST or not earlier.ok or earlier.answer != check.answer):
+        return None
+    if not check.ok and earlier.ok:
+        return 0.2, f"fails, and did not in step {earlier.index}: {check.quote}"
     if earlier.answer != check.answer:
         return 0.6, f"fails otherwise than in step {earlier.index}: {check.quote}"
     times = v.history.fruitless + 1
-    return max(0.0, 0.3 - 0.1 * (times - 1)), f"fails as in step {earlier.index} after {times} changes: {check.quote}"
+    score = max(0.0, 0.3 - 0.1 * (times - 1))
+    return score, f"says what it said in step {earlier.index}, after {times} changes: {check.quote}"
 
 
 @rule(_GOAL)

@@ -11,6 +11,8 @@ _NEW = "non_redundancy"
 _SMALL_WINDOW = 25
 _SHORT_ANSWER = 60
 _ENOUGH_WORDS = 6
+_ALIKE, _EQUAL = 0.8, 0.95
+"""Shares of common words from which two attempts are nearly, or all but, the same."""
 
 
 @rule(_NEW, decisive=True)
@@ -117,7 +119,7 @@ def edits_forward(v: View) -> Finding:
     return score, f"brings {edit.path} back to a content it had {visits} times before"
 
 
-@rule(_NEW, Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.RUN)
+@rule(_NEW, Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS)
 def shows_new_lines(v: View) -> Finding:
     """How much of the answer was never shown before."""
     lines = v.act.text.lines
@@ -152,14 +154,19 @@ def tries_something_else(v: View) -> Finding:
     words = v.act.said.words
     if len(words) < _ENOUGH_WORDS:
         return None
-    for act in reversed(v.history.recent):
+    alike = 0
+    nearest: tuple[float, int] = (0.0, 0)
+    for act in v.history.recent:
         if act.step.tool != v.step.tool or act.kind is not v.act.kind or act.signature == v.act.signature:
             continue
-        likeness = _likeness(words, act.said.words)
-        if likeness >= 0.8 and not (act.step.error and act.kind is Kind.EDIT):
-            score = 0.2 if likeness >= 0.95 else 0.5
-            return score, f"is nearly what step {act.index} did: {excerpt(v.act.said.raw)}"
-    return 1.0, f"differs from the recent attempts: {v.asked}"
+        likeness = 0.0 if act.step.error and act.kind is Kind.EDIT else _likeness(words, act.said.words)
+        if likeness >= _ALIKE:
+            alike += 1
+            nearest = max(nearest, (likeness, act.index))
+    if not alike:
+        return 1.0, f"differs from the recent attempts: {v.asked}"
+    score = max(0.0, (0.3 if nearest[0] >= _EQUAL else 0.5) - 0.15 * (alike - 1))
+    return score, f"is nearly what step {nearest[1]} did, and {alike} recent ones are alike: {excerpt(v.act.said.raw)}"
 
 
 def _likeness(one: set[str], other: set[str]) -> float:
