@@ -107,7 +107,9 @@ def measure_baseline(workshop: Workshop, package: Package, files: Sequence[str])
     if traced.timed_out or any(run.timed_out for run in runs):
         raise InfrastructureError(f"the tests of {package.name} take more than {_TIMEOUT:g} s in the container")
     if not runs[0].having("PASSED"):
-        raise InfrastructureError(f"no test of {package.name} passes in the container; check `tests` and `requirements`")
+        raise InfrastructureError(
+            f"no test of {package.name} passes in the container; check `tests` and `requirements`"
+        )
     slowest = {file: max(run.durations.get(file, 0.0) for run in runs) for file in files}
     return Baseline([run.statuses for run in runs], traced.functions, traced.lines, slowest)
 

@@ -29,7 +29,7 @@ def find_behaviours(
     chosen: dict[str, str] = {}
     for name in failing:
         chosen.setdefault(name.split("[", 1)[0], name)
-    names = [name for name in chosen.values() if name.split("::")[0] in sources][: 3 * limit]
+    names = [name for name in chosen.values() if name.split("::")[0] in sources][: 2 * limit]
     # A test whose file could not even be imported left no trace of how it fails.
     failures = {name: broken_run.failures.get(name, FailedTest("collect", 0, "")) for name in names}
     params = {**mended_run.params, **broken_run.params}
@@ -37,25 +37,25 @@ def find_behaviours(
         name: list(reproductions(sources[name.split("::")[0]], name, failures[name], params.get(name, {})))
         for name in names
     }
+    programs = [(name, one) for name in names for one in made[name]]
     with workshop.changed(after, before):
-        broken = {(name, i): workshop.reproduce(one.spec()) for name in names for i, one in enumerate(made[name])}
-    shown: list[Finding] = []
-    for name in names:
-        for i, one in enumerate(made[name]):
-            now = broken[name, i]
-            if now.ok or now.error in ("Timeout", "Crash"):
-                continue
-            wanted = workshop.reproduce(one.spec())
-            if wanted.ok:
-                shown.append(Finding(name, failures[name], one, now, wanted))
-                break
-        if len(shown) == limit:
-            return shown
+        broken = workshop.reproduce([one.spec() for _, one in programs])
+    telling = [
+        (name, one, now)
+        for (name, one), now in zip(programs, broken, strict=True)
+        if not now.ok and now.error not in ("Timeout", "Crash")
+    ]
+    mended = workshop.reproduce([one.spec() for _, one, _ in telling])
+    shown: dict[str, Finding] = {}
+    for (name, one, now), wanted in zip(telling, mended, strict=True):
+        if wanted.ok and name not in shown and len(shown) < limit:
+            shown[name] = Finding(name, failures[name], one, now, wanted)
     if shown:
-        return shown
-    for name in [name for name in names if failures[name].message][: max(1, limit // 2)]:
-        text = scenario(sources[name.split("::")[0]], name, failures[name])
-        shown.append(Finding(name, failures[name], scenario=text))
-    if not shown:
+        return list(shown.values())
+    untold = [name for name in names if failures[name].message][: max(1, limit // 2)]
+    if not untold:
         raise Refusal("no behaviour can be described")
-    return shown
+    return [
+        Finding(name, failures[name], scenario=scenario(sources[name.split("::")[0]], name, failures[name]))
+        for name in untold
+    ]

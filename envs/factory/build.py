@@ -2,13 +2,12 @@
 
 import fnmatch
 import hashlib
-import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +29,7 @@ from .workshop import Workshop
 __all__ = ["Build", "BuildPlan", "Kind", "Unit", "plan_build"]
 
 Kind = Literal["injected", "release"]
-_TRIES_PER_TASK = 6
+_TRIES_PER_TASK = 5
 """Candidates tried for each task wanted, before a package is given up."""
 
 
@@ -235,15 +234,13 @@ class Build:
             self.notify(known)
             return known
         started = time.monotonic()
-        found: dict[str, object] = {}
         try:
             draft = make()
             publish(self.engine, draft, self.folder)
-            found = {"accepted": True, "instance_id": draft.instance_id}
+            outcome = replace(blank, accepted=True, instance_id=draft.instance_id)
         except Refusal as refusal:
-            found = {"reason": refusal.reason}
-        seconds = round(time.monotonic() - started, 3)
-        outcome = Outcome(**{**vars(blank), **found, "seconds": seconds})
+            outcome = replace(blank, reason=refusal.reason)
+        outcome = replace(outcome, seconds=round(time.monotonic() - started, 3))
         self.journal.add(outcome)
         self.notify(outcome)
         return outcome
@@ -280,10 +277,3 @@ class _LazyWorkshop:
     def __exit__(self, *error: object) -> None:
         if self._shop is not None:
             self._shop.__exit__(*error)
-
-
-def write_report(folder: Path, report: dict[str, object]) -> Path:
-    """Keep the report of a build beside its tasks."""
-    path = folder / "build-report.json"
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return path

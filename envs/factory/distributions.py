@@ -119,6 +119,7 @@ class Tree:
 
     def below(self, *roots: str, suffix: str = "") -> list[str]:
         """Paths that are one of `roots` or below one, sorted."""
+
         def inside(path: str) -> bool:
             return any(root in (".", path) or path.startswith(f"{root}/") for root in roots)
 

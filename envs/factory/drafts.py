@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..engine import Engine
 from ..images import build_image
-from ..logs import evaluation_script, log_parser, read_log
+from ..logs import evaluation_script, read_log
 from ..sandbox import Sandbox, SandboxConfig
 from ..sources.eval_script import build_eval_script
 from ..sources.task_repo import expected_image, write_task
@@ -54,9 +54,7 @@ class Draft:
         """The task itself."""
         package, commit = self.image.package, self.base_commit
         command = f"{test_command(package)} {shlex.join(self.paths)}"
-        script = build_eval_script(
-            test_patch=self.test_patch, base_commit=commit, workdir="/testbed", command=command
-        )
+        script = build_eval_script(test_patch=self.test_patch, base_commit=commit, workdir="/testbed", command=command)
         return Task(
             instance_id=self.instance_id,
             repo=package.repo,
@@ -82,7 +80,8 @@ class Draft:
         name, email = AUTHOR.removesuffix(">").split(" <")
         date = f"{COMMIT_DATE} +0000"
         who = " ".join(
-            f"GIT_{role}_NAME='{name}' GIT_{role}_EMAIL={email} GIT_{role}_DATE='{date}'" for role in ("AUTHOR", "COMMITTER")
+            f"GIT_{role}_NAME='{name}' GIT_{role}_EMAIL={email} GIT_{role}_DATE='{date}'"
+            for role in ("AUTHOR", "COMMITTER")
         )
         copy = "COPY tree/ /testbed/\n" if self.overlay else ""
         return (
@@ -90,7 +89,7 @@ class Draft:
             "RUN git init -q -b main . \\\n"
             " && mkdir -p .git/info && echo '* -text -filter -ident -working-tree-encoding' > .git/info/attributes \\\n"
             f" && git add -A -f . && {who} git commit -q -m '{MESSAGE}' \\\n"
-            f" && test \"$(git rev-parse HEAD)\" = {self.base_commit} \\\n"
+            f' && test "$(git rev-parse HEAD)" = {self.base_commit} \\\n'
             " && rm -rf .git/hooks .git/logs .git/COMMIT_EDITMSG .git/branches\n"
         )
 
@@ -127,28 +126,16 @@ def check_task(engine: Engine, task: Task, runs: int = 1) -> str | None:
         head = sandbox.run("git rev-parse HEAD && git status --porcelain && git for-each-ref | wc -l").text.split()
         if head != [task.base_commit, "1"]:
             return "image: the repository is not the base commit"
-        if task.provenance.source == "injected" and (failing := _visible_failures(sandbox, task)):
-            return f"image: visible tests fail: {failing}"
         for _ in range(runs):
             if (reason := _evaluate(sandbox, task, script, "")) is not None:
                 return reason
-        sandbox.write_file("/tmp/gold.patch", task.patch.encode())  # noqa: S108
+        sandbox.write_file("/tmp/gold.patch", task.patch.encode())
         if sandbox.run("git apply /tmp/gold.patch && rm /tmp/gold.patch").exit_code != 0:
             return "image: the reference patch does not apply"
         for _ in range(runs):
             if (reason := _evaluate(sandbox, task, script, task.patch)) is not None:
                 return reason
     return None
-
-
-def _visible_failures(sandbox: Sandbox, task: Task) -> int:
-    """How many tests that an agent can see fail although they pass with the reference patch."""
-    files = {name.split("::")[0] for name in (*task.FAIL_TO_PASS, *task.PASS_TO_PASS)}
-    result = sandbox.run(f"{task.test_command} {shlex.join(sorted(files))}", timeout=_TIMEOUT, output_limit=_LOG_LIMIT)
-    statuses = log_parser(task.log_parser or LOG_PARSER)(result.text)
-    known = {*task.PASS_TO_PASS, *task.FAIL_TO_PASS}
-    shown = sum(1 for name in task.FAIL_TO_PASS if name in statuses)
-    return shown + sum(1 for name, status in statuses.items() if status in ("FAILED", "ERROR") and name in known)
 
 
 def _evaluate(sandbox: Sandbox, task: Task, script: bytes, patch: str) -> str | None:

@@ -1,10 +1,12 @@
-"""Runs a reproduction inside the container and says what it did: `python driver.py SPEC.json`.
+"""Runs reproductions inside the container and says what each did: `python driver.py SPECS.json`.
 
-The specification holds `setup` and `check` (code) and, for a comparison, `left` and `right` (expressions).
-Prints one JSON object on the last line of standard output. Needs nothing but the standard library.
+A specification holds `setup` and `check` (code) and, for a comparison, `left` and `right` (expressions). Each runs
+in a process of its own. Prints a JSON list on the last line of standard output. Needs nothing but the standard library.
 """
 
 import json
+import os
+import signal
 import sys
 import warnings
 from typing import Any
@@ -38,13 +40,42 @@ def _attempt(spec: dict[str, str]) -> dict[str, Any]:
     return result
 
 
+def _child(spec: dict[str, str], pipe: int, seconds: int) -> None:
+    signal.alarm(seconds)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    answer = json.dumps(_attempt(spec)).encode()
+    while answer:
+        answer = answer[os.write(pipe, answer) :]
+
+
+def _separately(spec: dict[str, str], seconds: int) -> dict[str, Any]:
+    source, target = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(source)
+        try:
+            _child(spec, target, seconds)
+        finally:
+            os._exit(0)
+    os.close(target)
+    with os.fdopen(source, "rb") as pipe:
+        data = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if data:
+        return json.loads(data)
+    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+    return {"ok": False, "stage": "setup", "error": "Timeout" if late else "Crash"}
+
+
 def main() -> None:
-    """Run one specification."""
+    """Run a list of specifications."""
     warnings.simplefilter("ignore")
     sys.path.insert(0, ".")
     with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123
-        spec = json.load(file)
-    print("\n" + json.dumps(_attempt(spec)))
+        specs = json.load(file)
+    print("\n" + json.dumps([_separately(spec, 10) for spec in specs]))
 
 
 if __name__ == "__main__":

@@ -122,8 +122,9 @@ class InjectedBugs:
         original = {candidate.path: source.text}
         with workshop.changed(original, changed):
             runs = self._runs(workshop, candidate)
-            decision = self._decide(candidate, runs)
-        stripped = self._strip(decision)
+            decision = decide(runs, self.baseline.restricted(candidate.tests))
+            stripped = self._strip(decision.fail_to_pass)
+            self._refuse_visible(workshop, candidate, decision, stripped)
         patch = diff_file(candidate.path, text, source.text)
         statement = self._statement(workshop, candidate, runs[0], decision, changed, patch)
         originals = {path: self.tree.text(path) for path in stripped}
@@ -161,7 +162,7 @@ class InjectedBugs:
         timeout = self.baseline.time_limit(candidate.tests)
         first = workshop.test(candidate.tests, timeout=timeout)
         expected = self.baseline.restricted(candidate.tests)
-        self._refuse_early(first, expected)
+        self._strip(self._failing(first, expected))
         runs = [first]
         for _ in range(RUNS - 1):
             runs.append(workshop.test(candidate.tests, timeout=timeout))
@@ -169,10 +170,13 @@ class InjectedBugs:
                 raise Refusal("tests time out")
         return runs
 
-    def _refuse_early(self, first: TestRun, expected: Sequence[TestRun]) -> None:
+    def _failing(self, first: TestRun, expected: Sequence[TestRun]) -> Sequence[str]:
+        """The tests that fail now and did not, after one run. Raises Refusal when they cannot decide."""
         if first.timed_out:
             raise Refusal("tests time out")
-        stable = set.intersection(*(run.having("PASSED") for run in expected))
+        stable = expected[0].having("PASSED")
+        for run in expected[1:]:
+            stable &= run.having("PASSED")
         failing = stable & first.having("FAILED", "ERROR")
         if stable - set(first.statuses):
             raise Refusal("tests can no longer be collected")
@@ -180,14 +184,23 @@ class InjectedBugs:
             raise Refusal("no test fails")
         if len(failing) > _MAX_FAILING or len(failing) > _MAX_SHARE * len(stable):
             raise Refusal("too many tests fail")
+        return sorted(failing)
 
-    def _decide(self, candidate: Candidate, runs: Sequence[TestRun]) -> Decision:
-        return decide(runs, self.baseline.restricted(candidate.tests))
+    def _refuse_visible(
+        self, workshop: Workshop, candidate: Candidate, decision: Decision, stripped: Mapping[str, str]
+    ) -> None:
+        """What stays visible must say nothing of the bug: without the deciding tests, nothing fails."""
+        with workshop.changed({path: self.tree.text(path) for path in stripped}, stripped):
+            seen = workshop.test(candidate.tests, timeout=self.baseline.time_limit(candidate.tests))
+        if seen.having("FAILED", "ERROR") & set(decision.pass_to_pass) or set(decision.fail_to_pass) & set(
+            seen.statuses
+        ):
+            raise Refusal("visible tests show the bug")
 
-    def _strip(self, decision: Decision) -> dict[str, str]:
+    def _strip(self, failing: Sequence[str]) -> dict[str, str]:
         """Test files without the tests that decide."""
         by_file: dict[str, list[str]] = {}
-        for name in decision.fail_to_pass:
+        for name in failing:
             by_file.setdefault(name.split("::")[0], []).append(name)
         stripped: dict[str, str] = {}
         for path, names in by_file.items():

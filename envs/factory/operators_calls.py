@@ -50,10 +50,13 @@ def swap_arguments(source: Source, function: Function) -> Edits:
             if isinstance(first, ast.Starred) or isinstance(second, ast.Starred):
                 continue
             if source.of(first) != source.of(second):
-                yield first, [
-                    Edit(*source.span(first), source.of(second)),
-                    Edit(*source.span(second), source.of(first)),
-                ]
+                yield (
+                    first,
+                    [
+                        Edit(*source.span(first), source.of(second)),
+                        Edit(*source.span(second), source.of(first)),
+                    ],
+                )
 
 
 @operator

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from .operators import operator, walk
 from .source import Edit, Function, Source
 
-__all__ = ["drop_branch", "drop_handler", "drop_return", "drop_update", "narrow_handler", "remove_guard", "widen_handler"]
+__all__ = [
+    "drop_branch",
+    "drop_handler",
+    "drop_return",
+    "drop_update",
+    "narrow_handler",
+    "remove_guard",
+    "widen_handler",
+]
 
 Edits = Iterator[tuple[ast.AST, list[Edit]]]
 
@@ -52,7 +60,11 @@ def drop_branch(source: Source, function: Function) -> Edits:
         if not source.alone_on_its_lines(node.body[-1]):
             continue
         start = source.line_span(node.body[-1])[1]
-        if len(node.orelse) == 1 and isinstance(first, ast.If) and source.text.startswith("elif", source.span(first)[0]):
+        if (
+            len(node.orelse) == 1
+            and isinstance(first, ast.If)
+            and source.text.startswith("elif", source.span(first)[0])
+        ):
             begin, end = source.line_span(first)[0], source.line_span(first.body[-1])[1]
             yield first, [Edit(begin, end, "")]
         elif source.alone_on_its_lines(node.orelse[-1]):

@@ -54,7 +54,7 @@ def _ensure_dependencies(engine: Engine, catalogue: Catalogue, package: Package,
     wheels = sorted([*catalogue.requirements, *package.requirements], key=lambda wheel: wheel.file)
     dockerfile = (
         f"FROM {python}\nCOPY wheels/ /tmp/wheels/\n"
-        "RUN python3 -c \"import glob, sysconfig, zipfile; "
+        'RUN python3 -c "import glob, sysconfig, zipfile; '
         "[zipfile.ZipFile(f).extractall(sysconfig.get_paths()['purelib']) for f in glob.glob('/tmp/wheels/*.whl')]\" "
         "&& PYTHONDONTWRITEBYTECODE= python3 -m compileall -q /opt/venv/lib && rm -rf /tmp/wheels\n"
     )

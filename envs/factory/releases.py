@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ..task import Provenance
 from .baseline import test_files
@@ -153,12 +154,17 @@ class Release:
 
     def _provenance(self, decision: Decision) -> Provenance:
         old, new = self.package.sdist(self.old), self.package.sdist(self.new)
-        more = {"reference": new.file, "reference_sha256": new.sha256, "flaky_tests": list(decision.flaky)}
+        more: dict[str, Any] = {
+            "reference": new.file,
+            "reference_sha256": new.sha256,
+            "flaky_tests": list(decision.flaky),
+            "validation_runs": RUNS,
+        }
         return Provenance(
             source="release",
             origin=old.file,
             sha256=old.sha256,
             licence=self.package.licence,
             method=f"{self.old}..{self.new}",
-            **{**more, "validation_runs": RUNS},
+            **more,
         )

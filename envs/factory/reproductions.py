@@ -114,7 +114,7 @@ def _assemble(
     source: Source, test: TestNode, chosen: Sequence[ast.stmt], check: ast.stmt, params: Mapping[str, str]
 ) -> Reproduction | None:
     inside = [as_plain_asserts(statement) for statement in chosen]
-    bound: set[str] = set().union(*(_binds(statement) for statement in inside))
+    bound = {name for statement in inside for name in _binds(statement)}
     needed = _loads(check).union(*(_loads(statement) for statement in inside))
     arguments = {argument.arg for argument in (*test.args.posonlyargs, *test.args.args, *test.args.kwonlyargs)}
     given: list[str] = []
@@ -142,9 +142,9 @@ def _is_expression(text: str) -> bool:
 
 
 def _sides(check: ast.stmt) -> tuple[str, str]:
-    if isinstance(check, ast.Assert) and isinstance(check.test, ast.Compare) and len(check.test.ops) == 1:
-        if isinstance(check.test.ops[0], ast.Eq | ast.Is):
-            return ast.unparse(check.test.left), ast.unparse(check.test.comparators[0])
+    test = check.test if isinstance(check, ast.Assert) else None
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is):
+        return ast.unparse(test.left), ast.unparse(test.comparators[0])
     return "", ""
 
 

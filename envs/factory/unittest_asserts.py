@@ -27,7 +27,7 @@ _COMPARED: dict[str, ast.cmpop] = {
 
 
 class _Rewriter(ast.NodeTransformer):
-    def visit_Expr(self, node: ast.Expr) -> ast.stmt:  # noqa: N802  # the name ast looks for
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:  # the name ast looks for
         call = node.value
         if not (isinstance(call, ast.Call) and _is_self_method(call.func)):
             return node

@@ -37,7 +37,7 @@ def _agreed(runs: Sequence[TestRun], name: str) -> str | None:
 
 def decide(before: Sequence[TestRun], after: Sequence[TestRun]) -> Decision:
     """Compare runs without and with the reference patch. Raises Refusal when they decide nothing."""
-    names = sorted(set().union(*(run.statuses for run in (*before, *after))))
+    names = sorted({name for run in (*before, *after) for name in run.statuses})
     statuses: Mapping[str, tuple[str | None, str | None]] = {
         name: (_agreed(before, name), _agreed(after, name)) for name in names
     }

@@ -2,10 +2,10 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Self
 
 from ...errors import InfrastructureError
@@ -20,9 +20,12 @@ __all__ = ["LOG_PARSER", "TEST_COMMAND", "Attempt", "FailedTest", "TestRun", "Wo
 LOG_PARSER = "parse_log_pytest_v2"
 """The one of swebench's parsers that keeps white space and cuts messages off."""
 TEST_COMMAND = "python -m pytest -rA -p no:cacheprovider --continue-on-collection-errors"
-_PROBE, _TRACE, _SPEC = "/tmp/trajhub_probe.json", "/testbed/", "/tmp/trajhub_spec"  # noqa: S108
+_PROBE, _TRACE, _SPEC = "/tmp/trajhub_probe.json", "/testbed/", "/tmp/trajhub_spec"
 _HELPERS = "/opt/trajhub"
 _LOG_LIMIT = 32 << 20
+_PYCACHE = "/tmp/trajhub_pycache"
+_CACHED = f"PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX={_PYCACHE}"
+"""Bytecode is kept outside the repository, and thrown away for every file that is changed."""
 
 
 def test_command(package: Package) -> str:
@@ -85,7 +88,7 @@ class Workshop:
         self._parse = log_parser(LOG_PARSER)
         self._sandbox = Sandbox(engine, SandboxConfig(image=image, sanitize_history=False))
         for helper, name in (("probe.py", "trajhub_probe.py"), ("driver.py", "driver.py")):
-            self._sandbox.write_file(f"{_HELPERS}/{name}", (files(__package__) / helper).read_bytes())
+            self._sandbox.write_file(f"{_HELPERS}/{name}", Path(__file__).with_name(helper).read_bytes())
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +102,7 @@ class Workshop:
 
     def test(self, paths: Sequence[str], *, timeout: float = 120, trace: bool = False) -> TestRun:
         """Run whole test files."""
-        env = f"PYTHONPATH={_HELPERS} TRAJHUB_PROBE={_PROBE}" + (f" TRAJHUB_TRACE={_TRACE}" if trace else "")
+        env = f"{_CACHED} PYTHONPATH={_HELPERS} TRAJHUB_PROBE={_PROBE}" + (f" TRAJHUB_TRACE={_TRACE}" if trace else "")
         command = f"rm -f {_PROBE}; {env} {test_command(self._package)} -p trajhub_probe {shlex.join(paths)}"
         result = self._sandbox.run(command, timeout=timeout, output_limit=_LOG_LIMIT)
         seconds = result.telemetry.wall_ms / 1000
@@ -114,7 +117,9 @@ class Workshop:
     def _read(self, log: str, probe: dict[str, Any], seconds: float) -> TestRun:
         parsed = self._parse(log)
         names = _representable(probe["collected"])
-        failures = {name: FailedTest(**probe["failures"][node]) for name, node in names.items() if node in probe["failures"]}
+        failures = {
+            name: FailedTest(**probe["failures"][node]) for name, node in names.items() if node in probe["failures"]
+        }
         return TestRun(
             statuses={name: parsed[name] for name in names if name in parsed},
             params={name: probe["collected"][node] for name, node in names.items()},
@@ -126,7 +131,7 @@ class Workshop:
         )
 
     @contextmanager
-    def changed(self, before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[None]:
+    def changed(self, before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Generator[None]:
         """Put `after` in place of `before` for a while; None means that a file does not exist."""
         self.put(after)
         try:
@@ -136,31 +141,35 @@ class Workshop:
 
     def put(self, files: Mapping[str, str | None]) -> None:
         """Write files of the repository; None removes one."""
+        # Bytecode is checked by size and second of change, which a small edit made in the same second passes.
+        stale = " ".join(f"{shlex.quote(_PYCACHE + '/testbed/' + path.removesuffix('.py'))}.*" for path in files)
+        self._sandbox.run(f"rm -f {stale}")
         for path, text in files.items():
             if text is not None:
                 self._sandbox.write_file(path, text.encode())
             else:
                 self._sandbox.run(f"rm -f {shlex.quote(path)}")
 
-    def reproduce(self, spec: Mapping[str, str], timeout: float = 10) -> Attempt:
-        """Run one reproduction (see `driver`)."""
-        self._sandbox.write_file(_SPEC, json.dumps(spec).encode())
-        result = self._sandbox.run(f"python {_HELPERS}/driver.py {_SPEC}", timeout=timeout, output_limit=1 << 20)
-        lines = result.text.strip().splitlines()
+    def reproduce(self, specs: Sequence[Mapping[str, str]]) -> list[Attempt]:
+        """Run reproductions (see `driver`), each in a process of its own."""
+        self._sandbox.write_file(_SPEC, json.dumps([dict(spec) for spec in specs]).encode())
+        command = f"{_CACHED} python {_HELPERS}/driver.py {_SPEC}"
+        result = self._sandbox.run(command, timeout=15 + 10 * len(specs), output_limit=_LOG_LIMIT)
         try:
-            answer: dict[str, Any] = json.loads(lines[-1])
-        except (IndexError, ValueError):
-            return Attempt(False, "setup", "Timeout" if result.timed_out else "Crash", "", None, None)
-        if not isinstance(answer, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  # it comes from outside
-            raise InfrastructureError(f"the reproduction driver answered {lines[-1][:200]}")
-        return Attempt(
-            ok=answer["ok"],
-            stage=answer["stage"],
-            error=answer["error"],
-            message=answer.get("message", ""),
-            left=answer.get("left"),
-            right=answer.get("right"),
-        )
+            answers: list[dict[str, Any]] = json.loads(result.text.strip().splitlines()[-1])
+        except (IndexError, ValueError) as error:
+            raise InfrastructureError(f"the reproduction driver answered {result.text[-500:]!r}") from error
+        return [
+            Attempt(
+                ok=answer["ok"],
+                stage=answer["stage"],
+                error=answer["error"],
+                message=answer.get("message", ""),
+                left=answer.get("left"),
+                right=answer.get("right"),
+            )
+            for answer in answers
+        ]
 
 
 def _representable(collected: Mapping[str, Any]) -> dict[str, str]:
