@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import trajectory_hub
 import typer.main
 from trajectory_hub.cli import app
@@ -17,7 +16,7 @@ OUTSIDE = {"tests", "docs", "scripts", "build", "runs", "tasks", "setup", "conft
 GENERATED = "<!-- Written by docs/generate.py; do not edit. -->"
 
 
-def commands(command: click.Command | None = None, path: str = "trajhub") -> Iterator[tuple[str, click.Command]]:
+def commands(command: Any = None, path: str = "trajhub") -> Iterator[tuple[str, Any]]:
     """Every command of `trajhub` with the words that call it, groups included."""
     command = command or typer.main.get_command(app)
     yield path, command
@@ -43,12 +42,11 @@ def cli_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _row(parameter: click.Parameter) -> str | None:
+def _row(parameter: Any) -> str | None:
     if parameter.name in ("help", "install_completion", "show_completion"):
         return None
-    names = [*parameter.opts, *parameter.secondary_opts]
-    if isinstance(parameter, click.Argument):
-        names = [(parameter.name or "").upper()]
+    is_argument = parameter.param_type_name == "argument"
+    names = [parameter.name.upper()] if is_argument else [*parameter.opts, *parameter.secondary_opts]
     said = str(getattr(parameter, "help", None) or "").replace("|", "\\|").replace("\n", " ")
     default = parameter.default
     shown = "" if default is None or default is False or callable(default) else f"`{default}`"

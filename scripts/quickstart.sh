@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-PACKAGE=${TRAJHUB_QUICKSTART_PACKAGE:-itsdangerous}
+PACKAGE=${TRAJHUB_QUICKSTART_PACKAGE:-toolz}
 LIMIT=${TRAJHUB_QUICKSTART_TASKS:-3}
 TASKS=$ROOT/build/quickstart/tasks
 BEGUN=$SECONDS
@@ -18,15 +18,16 @@ ensure_base_image
 
 phase "Tasks from $PACKAGE"
 need_disk "$ROOT" 1 "the checkout"
-"$VENV/bin/trajhub" tasks build --packages "$PACKAGE" --limit "$LIMIT" -o "$TASKS"
+"$VENV/bin/trajhub" tasks build --packages "$PACKAGE" --kind injected --limit "$LIMIT" -o "$TASKS"
 phase_done
 
 STAMP=$(date +%Y%m%d-%H%M%S)
-for policy in reference random; do
-  phase "Episodes of the policy $policy"
-  "$VENV/bin/trajhub" rollout --tasks "$TASKS" --policy "$policy" -o "runs/quickstart-$STAMP-$policy"
-  phase_done
-done
+phase "Episodes of the policy reference, graded"
+"$VENV/bin/trajhub" rollout --tasks "$TASKS" --policy reference --grade -o "runs/quickstart-$STAMP-reference"
+phase_done
+phase "Episodes of the policy random"
+"$VENV/bin/trajhub" rollout --tasks "$TASKS" --policy random -o "runs/quickstart-$STAMP-random"
+phase_done
 
 printf '\nAll of it in %d s. Look further:\n' $((SECONDS - BEGUN))
 printf '  %s\n' ". .venv/bin/activate" "trajhub runs list" "trajhub doctor"
