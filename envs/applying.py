@@ -23,6 +23,9 @@ APPLY_COMMANDS = (
 """The official harness's attempts, in its order."""
 _RESET = "git checkout -- . ; git clean -fd"
 _CHANGED = "git diff --name-only --no-renames -z HEAD"
+_GIT_CONFIG = ".git/config"
+_GIT_LIVE = (".git/hooks", ".git/info", _GIT_CONFIG)
+"""What in `.git` git acts on and no way of applying a patch changes."""
 _LIST_LIMIT = 32 << 20
 
 
@@ -93,7 +96,9 @@ class _Tree:
         sandbox.write_file(mark, b"")
         self._base = frozenset(self._names("git ls-files -z"))
         self._dirty = frozenset(self._names(_CHANGED))
-        self._untracked = self._snapshot(path for path in named if path not in self._base)
+        self._untracked = {**self._snapshot(path for path in named if path not in self._base)}
+        if (config := self._now(_GIT_CONFIG)) is not None:
+            self._untracked[_GIT_CONFIG] = config
         # Files written within the clock's tick of the mark would not count as newer than it.
         checked(sandbox.run(f"touch {mark}; sleep 0.05 2>/dev/null || sleep 1"))
 
@@ -109,6 +114,8 @@ class _Tree:
         return tuple(SetAside(path=path, reason=reason) for path, reason in reasons.items())
 
     def _reason(self, path: str, is_link: bool) -> SetAsideReason | None:
+        if path.startswith(_GIT_LIVE):
+            return SetAsideReason.GIT_INTERNALS
         reason = self._infrastructure.reason(path, self._base)
         if reason is None and path not in self._infrastructure.reference:
             if is_link:
@@ -125,6 +132,8 @@ class _Tree:
         newer = f"find . -newer {self._mark} ! -path './.git/*' -type"
         links = {name.removeprefix("./") for name in self._names(f"{newer} l -print0")}
         files = {name.removeprefix("./") for name in self._names(f"{newer} f -print0")}
+        inside = f"find {' '.join(_GIT_LIVE)} -newer {self._mark} -type f -print0 2>/dev/null || :"
+        files |= self._names(inside)
         return links, files | (self._names(_CHANGED) - self._dirty)
 
     def _names(self, command: str) -> set[str]:
@@ -160,7 +169,8 @@ class _Tree:
         # A link goes before what it stands for, lest something is written through it.
         for path in sorted(reasons, key=lambda path: path.count("/")):
             name = shlex.quote(path)
-            script = f"rm -rf -- {name} && git rm -r -q --cached --ignore-unmatch -- {name}"
+            forget = ":" if path.startswith(".git/") else f"git rm -r -q --cached --ignore-unmatch -- {name}"
+            script = f"rm -rf -- {name} && {forget}"
             if path in self._base:
                 script = f"rm -rf -- {name} && git checkout -q HEAD -- {name}"
             result = checked(self._sandbox.run(script))

@@ -64,11 +64,12 @@ class TestInfrastructure:
     @classmethod
     def of(cls, task: Task) -> "TestInfrastructure":
         """Read it off a task: its patches, the ids of its tests, the files its script names."""
-        tests = {*changed_paths(task.test_patch), *_named_by_ids(task), *_named_by_script(task)}
+        reference = frozenset(changed_paths(task.patch))
+        tests = {*changed_paths(task.test_patch), *_named_by_ids(task), *(_named_by_script(task) - reference)}
         if task.pro is not None:
             tests |= {name.split("::")[0].split(" | ")[0] for name in task.pro.selected_test_files_to_run}
         folders = {folder for path in tests if (folder := _test_folder(path))}
-        return cls(frozenset(changed_paths(task.patch)), frozenset(tests), frozenset(folders))
+        return cls(reference, frozenset(tests), frozenset(folders))
 
     def reason(self, path: str, base: Collection[str] = ()) -> SetAsideReason | None:
         """Why a change of `path` is set aside, or None. `base` holds the repository's files before the patch."""
