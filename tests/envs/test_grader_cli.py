@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from trajectory_hub.cli import app
@@ -22,7 +22,7 @@ ENTRIES = [
 
 
 def write(path: Path, content: object) -> str:
-    lines = content if isinstance(content, list) else []
+    lines = cast(list[Any], content) if isinstance(content, list) else []
     path.write_text(
         "".join(json.dumps(line) + "\n" for line in lines) if path.suffix == ".jsonl" else json.dumps(content)
     )

@@ -23,10 +23,14 @@ json.dump({"tests": [{"name": n, "status": s} for n, s in found]}, open(sys.argv
 
 @pytest.fixture
 def pro_task(tiny_task: Task) -> Task:
-    before = f'git reset --hard {tiny_task.base_commit}\ngit apply - <<< "$(cat /testbed/t.patch)"'
-    spec = ProSpec(
-        before_repo_set_cmd=before.splitlines()[0] + '\npython3 -c \'open("tests/test_more.py", "w").write('
+    # As in the benchmark, only the last line is run: it brings the tests.
+    before = (
+        "false && this line is history",
+        'python3 -c \'open("tests/test_more.py", "w").write('
         '"from shapes import triangle\\ndef test_more():\\n    assert triangle(2, 3) == 3\\n")\'',
+    )
+    spec = ProSpec(
+        before_repo_set_cmd="\n".join(before),
         selected_test_files_to_run=("tests/test_more.py", "tests/test_shapes.py"),
         run_script=RUN,
         parser=PARSE,
