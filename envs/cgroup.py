@@ -224,9 +224,7 @@ def host_account(pid: int, container_id: str) -> Account | None:
         lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     except OSError:
         return None
-    groups = {
-        name: path for _, names, path in (line.split(":", 2) for line in lines) for name in names.split(",")
-    }
+    groups = {name: path for _, names, path in (line.split(":", 2) for line in lines) for name in names.split(",")}
     if not any(container_id in path for path in groups.values()):
         return None
     if "memory" in groups:

@@ -6,7 +6,7 @@ the trusted grader.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -134,7 +134,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         self._prefetch()
         observation = first_observation(task, hints=self.config.hints)
         self._episode.observed = len(observation)
-        self._show(render_reset(task))
+        self._show(partial(render_reset, task))
         return observation, self._info()
 
     def step(self, action: Action) -> tuple[str, float, bool, bool, dict[str, Any]]:
@@ -152,7 +152,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         info = self._info() | {"step": step}
         if episode.over:
             info |= {"final_patch": episode.final_patch or "", "patch_error": episode.patch_error}
-        self._show(render_step(step, episode.stop_reason))
+        self._show(partial(render_step, step, episode.stop_reason))
         terminated = episode.stop_reason is StopReason.SUBMITTED
         return step.observation, 0.0, terminated, episode.over and not terminated, info
 
@@ -260,8 +260,9 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
             "failure": episode.failure,
         }
 
-    def _show(self, text: str) -> None:
-        self._shown = text
+    def _show(self, render: Callable[[], str]) -> None:
+        if self.render_mode is not None:
+            self._shown = render()
         if self.render_mode == "human":
             self.render()
 

@@ -71,9 +71,7 @@ class Sandbox:
         """Whether telemetry is read from this host's files (cheap) and not through the container."""
         return self._meter.on_host
 
-    def run(
-        self, command: str, *, timeout: float | None = None, output_limit: int | None = None
-    ) -> CommandResult:
+    def run(self, command: str, *, timeout: float | None = None, output_limit: int | None = None) -> CommandResult:
         """Run a shell command in `workdir` (bash where there is one, else sh), standard input empty.
 
         After `timeout` seconds everything that runs in the sandbox is killed. What a command leaves in the background
@@ -129,9 +127,7 @@ class Sandbox:
         name = self._absolute(path).encode("utf-8", "surrogateescape")
         if b"\0" in name:
             raise OSError(22, "a path cannot hold a NUL byte", path)
-        result = self._request(
-            lambda: self._channel.store(name, data), self.config.command_timeout, watched=False
-        )
+        result = self._request(lambda: self._channel.store(name, data), self.config.command_timeout, watched=False)
         if result.exit_code in (126, 127) or result.exit_code is None:
             # The content may not have been taken from the stream; nothing that follows could be trusted.
             if not result.recovered:
@@ -264,9 +260,7 @@ class Sandbox:
                 time.sleep(0.25)
 
 
-def _result(
-    reply: Reply | None, telemetry: Telemetry, killed: Killed | None, recovered: str | None
-) -> CommandResult:
+def _result(reply: Reply | None, telemetry: Telemetry, killed: Killed | None, recovered: str | None) -> CommandResult:
     if reply is not None:
         reply.abandon()
     status = reply.status if reply is not None and killed in (None, "pids") else None

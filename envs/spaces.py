@@ -66,5 +66,3 @@ class ActionText(UnicodeText):
         if mask is not None or probability is not None:
             raise ValueError("masks are not supported for actions")
         return self._registry.sample(self.np_random)
-
-

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Space
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -57,9 +58,9 @@ class SWEBenchVectorEnv(VectorEnv[tuple[str, ...], Sequence[Any], NDArray[Any]])
         chosen = choose_tasks(tasks, task_ids)
         kwargs |= {"tasks": chosen, "config": settings, "engine": self._engine, "pool": self._pool}
         self.envs = [make_env(**kwargs) for _ in range(num_envs)]
-        first = self._inner(0)
-        self.single_observation_space = first.observation_space  # pyright: ignore[reportIncompatibleVariableOverride]
-        self.single_action_space = first.action_space  # pyright: ignore[reportIncompatibleVariableOverride]
+        first: Any = self._inner(0)
+        self.single_observation_space: Space[Any] = first.observation_space
+        self.single_action_space: Space[Any] = first.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._to_reset = np.zeros(num_envs, dtype=np.bool_)
@@ -157,4 +158,3 @@ class SWEBenchVectorEnv(VectorEnv[tuple[str, ...], Sequence[Any], NDArray[Any]])
         inner: gymnasium.Env[Any, Any] = self.envs[i].unwrapped
         assert isinstance(inner, SWEBenchEnv)
         return inner
-

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from trajectory_hub.envs.engine import Engine, Owner
@@ -74,10 +75,8 @@ def test_an_owner_is_known_by_more_than_its_number() -> None:
 
 def test_a_zombie_owns_nothing() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = Owner.current().started
     assert child.stdin is not None
-    with open(f"/proc/{child.pid}/stat") as stat:
-        started = stat.read().rsplit(")", 1)[1].split()[19]
+    started = Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
     owner = Owner(Owner.current().host, child.pid, started)
     assert owner.alive
     os.kill(child.pid, signal.SIGKILL)

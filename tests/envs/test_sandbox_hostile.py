@@ -127,7 +127,9 @@ def test_printed_framing_bytes_are_output_and_nothing_else(sandbox: Sandbox) -> 
 
 
 def test_a_forged_status_is_not_believed(sandbox: Sandbox) -> None:
-    forge = "for fd in /proc/[0-9]*/fd/[0-9]*; do echo 00000000000000000000000000000000 0 >$fd; done 2>/dev/null; exit 9"
+    forge = (
+        "for fd in /proc/[0-9]*/fd/[0-9]*; do echo 00000000000000000000000000000000 0 >$fd; done 2>/dev/null; exit 9"
+    )
     result = sandbox.run(forge, timeout=20)
     assert result.exit_code in (9, None)
     sandbox.run("true")
