@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from .policies.base import Policy
     from .summary import Row, Summary
 
-__all__ = ["COLUMNS", "cells", "rollout"]
-
-COLUMNS = ("task", "seed", "steps", "reward", "process", "outcome", "failure", "wall s", "CPU s", "peak MiB", "USD")
+__all__ = ["episode_table", "rollout"]
 
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Task repo, dataset name, or file of tasks.")]
 PolicyName = Annotated[
@@ -193,7 +191,7 @@ def _finish(run: Path, as_json: bool) -> None:
     if as_json:
         console.emit_json({"run": str(run), **summary.as_dict()})
     else:
-        console.table(f"Run {summary.run_id}", COLUMNS, [cells(row) for row in summary.rows])
+        episode_table(f"Run {summary.run_id}", summary.rows)
         for sentence in summary.sentences:
             print(sentence)
     console.next_steps(run, f"trajhub runs show {run}", *_first_episode(run, summary))
@@ -205,18 +203,31 @@ def _first_episode(run: Path, summary: "Summary") -> list[str]:
     return [f"trajhub runs show {run} --episode {row.episode_id}" for row in summary.rows[:1]]
 
 
-def cells(row: "Row") -> tuple[object, ...]:
-    """A row as the table shows it."""
-    return (
-        row.task,
-        row.seed,
-        row.steps,
-        None if row.reward is None else f"{row.reward:.3f}",
-        None if row.process is None else f"{row.process:.3f}",
-        row.outcome,
-        row.failure,
-        None if row.wall_s is None else f"{row.wall_s:.1f}",
-        None if row.cpu_s is None else f"{row.cpu_s:.2f}",
-        None if row.peak_mib is None else f"{row.peak_mib:.0f}",
-        None if row.cost_usd is None else f"{row.cost_usd:.4f}",
-    )
+def episode_table(title: str, rows: "Sequence[Row]", *, full: bool = False) -> None:
+    """Print episodes, without the columns that say nothing; `full` adds their ids and process scores."""
+    columns = {name: [show(row) for row in rows] for name, show in _COLUMNS.items() if full or name not in _FULL_ONLY}
+    kept = {name: cells for name, cells in columns.items() if name == "task" or any(cell is not None for cell in cells)}
+    if len({row.seed for row in rows}) < 2:
+        kept.pop("seed", None)
+    console.table(title, list(kept), list(zip(*kept.values(), strict=True)))
+
+
+def _figure(digits: int, value: float | None) -> str | None:
+    return None if value is None else f"{value:.{digits}f}"
+
+
+_COLUMNS: "dict[str, Callable[[Row], object]]" = {
+    "task": lambda row: row.task,
+    "seed": lambda row: row.seed,
+    "steps": lambda row: row.steps,
+    "reward": lambda row: _figure(3, row.reward),
+    "process": lambda row: _figure(3, row.process),
+    "outcome": lambda row: row.outcome,
+    "failure": lambda row: row.failure,
+    "wall s": lambda row: _figure(1, row.wall_s),
+    "CPU s": lambda row: _figure(2, row.cpu_s),
+    "peak MiB": lambda row: _figure(0, row.peak_mib),
+    "USD": lambda row: _figure(4, row.cost_usd),
+    "episode": lambda row: row.episode_id,
+}
+_FULL_ONLY = ("process", "episode")

@@ -7,7 +7,7 @@ import typer
 
 from .. import console
 from ..errors import UsageError
-from .rollout_cli import COLUMNS, cells
+from .rollout_cli import episode_table
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -73,9 +73,7 @@ def show(
     if as_json:
         console.emit_json(summary.as_dict())
         return
-    console.table(
-        f"Run {summary.run_id}", (*COLUMNS, "episode"), [(*cells(row), row.episode_id) for row in summary.rows]
-    )
+    episode_table(f"Run {summary.run_id}", summary.rows, full=True)
     for sentence in summary.sentences:
         print(sentence)
     for row in summary.rows[:1]:

@@ -34,6 +34,7 @@ class Row:
     cpu_s: float | None
     peak_mib: float | None
     cost_usd: float | None
+    """Also None when no model was asked."""
     episode_id: str
 
     @classmethod
@@ -53,7 +54,7 @@ class Row:
             wall_s=_rounded(episode.duration_ms, 1000),
             cpu_s=_rounded(end.cpu_s if end else None, 1),
             peak_mib=_rounded(peak, _MIB),
-            cost_usd=end.cost_usd if end else None,
+            cost_usd=end.cost_usd if end and end.requests else None,
             episode_id=episode.folder.name,
         )
 
