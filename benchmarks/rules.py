@@ -181,15 +181,16 @@ def measure(length: int, episodes: int, passes: int) -> dict[str, Any]:
     rubric = Rubric()
     made = [make_episode(length, seed) for seed in range(episodes)]
     sizes = [len(step.observation) for _, steps in made for step in steps]
-    rates, costs, last = list[float](), list[float](), list[float]()
+    rates, cpu, costs, last = list[float](), list[float](), list[float](), list[float]()
     for _ in range(passes):
-        began, scored = time.perf_counter(), 0
+        began, worked, scored = time.perf_counter(), time.process_time(), 0
         for task, steps in made:
             scorer = rubric.start(task)
             for step in steps:
                 scorer.score(step)
             scored += len(steps)
         rates.append(scored / (time.perf_counter() - began))
+        cpu.append(scored / (time.process_time() - worked))
     for task, steps in made:
         scorer = rubric.start(task)
         spent = [_timed(scorer.score, step) for step in steps]
@@ -201,6 +202,7 @@ def measure(length: int, episodes: int, passes: int) -> dict[str, Any]:
         "episodes": episodes,
         "mean_observation_bytes": round(statistics.mean(sizes)),
         "steps_per_s": round(statistics.median(rates)),
+        "steps_per_cpu_s": round(statistics.median(cpu)),
         "p50_us": round(costs[len(costs) // 2], 1),
         "p95_us": round(costs[int(len(costs) * 0.95)], 1),
         "last_tenth_p50_us": round(statistics.median(last), 1),
@@ -215,7 +217,7 @@ def _timed(score: Any, step: Step) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; exit 1 below the budget."""
+    """Print the table; exit 1 below the budget, by CPU time, so that other work on the machine does not decide."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--json", type=Path)
@@ -224,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table("Rule layer", list(rows[0]), [list(row.values()) for row in rows])
     if chosen.json:
         chosen.json.write_text(json.dumps({"budget_steps_per_s": _BUDGET, "rows": rows}, indent=2) + "\n", "utf-8")
-    return int(any(row["steps_per_s"] < _BUDGET for row in rows))
+    return int(any(row["steps_per_cpu_s"] < _BUDGET for row in rows))
 
 
 if __name__ == "__main__":

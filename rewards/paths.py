@@ -36,6 +36,7 @@ _TEST_FOLDERS = frozenset(("tests", "__tests__", "spec"))
 _PROGRAMS = listed(".py .sh .js .ts .rb .pl .go .php .lua .mjs")
 
 
+@lru_cache(maxsize=8192)
 def normal(path: str, workdir: str) -> str:
     """The path as facts name it: relative to the repository when inside it, absolute otherwise."""
     full = posixpath.normpath(posixpath.join(workdir, path))

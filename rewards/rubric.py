@@ -3,28 +3,28 @@
 `Rubric(config).start(task)` gives a scorer; `scorer.score(step)` is called once for every step, in order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 from ..envs.step import Step
 from ..envs.task import Task
 from ..errors import ConfigError
-from .acts import interpret
 from .checks import assess
 from .config import RubricConfig, RubricSource, load_config
 from .episode import EpisodeTracker
 from .facts import TaskFacts
 from .history import History
+from .interpret import interpret
 from .rules import RULES_VERSION, all_rules
-from .rules.base import Rule, View
-from .scores import CRITERIA, CriterionScore, Layer, LayerScorer, RuleScore, StepScore, rounded
+from .rules.base import Finding, View
+from .scores import CRITERIA, DIGITS, CriterionScore, Layer, LayerScorer, RuleScore, StepScore, rounded
 from .shell import Kind
 
 __all__ = ["Rubric", "RuleLayer", "Scorer", "combined_score"]
 
 _ADVANCE = 0.5
 _NO_ADVANCE = 0.3
-_Chosen = list[tuple[Rule, float]]
+_Chosen = list[tuple[Callable[[View], Finding], str, float, bool]]
 
 
 class RuleLayer:
@@ -59,14 +59,14 @@ class RuleScorer:
         decisive: tuple[str, str] | None = None
         for criterion, chosen in self._rules[act.kind].items():
             given: list[RuleScore] = []
-            for item, weight in chosen:
-                finding = item.judge(view)
+            for judge, name, weight, decides in chosen:
+                finding = judge(view)
                 if finding is None:
                     continue
-                score = rounded(finding[0])
-                given.append(RuleScore(item.name, score, weight, finding[1]))
-                if item.decisive and score == 0.0 and decisive is None:
-                    decisive = criterion, item.name
+                score = round(finding[0], DIGITS)
+                given.append(RuleScore(name, score, weight, finding[1]))
+                if decides and score == 0.0 and decisive is None:
+                    decisive = criterion, name
             found[criterion] = tuple(given)
         scores = {name: self._combine(name, found.get(name, ()), decisive) for name in CRITERIA}
         advanced = decisive is None and _advances(scores)
@@ -173,7 +173,7 @@ def _chosen_rules(config: RubricConfig) -> dict[Kind, dict[str, _Chosen]]:
         weights: Mapping[str, float] = chosen.rules if chosen else {}
         for kind in Kind:
             table[kind][criterion] = [
-                (item, weights[item.name])
+                (item.judge, item.name, weights[item.name], item.decisive)
                 for item in known[criterion]
                 if kind in item.kinds and weights.get(item.name) and (config.privileged or not item.privileged)
             ]

@@ -9,6 +9,7 @@ from ..envs.task import Task
 
 __all__ = [
     "CRITERIA",
+    "DIGITS",
     "CriterionScore",
     "Layer",
     "LayerScorer",
@@ -20,12 +21,12 @@ __all__ = [
 
 CRITERIA = ("goal_progress", "tool_choice", "argument_correctness", "use_of_information", "non_redundancy")
 """The criteria, in the order in which they are added up and shown."""
-_DIGITS = 6
+DIGITS = 6
 
 
 def rounded(value: float) -> float:
     """A score as it is stored: six digits, so that the last bits of a sum never matter."""
-    return round(value, _DIGITS)
+    return round(value, DIGITS)
 
 
 class RuleScore(NamedTuple):

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import string
+from functools import lru_cache
 
 __all__ = [
     "Text",
@@ -29,7 +30,7 @@ _KEYWORDS = frozenset(
     "def class import from return raise self None True False function func public static const var let try except "
     "with for while else elif lambda yield assert print test tests".split()
 )
-_VARYING = re.compile(r"\b0x[0-9a-fA-F]+|\b\d+(?:\.\d+)?\s?(?:s|ms|sec|secs|seconds)\b")
+_VARYING = re.compile(r"[0-9](?:x[0-9a-fA-F]+|[0-9]*(?:\.[0-9]+)?\s?(?:s|ms|sec|secs|seconds)\b)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
 
 
@@ -51,13 +52,15 @@ def excerpt(text: str, limit: int = 80) -> str:
 
 def failure_line(observation: str) -> str:
     """A quote of the line of an observation that says what went wrong, or of its last line."""
-    lines = [line for line in observation[-3000:].splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("[exit code")]
+    text = observation[-3000:].rstrip()
+    status = text.rfind("\n[exit code ")
+    text = text[:status].rstrip() if status >= 0 else text
     for marks in _TELLING:
-        for line in reversed(told):
-            if any(mark in line for mark in marks):
-                return quoted_line(line)
-    return quoted_line((told or lines or [""])[-1])
+        at = max(map(text.rfind, marks))
+        if at >= 0:
+            end = text.find("\n", at)
+            return quoted_line(text[text.rfind("\n", 0, at) + 1 : end if end >= 0 else None])
+    return quoted_line(text[text.rfind("\n") + 1 :])
 
 
 def words(text: str) -> set[str]:
@@ -70,6 +73,7 @@ def words(text: str) -> set[str]:
     return set(text.encode("ascii", "replace").translate(_SEPARATED).decode("ascii").split())
 
 
+@lru_cache(maxsize=8192)
 def path_key(path: str) -> str:
     """What `words` leaves of a path: its longest piece without a dot."""
     return max(path.encode("ascii", "replace").translate(_SEPARATED).decode("ascii").split() or [path], key=len)
@@ -121,7 +125,7 @@ def digest(text: str) -> str:
 
 def answer(text: str) -> str:
     """A hash of what a run said, without durations and addresses, which differ from run to run."""
-    return digest(_VARYING.sub("", text[-_HEAD:]))
+    return digest(_VARYING.sub("", text[-_TAIL:]))
 
 
 def names(statement: str, limit: int = 60) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from ...envs.step import Step
 from ..acts import Act
 from ..checks import Check
 from ..facts import TaskFacts
-from ..history import FileState, History
+from ..files import FileState
+from ..history import History
 from ..shell import Kind
 from ..text import excerpt
 

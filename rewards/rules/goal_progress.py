@@ -81,6 +81,8 @@ def _localised_edit(v: View) -> Finding:
     if not edited or any(v.history.times_before(edit) for edit in v.act.edits):
         return None
     right = [path for path in edited if path in v.task.reference]
+    if right and v.file(right[0]).edits > len(v.task.reference[right[0]]) + 2:
+        return 0.4, f"privileged: changes {right[0]} more often than the reference patch does"
     if right:
         return 1.0, f"privileged: changes {right[0]}, as the reference patch does"
     state = v.history.known(edited[0])

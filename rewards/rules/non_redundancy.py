@@ -129,12 +129,8 @@ def shows_new_lines(v: View) -> Finding:
     share = len(fresh) / len(lines)
     if len(fresh) == len(lines):
         return 1.0, f"all {len(lines)} lines are new"
-    old = max(lines - fresh, key=_long_first)
+    old = next(line for line in v.act.observation.split("\n") if line and line not in fresh)
     return share, f"{len(fresh)} of {len(lines)} lines are new; not new is {excerpt(old.strip())}"
-
-
-def _long_first(line: str) -> tuple[int, str]:
-    return len(line), line
 
 
 @rule(_NEW, Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.RUN)
