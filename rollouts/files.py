@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import threading
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ _LONGEST = 120
 def write_atomic(path: Path, text: str) -> None:
     """Replace a file's text in one step; a reader, or a crash, sees the old text or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         file.write(text)
         file.flush()
@@ -32,4 +33,6 @@ def write_json(path: Path, value: Any) -> None:
 def slug(name: str) -> str:
     """`name` as a file name; names that differ stay different."""
     plain = _PLAIN.sub("-", name).lstrip(".-")[:_LONGEST]
-    return plain if plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return (
+        plain if plain and plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    )

@@ -29,11 +29,11 @@ SCRIPT = """
 @pytest.fixture
 def tasks_file(tmp_path: Path, three_tasks: Sequence[Task]) -> Path:
     path = tmp_path / "tasks.jsonl"
-    path.write_text("".join(json.dumps(_row(task)) + "\n" for task in three_tasks))
+    path.write_text("".join(json.dumps(task_row(task)) + "\n" for task in three_tasks))
     return path
 
 
-def _row(task: Task) -> dict[str, Any]:
+def task_row(task: Task) -> dict[str, Any]:
     row = task.model_dump(mode="json", exclude={"provenance", "extra", "pro", "workdir", "network"})
     return row | {"FAIL_TO_PASS": json.dumps(row["FAIL_TO_PASS"]), "PASS_TO_PASS": json.dumps(row["PASS_TO_PASS"])}
 
