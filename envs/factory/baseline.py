@@ -1,6 +1,7 @@
 """What a package's suite does before anything is changed: which tests pass every time, and what each one touches."""
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from .workshop import TestRun, Workshop
 __all__ = ["Baseline", "leaked_copies", "measure_baseline", "test_files"]
 
 _TIMEOUT = 240.0
+_STANDARD_LIBRARY = re.compile(r"/usr/(local/)?lib/python3\.\d+/(?!(site|dist)-packages/)")
 
 
 @dataclass(frozen=True)
@@ -120,4 +122,4 @@ def leaked_copies(workshop: Workshop, package: Package) -> list[str]:
     found = workshop.shell(
         f"find / -xdev \\( -path /proc -o -path /sys -o -path /testbed \\) -prune -o \\( {names} \\) -print"
     )
-    return found.text.split()
+    return [path for path in found.text.split() if not _STANDARD_LIBRARY.match(path)]

@@ -115,6 +115,8 @@ def publish(engine: Engine, draft: Draft, folder: Path) -> Task:
         engine.client.images.remove(expected_image(draft.instance_id), force=True)
         raise Refusal(reason)
     write_task(task, folder, dockerfile=draft.dockerfile(), files=draft.files(), dataset=DATASET)
+    for path in draft.tree.executable & set(draft.overlay):
+        (folder / "tasks" / task.instance_id / "tree" / path).chmod(0o755)
     return task
 
 

@@ -41,6 +41,7 @@ def _attempt(spec: dict[str, str]) -> dict[str, Any]:
 
 
 def _child(spec: dict[str, str], pipe: int, seconds: int) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(seconds)
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

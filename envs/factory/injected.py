@@ -83,7 +83,7 @@ class InjectedBugs:
 
     def _of_file(self, path: str) -> Iterator[Candidate]:
         lines = self.baseline.lines.get(path)
-        if not lines or path in self.tree.executable:
+        if not lines:
             return
         source = self._source(path)
         for function in source.functions:

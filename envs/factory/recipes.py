@@ -53,7 +53,8 @@ def ensure_task_image(engine: Engine, folder: Path, instance_id: str) -> str:
         for path in sorted(home.rglob("*"))
         if path.is_file() and (path == dockerfile or home / "tree" in path.parents)
     }
-    build_image(engine, name, context)
+    executable = {path for path in context if (home / path).stat().st_mode & 0o100}
+    build_image(engine, name, context, executable=executable)
     return name
 
 

@@ -19,7 +19,7 @@ __all__ = ["LOG_PARSER", "TEST_COMMAND", "Attempt", "FailedTest", "TestRun", "Wo
 
 LOG_PARSER = "parse_log_pytest_v2"
 """The one of swebench's parsers that keeps white space and cuts messages off."""
-TEST_COMMAND = "python -m pytest -rA -p no:cacheprovider --continue-on-collection-errors"
+TEST_COMMAND = "python -m pytest -rA -p no:cacheprovider -o addopts= --continue-on-collection-errors"
 _PROBE, _TRACE, _SPEC = "/tmp/trajhub_probe.json", "/testbed/", "/tmp/trajhub_spec"
 _HELPERS = "/opt/trajhub"
 _LOG_LIMIT = 32 << 20
