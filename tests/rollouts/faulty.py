@@ -4,7 +4,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,7 +48,7 @@ def message(
 
 
 @contextmanager
-def serving(*replies: Reply) -> Iterator[Seen]:
+def serving(*replies: Reply) -> Generator[Seen]:
     """Give the replies in order, the last one again and again."""
     seen, left = Seen(), list(replies)
 

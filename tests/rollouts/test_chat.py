@@ -33,7 +33,8 @@ class Talk:
         self.logged: list[Payload] = []
         self.run = RunLedger(budget or Budget())
         self.ledger = Ledger(self.run, price)
-        chat = ChatConfig(**{"base_url": seen.url, "model": "m", "max_wait": 0.2, "retries": 3, **config})
+        given: dict[str, Any] = {"base_url": seen.url, "model": "m", "max_wait": 0.2, "retries": 3, **config}
+        chat = ChatConfig.model_validate(given)
         self.policy = ChatPolicy(chat)
         self.session: Session = self.policy.start(
             VIEW,

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from trajectory_hub.cli import app
 from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import ConfigError, TrajHubError, UsageError
 from trajectory_hub.rollouts.files import slug
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from .test_killed import task_row
 

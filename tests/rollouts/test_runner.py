@@ -62,6 +62,14 @@ def shell(command: str) -> Action:
 SUBMIT = Action(call={"name": "submit", "arguments": {}})
 
 
+def submit(task: TaskView, context: Context, call: int) -> Action:
+    return SUBMIT
+
+
+def ask(task: TaskView, context: Context, call: int) -> Action:
+    return Action(call="what now?")
+
+
 def test_the_reference_policy_resolves_and_everything_is_recorded(
     run_tasks: RunTasks, tmp_path: Path, engine: Engine
 ) -> None:
@@ -179,7 +187,7 @@ def test_a_policy_with_a_bug_ends_the_run_and_its_episode_is_done_again(run_task
     (episode,) = read_episodes(tmp_path / "run")
     assert episode.end is not None
     assert episode.end.stop_reason is StopReason.INTERRUPTED
-    summary = run_tasks("workers=1", policy=Scripted(lambda *_: SUBMIT))
+    summary = run_tasks("workers=1", policy=Scripted(submit))
     assert summary.outcomes == {"submitted": 3}
 
 
@@ -191,12 +199,12 @@ def test_a_run_stops_when_its_time_is_over(run_tasks: RunTasks) -> None:
     summary = run_tasks("workers=1", "budget.run_seconds=2", policy=Scripted(act))
     assert summary.excluded == {"interrupted": 1}
     assert len(summary.rows) == 1
-    done = run_tasks("workers=3", policy=Scripted(lambda *_: SUBMIT))
+    done = run_tasks("workers=3", policy=Scripted(submit))
     assert done.outcomes == {"submitted": 3}
 
 
 def test_limits_of_the_environment_are_stop_reasons(run_tasks: RunTasks) -> None:
-    summary = run_tasks("env.max_steps=2", policy=Scripted(lambda *_: Action(call="what now?")))
+    summary = run_tasks("env.max_steps=2", policy=Scripted(ask))
     assert summary.stop_reasons == {"step_limit": 3}
     assert all(row.steps == 2 for row in summary.rows)
 
