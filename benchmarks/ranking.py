@@ -28,6 +28,7 @@ from ..console import table
 from ..envs.sources import load_tasks
 from ..envs.step import Step
 from ..envs.task import Task
+from ..errors import Failure, InfrastructureError, SandboxLost
 from ..rewards.paths import Role, role
 from ..rollouts.budget import Budget, Ledger, RunLedger
 from ..rollouts.payloads import Payload
@@ -39,6 +40,7 @@ __all__ = ["KINDS", "REQUIRED", "Episode", "Ranking", "main", "rank"]
 Call = dict[str, Any]
 Play = Generator[Call, Step | None, None]
 _LENGTH = 14
+_ATTEMPTS = 3
 REQUIRED = (
     ("reference", "wandering"),
     ("wandering", "repetitive"),
@@ -186,6 +188,8 @@ def play(env: "gymnasium.Env[Any, Any]", task: Task, kind: str) -> Episode:
             _, _, terminated, truncated, info = env.step(json.dumps(action))
             rewards.append(info["step_reward"])
             process, step = info["process"]["score"], info["step"]
+            if info["failure"] is Failure.ENVIRONMENT:
+                raise SandboxLost(f"the sandbox was lost in step {info['step_index']}")
             if terminated or truncated:
                 break
             action = script.send(step)
@@ -202,6 +206,16 @@ def play(env: "gymnasium.Env[Any, Any]", task: Task, kind: str) -> Episode:
     )
 
 
+def _persistent(env: "gymnasium.Env[Any, Any]", task: Task, kind: str) -> Episode:
+    """An episode that the machine spoilt says nothing of the agent: it is played again, up to three times."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return play(env, task, kind)
+        except InfrastructureError as error:
+            print(f"\n{task.instance_id} {kind}: {error}; once more", file=sys.stderr)
+    return play(env, task, kind)
+
+
 def run(tasks: Sequence[Task], workers: int) -> list[Episode]:
     """Every kind on every task; each worker has an environment of its own."""
     free: SimpleQueue[gymnasium.Env[Any, Any]] = SimpleQueue()
@@ -211,7 +225,7 @@ def run(tasks: Sequence[Task], workers: int) -> list[Episode]:
     def one(job: tuple[Task, str]) -> Episode:
         env = free.get()
         try:
-            return play(env, *job)
+            return _persistent(env, *job)
         finally:
             free.put(env)
 

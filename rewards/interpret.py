@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..envs.step import Step
 from .acts import FLOOD, INFRASTRUCTURE_ERRORS, Act, Edit, Span, TestRun
@@ -19,6 +19,7 @@ _LEFT_OUT = ("bytes left out ...]", "; continue with start=", "; narrow the sear
 _ONLY = {kind: frozenset((kind,)) for kind in Kind}
 _SEARCHED_AT_MOST = 2_000
 _SAID_AT_MOST = 4_000
+_ITEMS_AT_MOST = 200
 _IN_PLACE = ("sed", "perl", "rm", "mv", "patch", "git", "truncate", "ed")
 _COMMENT = re.compile(r"(^|\s)(#|//).*$", re.MULTILINE)
 
@@ -86,6 +87,17 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """The texts of a list; nothing when it is none."""
+    if not isinstance(value, list | tuple):
+        return ()
+    return tuple(str(item) for item in cast("list[object]", value)[:_ITEMS_AT_MOST])
+
+
 def _write(step: Step, path: str, workdir: str) -> dict[str, Any]:
     data, arguments = step.data, step.arguments
     old, new = arguments.get("old"), arguments.get("new")
@@ -93,9 +105,9 @@ def _write(step: Step, path: str, workdir: str) -> dict[str, Any]:
         path=path,
         changed=step.ok and bool(data.get("changed", True)),
         created=bool(data.get("created")),
-        before=data.get("before_sha256"),
-        after=data.get("after_sha256"),
-        line=data.get("line"),
+        before=_text(data.get("before_sha256")),
+        after=_text(data.get("after_sha256")),
+        line=_whole(data.get("line")) or None,
         cosmetic=isinstance(old, str) and isinstance(new, str) and _bare(old) == _bare(new),
     )
     return {"kind": Kind.EDIT, "edits": (edit,) if path else ()}
@@ -109,8 +121,7 @@ def _bare(text: str) -> str:
 def _search(step: Step, path: str, workdir: str) -> dict[str, Any]:
     data = step.data
     pattern = data.get("pattern", step.arguments.get("pattern"))
-    files = data.get("files") or ()
-    hits = tuple(normal(str(name), workdir) for name in list(files)[:200]) if not isinstance(files, int) else ()
+    hits = tuple(normal(name, workdir) for name in _texts(data.get("files")))
     return {
         "kind": Kind.SEARCH,
         "patterns": (str(pattern),) if pattern else (),
@@ -122,7 +133,8 @@ def _search(step: Step, path: str, workdir: str) -> dict[str, Any]:
 def _git(step: Step, path: str, workdir: str) -> dict[str, Any]:
     data = step.data
     verb = data.get("subcommand", step.arguments.get("subcommand"))
-    paths = tuple(normal(str(item), workdir) for item in data.get("paths") or step.arguments.get("paths") or ())
+    named = _texts(data.get("paths")) or _texts(step.arguments.get("paths"))
+    paths = tuple(normal(item, workdir) for item in named)
     if verb == "restore":
         edits = tuple(Edit(item, changed=step.ok, after="original") for item in paths)
         return {"kind": Kind.EDIT, "paths": paths, "edits": edits}
@@ -131,14 +143,20 @@ def _git(step: Step, path: str, workdir: str) -> dict[str, Any]:
 
 def _tests(step: Step, path: str, workdir: str) -> dict[str, Any]:
     data = step.data
-    selected = tuple(str(item) for item in data.get("selected") or ())
-    statuses: Mapping[str, str] = data.get("tests") or {}
+    selected = _texts(data.get("selected"))
+    statuses = _statuses(data.get("tests"))
     passed = frozenset(name for name, status in statuses.items() if status in _PASSED)
     bad = frozenset(name for name, status in statuses.items() if status in _FAILED)
     counts = (len(passed), len(bad)) if statuses else _counted(step.observation)
     run = TestRun(passed, bad, counts, selected)
     files = tuple(normal(item.split("::", 1)[0], workdir) for item in selected)
     return {"kind": Kind.TEST, "paths": files, "tests": run, "failed": _test_failed(step, run)}
+
+
+def _statuses(found: object) -> dict[str, str]:
+    if not isinstance(found, Mapping):
+        return {}
+    return {str(name): str(status) for name, status in cast("Mapping[Any, Any]", found).items()}
 
 
 def _test_failed(step: Step, run: TestRun) -> bool:

@@ -19,6 +19,7 @@ from .rules import RULES_VERSION, all_rules
 from .rules.base import Finding, View
 from .scores import CRITERIA, DIGITS, CriterionScore, Layer, LayerScorer, RuleScore, StepScore, rounded
 from .shell import Kind
+from .text import writable
 
 __all__ = ["Rubric", "RuleLayer", "Scorer", "combined_score"]
 
@@ -64,7 +65,7 @@ class RuleScorer:
                 if finding is None:
                     continue
                 score = round(finding[0], DIGITS)
-                given.append(RuleScore(name, score, weight, finding[1]))
+                given.append(RuleScore(name, score, weight, writable(finding[1])))
                 if decides and score == 0.0 and decisive is None:
                     decisive = criterion, name
             found[criterion] = tuple(given)

@@ -16,6 +16,7 @@ __all__ = [
     "path_key",
     "telling_words",
     "words",
+    "writable",
 ]
 
 _KEPT = (string.ascii_letters + string.digits + "_/-").encode()
@@ -32,6 +33,11 @@ _KEYWORDS = frozenset(
 )
 _VARYING = re.compile(r"[0-9](?:x[0-9a-fA-F]+|[0-9]*(?:\.[0-9]+)?\s?(?:s|ms|sec|secs|seconds)\b)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
+
+
+def writable(text: str) -> str:
+    """The text without lone surrogates, which no file can hold; they are shown as codes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def quoted_line(line: str) -> str:

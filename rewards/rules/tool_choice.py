@@ -154,7 +154,7 @@ def can_work_here(v: View) -> Finding:
 @rule(_TOOLS, Kind.EDIT)
 def edits_in_place(v: View) -> Finding:
     """Rewriting a whole existing source file where a small change would do risks the rest of it."""
-    if v.step.tool != "file_write" or v.act.failed:
+    if v.step.tool != "file_write" or v.act.failed or not v.act.edits:
         return None
     edit = v.act.edits[0]
     state = v.history.known(edit.path)
