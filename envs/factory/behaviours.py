@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from .reproductions import reproductions, scenario
 from .source import Source
-from .statements import Finding
+from .statements import Finding, differing_sides
 from .validation import Refusal
 from .workshop import FailedTest, TestRun, Workshop
 
@@ -48,10 +48,11 @@ def find_behaviours(
     mended = workshop.reproduce([one.spec() for _, one, _ in telling])
     shown: dict[str, Finding] = {}
     for (name, one, now), wanted in zip(telling, mended, strict=True):
-        if wanted.ok and name not in shown and len(shown) < limit:
+        if wanted.ok and name not in shown:
             shown[name] = Finding(name, failures[name], one, now, wanted)
     if shown:
-        return list(shown.values())
+        # Values tell more than "it fails".
+        return sorted(shown.values(), key=lambda finding: differing_sides(finding) is None)[:limit]
     untold = [name for name in names if failures[name].message][: max(1, limit // 2)]
     if not untold:
         raise Refusal("no behaviour can be described")

@@ -1,6 +1,7 @@
 """Reproductions: small programs made from a failing test's own inputs and the check that fails in it."""
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from .workshop import FailedTest
 __all__ = ["Reproduction", "reproductions", "scenario"]
 
 _MAX_LINES, _MAX_CHARACTERS = 30, 2000
+_BUILTINS = frozenset(dir(builtins))
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ def _module_part(source: Source, needed: set[str]) -> list[str] | None:
     """What of the test module the names need, in its order; None when it cannot stand alone."""
     kept: dict[int, str] = {}
     pending, seen = set(needed), set[str]()
+    if any(name not in _module_names(source) and name not in _BUILTINS for name in needed):
+        kept = _star_imports(source)
     while pending:
         name = pending.pop()
         seen.add(name)
@@ -165,6 +169,19 @@ def _module_part(source: Source, needed: set[str]) -> list[str] | None:
             if not isinstance(statement, ast.Import | ast.ImportFrom):
                 pending |= _loads(statement) - seen
     return [kept[index] for index in sorted(kept)]
+
+
+def _module_names(source: Source) -> set[str]:
+    return {name for statement in source.tree.body for name in _binds(statement)}
+
+
+def _star_imports(source: Source) -> dict[int, str]:
+    """Where a name of unknown origin may come from."""
+    return {
+        index: ast.unparse(statement)
+        for index, statement in enumerate(source.tree.body)
+        if isinstance(statement, ast.ImportFrom) and not statement.level and statement.names[0].name == "*"
+    }
 
 
 def _module_statement(statement: ast.stmt, name: str, already: str | None) -> str | None:

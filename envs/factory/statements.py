@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .reproductions import Reproduction
 from .workshop import Attempt, FailedTest
 
-__all__ = ["Finding", "injected_statement", "leaks", "release_statement", "words_of"]
+__all__ = ["Finding", "differing_sides", "injected_statement", "leaks", "release_statement", "words_of"]
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _SHOWN = 400
@@ -55,7 +55,7 @@ def _error(name: str | None, message: str) -> str:
     return _quoted(f"{name}: {message}" if message else str(name))
 
 
-def _sides(finding: Finding) -> tuple[str, str, str] | None:
+def differing_sides(finding: Finding) -> tuple[str, str, str] | None:
     """Expression, value now, value wanted: of the side of the comparison that differs."""
     before, after, made = finding.before, finding.after, finding.reproduction
     if before is None or after is None or made is None:
@@ -73,7 +73,7 @@ def _did_not_raise(finding: Finding) -> str | None:
 
 
 def _expected(finding: Finding) -> str:
-    sides = _sides(finding)
+    sides = differing_sides(finding)
     if sides:
         return f"`{_short(sides[0], 200)}` is {_quoted(sides[2])}"
     if exception := _did_not_raise(finding):
@@ -87,7 +87,7 @@ def _expected(finding: Finding) -> str:
 
 
 def _actual(finding: Finding) -> str:
-    sides = _sides(finding)
+    sides = differing_sides(finding)
     if sides:
         return f"`{_short(sides[0], 200)}` is {_quoted(sides[1])}"
     if exception := _did_not_raise(finding):
@@ -95,12 +95,14 @@ def _actual(finding: Finding) -> str:
     if finding.before is not None and finding.before.error != "AssertionError":
         return f"It fails with {_error(finding.before.error, finding.before.message)}"
     if finding.before is not None and not finding.before.message:
-        return "The check at the end does not hold."
+        found = finding.failure.message.removeprefix("AssertionError: ")
+        known = f": {_quoted(found, 1200)}" if found.startswith("assert ") else "."
+        return f"The check at the end does not hold{known}"
     return f"It fails with {_quoted(finding.failure.message, 1200)}"
 
 
 def _summary(finding: Finding) -> str:
-    sides = _sides(finding)
+    sides = differing_sides(finding)
     if sides:
         return f"`{_short(sides[0], 80)}` gives a wrong result"
     if exception := _did_not_raise(finding):

@@ -1,4 +1,4 @@
-"""The assert methods of `unittest` as plain `assert` statements."""
+"""The assert methods of `unittest`, and functions named like them, as plain `assert` statements."""
 
 import ast
 import copy
@@ -29,24 +29,28 @@ _COMPARED: dict[str, ast.cmpop] = {
 class _Rewriter(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:  # the name ast looks for
         call = node.value
-        if not (isinstance(call, ast.Call) and _is_self_method(call.func)):
+        method = _method(call.func) if isinstance(call, ast.Call) else None
+        if method is None or not isinstance(call, ast.Call):
             return node
-        assert isinstance(call.func, ast.Attribute)
-        test = _test(call.func.attr, call.args)
+        test = _test(method, call.args)
         return node if test is None else ast.copy_location(ast.Assert(test=test, msg=None), node)
 
     def visit_withitem(self, node: ast.withitem) -> ast.withitem:
         call = node.context_expr
-        if isinstance(call, ast.Call) and _is_self_method(call.func):
-            assert isinstance(call.func, ast.Attribute)
-            if call.func.attr == "assertRaises":
-                module = ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant("pytest")], [])
-                call.func = ast.Attribute(module, "raises", ast.Load())
+        if isinstance(call, ast.Call) and _method(call.func) == "assertRaises":
+            module = ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant("pytest")], [])
+            call.func = ast.Attribute(module, "raises", ast.Load())
         return node
 
 
-def _is_self_method(function: ast.expr) -> bool:
-    return isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "self"
+def _method(function: ast.expr) -> str | None:
+    """`assertEqual` of `self.assertEqual`, of `assertEqual` and of `assert_equal`."""
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "self":
+        return function.attr
+    if isinstance(function, ast.Name) and function.id.startswith("assert"):
+        head, *rest = function.id.split("_")
+        return head + "".join(word.capitalize() for word in rest)
+    return None
 
 
 def _test(method: str, arguments: list[ast.expr]) -> ast.expr | None:

@@ -73,7 +73,7 @@ def test_official_checks_find_nothing(repo: Path) -> None:
     from swebench.task.repo import load_task_repo
 
     assert check_task_repo(repo) == []
-    rows: list[Any] = load_task_repo(repo)  # pyright: ignore[reportUnknownVariableType]
+    rows: list[Any] = load_task_repo(repo)  # pyright: ignore
     assert len(rows) == 4
 
 
