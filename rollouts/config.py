@@ -105,11 +105,18 @@ def load_config(overrides: Mapping[str, Any]) -> RolloutConfig:
 
 
 def choose(config: RolloutConfig, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks that filter and limit leave. Raises TaskNotFound when there is none."""
+    """The tasks that filter and limit leave. Raises TaskNotFound when there is none, TaskIncomplete for one that
+    cannot run.
+    """
     kept = [task for task in tasks if config.filter is None or fnmatchcase(task.instance_id, config.filter)]
     if not kept:
         raise TaskNotFound(f"no task of {config.tasks!r} matches {config.filter!r}; see `trajhub tasks list`")
-    return kept[: config.limit]
+    chosen = kept[: config.limit]
+    for task in chosen:
+        task.require_image()
+        if config.grade:
+            task.require_gradable()
+    return chosen
 
 
 def resolve(config: RolloutConfig) -> RolloutConfig:

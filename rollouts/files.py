@@ -4,11 +4,15 @@ import json
 import os
 import re
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-__all__ = ["slug", "write_atomic", "write_json"]
+from ..errors import DiskFull
+
+__all__ = ["room_for", "slug", "write_atomic", "write_json"]
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 120
@@ -16,13 +20,24 @@ _LONGEST = 120
 
 def write_atomic(path: Path, text: str) -> None:
     """Replace a file's text in one step; a reader, or a crash, sees the old text or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+@contextmanager
+def room_for(path: Path) -> Generator[None]:
+    """Turns the system's refusal to write `path` into DiskFull."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror}; free some room and resume the run"
+        raise DiskFull(message) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -22,6 +22,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from ..errors import DiskFull, UsageError
 from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, dump_event, now, parse_event
+from .files import room_for
 from .payloads import Payload, clean
 
 __all__ = [
@@ -73,8 +74,9 @@ class EventWriter:
         self.header = header
         self._common = {"schema_version": SCHEMA_VERSION} | {n: getattr(header, n) for n in Header.__slots__}
         self._fsync: Fsync = fsync
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with room_for(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._size, self.seq = _mend(self._fd)
 
     def event(
@@ -103,13 +105,13 @@ class EventWriter:
         """Write the events in one piece. Raises DiskFull, the log left as it was, when there is no room."""
         data = b"".join(map(_encode, events))
         try:
-            written = os.pwrite(self._fd, data, self._size)
-            while written < len(data):
-                written += os.pwrite(self._fd, data[written:], self._size + written)
-        except OSError as error:
+            with room_for(self.path):
+                written = 0
+                while written < len(data):
+                    written += os.pwrite(self._fd, data[written:], self._size + written)
+        except DiskFull:
             os.ftruncate(self._fd, self._size)
-            message = f"cannot write {self.path}: {error.strerror}; free some room and resume the run"
-            raise DiskFull(message) from error
+            raise
         self._size += len(data)
         if self._fsync == "step":
             os.fsync(self._fd)

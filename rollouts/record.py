@@ -12,7 +12,7 @@ from gymnasium.utils import RecordConstructorArgs
 from pydantic import BaseModel
 
 from ..envs.step import Step
-from ..errors import Failure, StopReason, TrajHubError
+from ..errors import Failure, StopReason, TrajHubError, UsageError
 from . import payloads
 from .episode_log import EpisodeLog
 from .log import Fsync, Header
@@ -152,7 +152,9 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
     def _failed(self, error: TrajHubError) -> None:
         if self._log is not None:
             self._log.error("environment", error, error.failure)
-            self._log.end(StopReason.ENVIRONMENT_ERROR, error.failure, str(error))
+            # What the caller got wrong says nothing of the episode: it is to be done again.
+            stop = StopReason.INTERRUPTED if isinstance(error, UsageError) else StopReason.ENVIRONMENT_ERROR
+            self._log.end(stop, error.failure, str(error))
 
     def _finish(self, info: Mapping[str, Any]) -> None:
         log = cast("EpisodeLog", self._log)

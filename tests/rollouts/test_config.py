@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from trajectory_hub.errors import ConfigError
-from trajectory_hub.rollouts.config import CONFIGS, check_budget, load_config, read_overrides, resolve
+from trajectory_hub.envs.task import Provenance, Task
+from trajectory_hub.errors import ConfigError, TaskIncomplete
+from trajectory_hub.rollouts.config import CONFIGS, check_budget, choose, load_config, read_overrides, resolve
 from trajectory_hub.rollouts.policies.choose import make_policy
 from trajectory_hub.rollouts.schemas import FOLDER, render, schemas
 
@@ -39,6 +40,15 @@ def test_the_preset_says_what_the_defaults_are() -> None:
     defaults = type(bare)(tasks="x", prices=bare.prices)
     assert bare == defaults
     assert set(preset) <= set(type(bare).model_fields)
+
+
+def test_a_task_that_cannot_run_is_named_before_anything_starts() -> None:
+    config = load_config({"tasks": "x", "grade": True})
+    task = Task(instance_id="bare-1", repo="a/b", base_commit="c", provenance=Provenance(source="dataset"))
+    with pytest.raises(TaskIncomplete, match="bare-1 has no image"):
+        choose(config, [task])
+    with pytest.raises(TaskIncomplete, match="it lacks FAIL_TO_PASS, eval_script, log_parser"):
+        choose(config, [task.model_copy(update={"image": "some"})])
 
 
 @pytest.mark.parametrize("name", sorted(schemas()))
