@@ -20,6 +20,8 @@ _ONLY = {kind: frozenset((kind,)) for kind in Kind}
 _SEARCHED_AT_MOST = 2_000
 _SAID_AT_MOST = 4_000
 _ITEMS_AT_MOST = 200
+_SURELY_SHOWN = 60
+"""Lines at the beginning of a file that an answer shows although its middle is left out."""
 _IN_PLACE = ("sed", "perl", "rm", "mv", "patch", "git", "truncate", "ed")
 _COMMENT = re.compile(r"(^|\s)(#|//).*$", re.MULTILINE)
 
@@ -209,7 +211,8 @@ def _shell(step: Step, text: Text, workdir: str, excused: bool) -> Act:
         for p in writes
     )
     run = TestRun(frozenset(), frozenset(), _counted(step.observation), paths) if kind is Kind.TEST else None
-    start, end = command.lines or (1, None)
+    cut = _cut(step.observation)
+    start, end = command.lines or (1, _SURELY_SHOWN if cut else None)
     shows = kind is Kind.READ and not failed
     return Act(
         step=step,
@@ -225,7 +228,7 @@ def _shell(step: Step, text: Text, workdir: str, excused: bool) -> Act:
         patterns=command.patterns,
         tests=run,
         failed=failed and not quiet,
-        truncated=_cut(step.observation),
+        truncated=cut,
         excused=excused,
         said=_said(step),
     )

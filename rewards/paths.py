@@ -33,6 +33,7 @@ _INFRA = listed(
     "jest.config.js jest.config.ts vitest.config.ts vitest.config.js karma.conf.js .mocharc.js .mocharc.json"
 )
 _TEST_FOLDERS = frozenset(("tests", "__tests__", "spec"))
+_LEFTOVERS = listed("__pycache__ .pytest_cache .mypy_cache .tox .coverage htmlcov")
 _PROGRAMS = listed(".py .sh .js .ts .rb .pl .go .php .lua .mjs")
 
 
@@ -57,6 +58,8 @@ def role(path: str) -> Role:
     if path.startswith(("/", "..")):
         return Role.OUTSIDE
     *folders, name = path.split("/")
+    if _LEFTOVERS.intersection((*folders, name)) or name.endswith(".pyc"):
+        return Role.OTHER
     stem, extension = posixpath.splitext(name)
     if name in _INFRA or extension == ".pth":
         return Role.INFRA

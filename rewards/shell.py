@@ -59,6 +59,7 @@ _NOT_FILES = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/zero", 
 _PATCHED = re.compile(r"^\+\+\+ (?:b/)?(\S+)", re.MULTILINE)
 _PATCHERS = re.compile(r"\bgit apply\b|\bgit am\b|\bpatch\b")
 _RESTORERS = re.compile(r"\bgit (?:checkout|restore|reset|stash|clean)\b")
+_COPIERS = ("cp", "ln", "install")
 _LONGEST = 4_000
 _PATCH_AT_MOST = 100_000
 
@@ -119,9 +120,10 @@ def understand(command: str) -> Command:
             pattern = _pattern(words)
             patterns += [pattern] if pattern else []
             found = [word for word in found if word != pattern]
-        writes += found if here is Kind.EDIT else []
+        if here is Kind.EDIT:
+            writes += found[-1:] if words[0] in _COPIERS else found
         paths += found
-        lines = lines or (_printed(words) if found else None)
+        lines = lines or (_printed(words) if paths else None)
     if _PATCHERS.search(text):
         writes += [path for path in _PATCHED.findall(command[:_PATCH_AT_MOST]) if path not in _NOT_FILES]
     return Command(

@@ -23,6 +23,8 @@ GIT_APPLY = "git apply - <<'EOF'\n--- a/shop/cart.py\n+++ b/shop/cart.py\n@@ -1 
         ("cat > try.py <<'EOF'\nprint(1 > 2)\nEOF", Kind.EDIT, (), ("try.py",)),
         ("echo x >> tests/conftest.py", Kind.EDIT, (), ("tests/conftest.py",)),
         ("ls -la > /dev/null 2>&1", Kind.LIST, (), ()),
+        ("cp tests/test_a.py /tmp/a.py", Kind.EDIT, ("tests/test_a.py", "/tmp/a.py"), ("/tmp/a.py",)),
+        ("mv a.py b.py", Kind.EDIT, ("a.py", "b.py"), ("a.py", "b.py")),
         ("find . -name '*.py' | xargs grep foo", Kind.SEARCH, (), ()),
         ("git diff -- a.py", Kind.VCS, ("a.py",), ()),
         ("git checkout -- a.py", Kind.EDIT, ("a.py",), ("a.py",)),
@@ -42,6 +44,13 @@ def test_a_search_is_for_its_pattern() -> None:
     assert understand("grep -rn 'def foo' src/a.py | head -3").patterns == ("def foo",)
     assert understand("find . -name '*.cfg'").patterns == ("*.cfg",)
     assert understand("git grep -n needle").patterns == ("needle",)
+
+
+def test_the_lines_a_command_prints() -> None:
+    assert understand("sed -n '10,40p' a.py").lines == (10, 40)
+    assert understand("nl -ba a.py | sed -n 7p").lines == (7, 7)
+    assert understand("cat a.py | head -n 30").lines == (1, 30)
+    assert understand("cat a.py").lines is None
 
 
 def test_a_restore_is_told_from_other_changes() -> None:
