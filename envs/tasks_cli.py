@@ -86,6 +86,7 @@ def _run(work: "Build", max_workers: int) -> "BuildReport":
     import sys
     import time
 
+    from .factory.metered import cpu_seconds
     from .factory.report import BuildReport
 
     started = time.monotonic()
@@ -114,6 +115,7 @@ def _run(work: "Build", max_workers: int) -> "BuildReport":
         problems=work.problems,
         wanted=work.plan.wanted,
         seconds=time.monotonic() - started,
+        cpu_seconds=cpu_seconds(),
         resumed=before,
     )
 
@@ -127,7 +129,8 @@ def _show_report(report: "BuildReport") -> None:
     console.table("Packages", ("package", "tried", "accepted", "why the rest was refused"), rows)
     made = f"{report.accepted('injected')} injected-bug tasks and {report.accepted('release')} release tasks"
     resumed = f", going on from {report.resumed} outcomes of an earlier run" if report.resumed else ""
-    print(f"{made} in {report.seconds:.1f} s{resumed}")
+    cost = f"{report.cpu_seconds:.1f} s of CPU time in containers"
+    print(f"{made} in {report.seconds:.1f} s ({cost}){resumed}")
 
 
 @app.command("list")

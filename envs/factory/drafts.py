@@ -14,6 +14,7 @@ from ..sources.task_repo import expected_image, write_task
 from ..task import Provenance, Task
 from .distributions import Tree
 from .gitobjects import AUTHOR, COMMIT_DATE, MESSAGE, commit_id
+from .metered import MeteredSandbox
 from .package_images import PackageImage
 from .validation import Decision, Refusal
 from .workshop import LOG_PARSER, test_command
@@ -124,7 +125,7 @@ def check_task(engine: Engine, task: Task, runs: int = 1) -> str | None:
     """Run the evaluation script in the task's image without and with the reference patch; what is wrong, or None."""
     config = SandboxConfig(image=task.require_image(), workdir=task.workdir, sanitize_history=False)
     script = evaluation_script(task).encode()
-    with Sandbox(engine, config) as sandbox:
+    with MeteredSandbox(engine, config) as sandbox:
         head = sandbox.run("git rev-parse HEAD && git status --porcelain && git for-each-ref | wc -l").text.split()
         if head != [task.base_commit, "1"]:
             return "image: the repository is not the base commit"

@@ -83,9 +83,12 @@ class InjectedBugs:
 
     def _of_file(self, path: str) -> Iterator[Candidate]:
         lines = self.baseline.lines.get(path)
+        try:
+            source = self._source(path)
+        except (SyntaxError, UnicodeDecodeError):
+            return
         if not lines:
             return
-        source = self._source(path)
         for function in source.functions:
             tests = {test for test in self.baseline.tests_of(path, function)}
             files = tuple(sorted({test.split("::")[0] for test in tests}))
@@ -159,13 +162,13 @@ class InjectedBugs:
                 raise Refusal("the function has a copy in the repository")
 
     def _runs(self, workshop: Workshop, candidate: Candidate) -> list[TestRun]:
-        timeout = self.baseline.time_limit(candidate.tests)
-        first = workshop.test(candidate.tests, timeout=timeout)
+        limit = self.baseline.time_limit(candidate.tests)
+        first = workshop.test(candidate.tests, cpu_seconds=limit)
         expected = self.baseline.restricted(candidate.tests)
         self._strip(self._failing(first, expected))
         runs = [first]
         for _ in range(RUNS - 1):
-            runs.append(workshop.test(candidate.tests, timeout=timeout))
+            runs.append(workshop.test(candidate.tests, cpu_seconds=limit))
             if runs[-1].timed_out:
                 raise Refusal("tests time out")
         return runs
@@ -191,7 +194,7 @@ class InjectedBugs:
     ) -> None:
         """What stays visible must say nothing of the bug: without the deciding tests, nothing fails."""
         with workshop.changed({path: self.tree.text(path) for path in stripped}, stripped):
-            seen = workshop.test(candidate.tests, timeout=self.baseline.time_limit(candidate.tests))
+            seen = workshop.test(candidate.tests, cpu_seconds=self.baseline.time_limit(candidate.tests))
         if seen.having("FAILED", "ERROR") & set(decision.pass_to_pass) or set(decision.fail_to_pass) & set(
             seen.statuses
         ):
@@ -204,7 +207,10 @@ class InjectedBugs:
             by_file.setdefault(name.split("::")[0], []).append(name)
         stripped: dict[str, str] = {}
         for path, names in by_file.items():
-            text = without_tests(self._source(path), names)
+            try:
+                text = without_tests(self._source(path), names)
+            except (SyntaxError, UnicodeDecodeError):
+                text = None
             if text is None:
                 raise Refusal("a deciding test cannot be taken out of its file")
             stripped[path] = text
@@ -221,7 +227,7 @@ class InjectedBugs:
     ) -> str:
         findings = find_behaviours(
             workshop,
-            {path: self._source(path) for path in {name.split("::")[0] for name in decision.fail_to_pass}},
+            {name.split("::")[0]: self._source(name.split("::")[0]) for name in decision.fail_to_pass},
             run,
             run,
             decision.fail_to_pass,

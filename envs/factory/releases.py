@@ -1,5 +1,6 @@
 """Releases: the difference between two consecutive published versions as a reference patch and a test patch."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ __all__ = ["Release"]
 
 _MAX_LINES, _MAX_FAILING = 2500, 250
 _SHOWN = 6
-_TIMEOUT = 240.0
+_LIMIT = 120.0
 _NOTES = re.compile(r"(?i)^(docs/)?(changes|changelog|history|news|release[-_ ]?notes)[^/]*$")
 
 
@@ -99,9 +100,9 @@ class Release:
         sources_now = {path: old_source.get(path) for path in {*old_source, *new_source}}
         sources_then = {path: new_source.get(path) for path in sources_now}
         workshop.put({path: new_tests.get(path) for path in {*old_tests, *new_tests}})
-        broken = [workshop.test(self._deciding, timeout=_TIMEOUT) for _ in range(RUNS)]
+        broken = [workshop.test(self._deciding, cpu_seconds=_LIMIT) for _ in range(RUNS)]
         workshop.put(sources_then)
-        mended = [workshop.test(self._deciding, timeout=_TIMEOUT) for _ in range(RUNS)]
+        mended = [workshop.test(self._deciding, cpu_seconds=_LIMIT) for _ in range(RUNS)]
         if any(run.timed_out for run in (*broken, *mended)):
             raise Refusal("tests time out")
         decision = decide(broken, mended)
@@ -131,7 +132,7 @@ class Release:
         after: Mapping[str, str | None],
         patch: str,
     ) -> str:
-        sources = {path: Source(self.after.text(path)) for path in self._deciding}
+        sources = self._test_sources()
         findings: list[Finding] = find_behaviours(
             workshop, sources, *runs, decision.fail_to_pass, before=before, after=after, limit=_SHOWN
         )
@@ -141,6 +142,14 @@ class Release:
         if not kept:
             raise Refusal("the statement would quote a changed line")
         return release_statement(self.package.name, self.old, kept, others)
+
+    def _test_sources(self) -> dict[str, Source]:
+        sources: dict[str, Source] = {}
+        for path in self._deciding:
+            # A test file may be there to be unreadable.
+            with contextlib.suppress(SyntaxError, UnicodeDecodeError):
+                sources[path] = Source(self.after.text(path))
+        return sources
 
     def _release_notes(self) -> str:
         """What the new version's notes add, as a hint for whoever asks for hints."""

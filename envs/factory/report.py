@@ -40,6 +40,8 @@ class BuildReport:
     problems: Sequence[str]
     wanted: int
     seconds: float
+    cpu_seconds: float
+    """Of all commands in containers."""
     resumed: int
     """Outcomes that an earlier part of the build had written down."""
 
@@ -72,6 +74,7 @@ class BuildReport:
             "wanted": self.wanted,
             "accepted": {kind: self.accepted(kind) for kind in ("injected", "release")},
             "seconds": round(self.seconds, 1),
+            "container_cpu_seconds": round(self.cpu_seconds, 1),
             "resumed_outcomes": self.resumed,
             "operators": [vars(tally) for tally in self.by_operator()],
             "packages": [vars(tally) for tally in self.by_package()],

@@ -1,6 +1,7 @@
 """One long-lived container per package version, in which candidates are tried by the hundred."""
 
 import json
+import math
 import shlex
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ from ...errors import InfrastructureError
 from ...tools.base import CommandResult
 from ..engine import Engine
 from ..logs import log_parser
-from ..sandbox import Sandbox, SandboxConfig
+from ..sandbox import SandboxConfig
 from .catalogue import Package
+from .metered import MeteredSandbox
 
 __all__ = ["LOG_PARSER", "TEST_COMMAND", "Attempt", "FailedTest", "TestRun", "Workshop", "test_command"]
 
@@ -23,6 +25,8 @@ TEST_COMMAND = "python -m pytest -rA -p no:cacheprovider -o addopts= --continue-
 _PROBE, _TRACE, _SPEC = "/tmp/trajhub_probe.json", "/testbed/", "/tmp/trajhub_spec"
 _HELPERS = "/opt/trajhub"
 _LOG_LIMIT = 32 << 20
+_KILLED = (128 + 9, 128 + 24)
+"""Exit codes of a shell whose command was killed, or had used up its CPU time."""
 _PYCACHE = "/tmp/trajhub_pycache"
 _CACHED = f"PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX={_PYCACHE}"
 """Bytecode is kept outside the repository, and thrown away for every file that is changed."""
@@ -86,7 +90,7 @@ class Workshop:
     def __init__(self, engine: Engine, image: str, package: Package) -> None:
         self._package = package
         self._parse = log_parser(LOG_PARSER)
-        self._sandbox = Sandbox(engine, SandboxConfig(image=image, sanitize_history=False))
+        self._sandbox = MeteredSandbox(engine, SandboxConfig(image=image, sanitize_history=False))
         for helper, name in (("probe.py", "trajhub_probe.py"), ("driver.py", "driver.py")):
             self._sandbox.write_file(f"{_HELPERS}/{name}", Path(__file__).with_name(helper).read_bytes())
 
@@ -100,13 +104,15 @@ class Workshop:
         """Run a command in the repository."""
         return self._sandbox.run(command, timeout=timeout)
 
-    def test(self, paths: Sequence[str], *, timeout: float = 120, trace: bool = False) -> TestRun:
-        """Run whole test files."""
+    def test(self, paths: Sequence[str], *, cpu_seconds: float = 300, trace: bool = False) -> TestRun:
+        """Run whole test files. The limit is of CPU time, so that a busy machine decides as an idle one does."""
         env = f"{_CACHED} PYTHONPATH={_HELPERS} TRAJHUB_PROBE={_PROBE}" + (f" TRAJHUB_TRACE={_TRACE}" if trace else "")
-        command = f"rm -f {_PROBE}; {env} {test_command(self._package)} -p trajhub_probe {shlex.join(paths)}"
-        result = self._sandbox.run(command, timeout=timeout, output_limit=_LOG_LIMIT)
+        limit = math.ceil(cpu_seconds)
+        pytest = f"{env} {test_command(self._package)} -p trajhub_probe {shlex.join(paths)}"
+        command = f"ulimit -t {limit}; rm -f {_PROBE}; {pytest}"
+        result = self._sandbox.run(command, timeout=60 + 4 * limit, output_limit=_LOG_LIMIT)
         seconds = result.telemetry.wall_ms / 1000
-        if result.timed_out or result.oom_killed or result.exit_code is None:
+        if result.timed_out or result.oom_killed or result.exit_code in (None, *_KILLED):
             return TestRun({}, {}, {}, timed_out=True, seconds=seconds)
         try:
             probe: dict[str, Any] = json.loads(self._sandbox.read_file(_PROBE))

@@ -58,6 +58,7 @@ def test_report_counts_by_operator_and_reason() -> None:
         problems=[],
         wanted=3,
         seconds=1.0,
+        cpu_seconds=2.0,
         resumed=0,
     )
     tally = report.by_operator()[0]
