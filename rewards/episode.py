@@ -58,9 +58,9 @@ def milestones(history: History) -> dict[str, float]:
 
 
 def _located(history: History) -> float:
-    reference = history.task.reference
-    if reference:
-        return rounded(len(history.read_sources & reference.keys()) / len(reference))
+    places = history.task.places
+    if places:
+        return min(1.0, rounded(len(history.read_sources & places) / min(len(places), _ENOUGH_FILES)))
     return 1.0 if history.located and history.read_sources else 0.0
 
 

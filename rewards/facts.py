@@ -28,16 +28,22 @@ class TaskFacts:
     """Privileged: files the reference patch changes, with the ranges of old lines it touches. Empty when
     privileged rules are switched off."""
 
+    places: frozenset[str] = frozenset()
+    """Privileged: those of `reference` that are code by their name and there before the change."""
+
     @classmethod
     def of(cls, task: Task, *, privileged: bool) -> "TaskFacts":
         """Prepare a task."""
-        reference = changed_lines(task.patch) if privileged else {}
+        found = changed_lines(task.patch) if privileged else {}
+        reference = {normal(path, task.workdir): spans for path, spans in found.items()}
+        code = frozenset(path for path, spans in reference.items() if spans and role(path) is Role.SOURCE)
         return cls(
             workdir=task.workdir,
             network=task.network,
             words=frozenset(words(task.problem_statement)),
             issue_names=names(task.problem_statement),
-            reference={normal(path, task.workdir): spans for path, spans in reference.items()},
+            reference=reference,
+            places=code or frozenset(reference),
         )
 
     def states(self, path: str) -> bool:
@@ -65,5 +71,6 @@ def changed_lines(patch: str) -> dict[str, tuple[tuple[int, int], ...]]:
         if hunk and current:
             in_header = False
             start, length = int(hunk[1]), int(hunk[2] or 1)
-            found[current].append((start, start + max(length, 1) - 1))
+            if start or length:  # a new file has no old lines
+                found[current].append((start, start + max(length, 1) - 1))
     return {path: tuple(spans) for path, spans in found.items()}

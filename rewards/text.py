@@ -26,7 +26,7 @@ _TELLING = (
     ("FAILED ", "Error: ", "Error:", "Exception:", "AssertionError"),
     ("error:", "No such", "not found", "failed", "refused", "does not", "Error"),
 )
-_NAME = re.compile(r"`([^`\n]{3,80})`|\b(\w+_\w+|[a-z]+[A-Z]\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*)\b|\b(\w{3,})(?=\()")
+_NAME = re.compile(r"`([^`\n]{3,80})`|\b(\w+_\w+|[a-z]+[A-Z]\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*|[A-Z]{2,}[a-z]\w+)\b|\b(\w{3,})(?=\()")
 _KEYWORDS = frozenset(
     "def class import from return raise self None True False function func public static const var let try except "
     "with for while else elif lambda yield assert print test tests".split()
