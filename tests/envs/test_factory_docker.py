@@ -1,5 +1,6 @@
 """A small slice of the catalogue becomes tasks in Docker, which the official tools accept."""
 
+import importlib
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.factory.catalogue import load_catalogue
 from trajectory_hub.envs.factory.drafts import check_task
+from trajectory_hub.envs.factory.workshop import Workshop
 from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
 from trajectory_hub.envs.sources import read_task_repo
 from trajectory_hub.envs.task import Task
@@ -69,11 +72,10 @@ def tasks(repo: Path) -> list[Task]:
 
 
 def test_official_checks_find_nothing(repo: Path) -> None:
-    from swebench.task.checks import check_task_repo
-    from swebench.task.repo import load_task_repo
-
-    assert check_task_repo(repo) == []
-    rows: list[Any] = load_task_repo(repo)  # pyright: ignore
+    checks: Any = importlib.import_module("swebench.task.checks")
+    official: Any = importlib.import_module("swebench.task.repo")
+    assert checks.check_task_repo(repo) == []
+    rows = official.load_task_repo(repo)
     assert len(rows) == 4
 
 
@@ -134,6 +136,22 @@ def test_listing_and_showing(repo: Path, tasks: list[Task]) -> None:
     assert tasks[0].patch not in shown and "What is expected" in shown
     assert tasks[0].base_commit in shown
     assert trajhub("tasks", "show", str(repo), "nonesuch", check=False).returncode == 2
+
+
+def test_a_run_that_hangs_is_ended_and_the_workshop_goes_on(engine: Engine, tasks: list[Task]) -> None:
+    package = load_catalogue().only(["xmltodict"]).packages[0]
+    with Workshop(engine, tasks[0].require_image(), package) as workshop:
+        hangs = {"tests/test_new.py": "def test_a():\n    while True: pass\n"}
+        with workshop.changed({"tests/test_new.py": None}, hangs):
+            assert workshop.test(["tests/test_new.py"], cpu_seconds=3).timed_out
+        assert workshop.shell("ls tests/test_new.py").exit_code != 0
+        workshop.put({"tests/test_new.py": "def test_a(): assert 1 == 2\n"})
+        first = workshop.test(["tests/test_new.py"])
+        workshop.put({"tests/test_new.py": "def test_a(): assert 1 == 1\n"})
+        second = workshop.test(["tests/test_new.py"], trace=True)
+    assert [run.statuses["tests/test_new.py::test_a"] for run in (first, second)] == ["FAILED", "PASSED"]
+    assert first.failures["tests/test_new.py::test_a"].line == 1
+    assert second.functions["tests/test_new.py::test_a"] == ["tests/test_new.py:1"]
 
 
 def test_same_seed_same_tasks(repo: Path, tmp_path: Path) -> None:

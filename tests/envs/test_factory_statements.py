@@ -95,6 +95,19 @@ def test_unittest_checks_become_plain_ones() -> None:
     assert code == "from os.path import basename\n\nassert basename('a/b') == 'b'"
 
 
+def test_helpers_named_like_asserts_become_plain_ones() -> None:
+    head = "from os.path import *\nfrom helpers import assert_equal\n\n"
+    text = head + "def test_it():\n    assert_equal(basename('a/b'), 'b')\n"
+    code = next(reproductions(Source(text), "t.py::test_it", FailedTest("call", 5, ""), {})).code
+    assert code == "from os.path import *\n\nassert basename('a/b') == 'b'"
+
+
+def test_a_test_that_could_not_be_imported_is_run_to_its_end() -> None:
+    text = "from os.path import basename\n\ndef test_it():\n    x = basename('a/b')\n    assert x == 'b'\n"
+    code = next(reproductions(Source(text), "t.py::test_it", FailedTest("collect", 0, ""), {})).code
+    assert code == "from os.path import basename\nx = basename('a/b')\n\nassert x == 'b'"
+
+
 def test_what_needs_a_fixture_is_no_program() -> None:
     assert reproduce("t.py::test_fixture", "str(tmp_path)") == []
 
