@@ -11,17 +11,27 @@ ensure_engine
 ensure_base_image
 command -v shellcheck >/dev/null || apt_install "shellcheck" shellcheck
 
-phase "Lint"
-"$VENV/bin/ruff" check .
-"$VENV/bin/ruff" format --check .
-shellcheck -x scripts/*.sh .ci/run
-phase_done
+FAILED=()
+# check NAME COMMAND...: run it, and remember when it fails; the tests are run in any case
+check() {
+  local name=$1
+  shift
+  phase "$name"
+  if "$@"; then phase_done; else FAILED+=("$name"); fi
+}
 
-phase "Types"
 mkdir -p build/typing
-ln -sfn ../.. build/typing/trajectory_hub # by this, tests find the package they import
-"$VENV/bin/pyright" --pythonpath "$VENV/bin/python"
-phase_done
+ln -sfn ../.. build/typing/trajectory_hub # by this, the type checker finds what tests import
+check "Lint" "$VENV/bin/ruff" check --quiet .
+check "Format" "$VENV/bin/ruff" format --quiet --check .
+check "Shell scripts" shellcheck -x scripts/quickstart.sh scripts/test.sh scripts/lib.sh .ci/run
+check "Types" "$VENV/bin/pyright" --pythonpath "$VENV/bin/python"
 
 phase "Tests"
-"$VENV/bin/pytest" "$@"
+status=0
+"$VENV/bin/pytest" "$@" || status=$?
+if [ "${#FAILED[@]}" -gt 0 ]; then
+  printf 'failed before the tests: %s\n' "${FAILED[*]}" >&2
+  exit 1
+fi
+exit "$status"
