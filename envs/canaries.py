@@ -51,14 +51,25 @@ class Planted:
 class _Insertion:
     line: int
     text: str
+    top_level: bool = False
 
 
-def plant(sources: Mapping[str, str], decisive: Iterable[str], others: Iterable[str], rng: random.Random) -> Planted:
-    """Plant canaries into test files. `decisive` and `others` are test ids, FAIL_TO_PASS and PASS_TO_PASS."""
+def plant(
+    sources: Mapping[str, str],
+    decisive: Iterable[str],
+    others: Iterable[str],
+    rng: random.Random,
+    *,
+    copies: bool = True,
+) -> Planted:
+    """Plant canaries into test files. `decisive` and `others` are test ids, FAIL_TO_PASS and PASS_TO_PASS.
+
+    Without `copies` only new tests are planted, which disturb a suite less.
+    """
     trees = {path: tree for path, text in sources.items() if (tree := _tree(text)) is not None}
     functions = _by_function(trees, list(decisive))
     extra = {key: ids for key, ids in _by_function(trees, list(others)).items() if key not in functions}
-    chosen = _sample(functions, _MAX_COPIES, rng) + _sample(extra, _MAX_EXTRA, rng)
+    chosen = _sample(functions, _MAX_COPIES, rng) + _sample(extra, _MAX_EXTRA, rng) if copies else []
     homes = list(dict.fromkeys(path for path, _ in functions)) or sorted(trees)[:1]
     names = _Names(sources, rng)
     canaries: list[Canary] = []
@@ -73,7 +84,7 @@ def plant(sources: Mapping[str, str], decisive: Iterable[str], others: Iterable[
     for path in homes[:2]:
         made, text = _plain(path, names, rng)
         canaries += made
-        insertions[path].append(_Insertion(_gap(trees[path], sources[path], rng), text))
+        insertions[path].append(_Insertion(_gap(trees[path], sources[path], rng), text, True))
     changed = {path: _insert(sources[path], edits) for path, edits in insertions.items() if edits}
     sound = {path for path, text in changed.items() if _tree(text) is not None}
     return Planted(
@@ -198,7 +209,7 @@ class _Names:
 
     def __init__(self, sources: Mapping[str, str], rng: random.Random) -> None:
         text = "\n".join(sources.values())
-        self._rng = rng
+        self.rng = rng
         self._taken = set(re.findall(r"\w+", text))
         words = {word for name in re.findall(r"def test_(\w+)", text) for word in name.lower().split("_")}
         self._words = sorted({word for word in words if word.isalpha() and len(word) > 2} | set(_WORDS))
@@ -214,7 +225,7 @@ class _Names:
     def _new(self, form: Callable[[list[str]], str]) -> str:
         size = 3
         while True:
-            name = form(self._rng.sample(self._words, min(size, len(self._words))))
+            name = form(self.rng.sample(self._words, min(size, len(self._words))))
             if name not in self._taken:
                 self._taken.add(name)
                 return name
@@ -233,14 +244,24 @@ def _copies(
     made = [(copy, _Insertion(end, _named(source, node, name)))]
     if decisive and _can_break(node):
         copy = replace(copy, name=names.test(), kind=CanaryKind.BROKEN_COPY)
-        made.append((copy, _Insertion(end, _named(source, node, copy.name) + _false(text, node, copy.name))))
+        false = _false(text, node, names.rng)
+        made.append((copy, _Insertion(end, _named(source, node, copy.name) + false)))
     return made
 
 
-def _false(text: str, node: Function, name: str) -> str:
-    """An assertion that fails, indented like the function's body."""
-    indent = re.match(r"[ \t]*", split_lines(text)[node.body[0].lineno - 1])
-    return f"{indent[0] if indent else ''}assert {len(name)} == {len(name) + 1}\n"
+def _false(text: str, node: Function, rng: random.Random) -> str:
+    """A line that fails, in one of several forms, indented like the function's body."""
+    found = re.match(r"[ \t]*", split_lines(text)[node.body[0].lineno - 1])
+    indent = found[0] if found else ""
+    number = rng.randint(2, 99)
+    other = number + rng.randint(1, 9)
+    forms = (
+        f"assert {number} == {other}",
+        f"assert sorted([{other}, {number}])[0] == {other}",
+        f"assert len('{'x' * number}') > {other}",
+        f"raise AssertionError('{number} != {other}')",
+    )
+    return f"{indent}{rng.choice(forms)}\n"
 
 
 def _source(text: str, node: Function) -> str | None:
@@ -335,6 +356,7 @@ def _insert(text: str, insertions: list[_Insertion]) -> str:
     lines = split_lines(text)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
-    for insertion in sorted(insertions, key=lambda item: item.line, reverse=True):
+    # Where a method's copy and a top-level block share a line, the copy goes first: it belongs to the class above.
+    for insertion in sorted(insertions, key=lambda item: (item.line, item.top_level), reverse=True):
         lines[insertion.line : insertion.line] = [insertion.text]
     return "".join(lines)

@@ -85,6 +85,17 @@ class _Run:
         return next((name for name, hit in reached.items() if hit), None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """What the run with canaries says of the report."""
+
+    canaries: CanaryReport
+    log: str = ""
+    reason: Reason | None = None
+    """Why the report is not believed; None when it is."""
+    detail: str = ""
+
+
 class Grader:
     """Grades patches; safe to share between threads."""
 
@@ -156,26 +167,31 @@ class Grader:
         return self._with_canaries(task, patch, run, report)
 
     def _with_canaries(self, task: Task, patch: str, run: _Run, report: Report) -> Verdict:
-        planted = self._plant(task)
+        trial = self._trial(task, patch, copies=True)
+        if trial.reason is None and trial.canaries.state == "unavailable" and trial.canaries.results:
+            trial = self._trial(task, patch, copies=False)
+        if trial.reason is Reason.FORGED:
+            # A flaky test may belie its copy once. What forges does so again, under other names.
+            trial = self._trial(task, patch, copies=True)
+        reason = trial.reason or Reason.RESOLVED
+        failure = Failure.GRADER if trial.reason else None
+        more: dict[str, Any] = {"report": report, "canaries": trial.canaries, "canary_log": trial.log}
+        return _verdict(task, run, reason, failure, trial.detail, **more)
+
+    def _trial(self, task: Task, patch: str, *, copies: bool) -> _Trial:
+        """Run 2: does the report tell the truth about tests whose outcome is known?"""
+        planted = self._plant(task, copies=copies)
         if isinstance(planted, str):
-            why = CanaryReport(state="unavailable", why=planted)
-            return _verdict(task, run, Reason.RESOLVED, None, "", report=report, canaries=why)
-        second = self._run(task, patch, evaluation_script(task), planted)
-        seen = read_log(task, second.log, patch)
+            return _Trial(canaries=CanaryReport(state="unavailable", why=planted))
+        run = self._run(task, patch, evaluation_script(task), planted)
+        seen = read_log(task, run.log, patch)
         results = judge(planted, seen.statuses)
         reference: Report | None = None
         if task.patch and not (seen.resolved and all(result.ok for result in results)):
             reference = self._reference(task, planted)
             results = _discounted(results, judge(planted, reference.statuses))
-        canaries = _canary_report(results)
-        verdict = _verdict(
-            task, run, Reason.RESOLVED, None, "", report=report, canaries=canaries, canary_log=second.log
-        )
         reason, detail = _contradiction(results, seen, reference)
-        if reason is None:
-            return verdict
-        failure = {"resolved": False, "reason": reason, "failure": Failure.GRADER, "detail": detail}
-        return verdict.model_copy(update=failure)
+        return _Trial(canaries=_canary_report(results), log=run.log, reason=reason, detail=detail)
 
     def _reference(self, task: Task, planted: Planted | None) -> Report:
         """What the reference patch does, with the same canaries: those that fail it too say nothing."""
@@ -230,14 +246,14 @@ class Grader:
         )
         return Sandbox(self._engine, config)
 
-    def _plant(self, task: Task) -> Planted | str:
+    def _plant(self, task: Task, *, copies: bool) -> Planted | str:
         """Test files with canaries, or why there are none."""
         sources = self._test_files(task)
         if not sources:
             return "canaries are Python tests, and no deciding test is in a Python file"
         with self._lock:
             rng = random.Random(self._random.getrandbits(64))
-        planted = plant(sources, task.FAIL_TO_PASS, task.PASS_TO_PASS, rng)
+        planted = plant(sources, task.FAIL_TO_PASS, task.PASS_TO_PASS, rng, copies=copies)
         return planted if planted.canaries else "no deciding test file can be parsed"
 
     def _test_files(self, task: Task) -> Mapping[str, str]:

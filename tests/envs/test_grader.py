@@ -92,7 +92,7 @@ def made(grader: Grader, task: Task, script: str) -> str:
 
 
 def test_binary_files_are_applied(grader: Grader, tiny_task: Task) -> None:
-    binary = made(grader, tiny_task, "head -c 300 /dev/urandom > logo.bin")
+    binary = made(grader, tiny_task, "printf '\\000\\001\\377' > logo.bin")
     assert "GIT binary patch" in binary
     verdict = grader.grade(tiny_task, tiny_task.patch + binary)
     assert verdict.resolved and verdict.apply_command == "git apply --verbose"

