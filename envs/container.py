@@ -37,6 +37,17 @@ DEFAULT_ENV: dict[str, str] = {
 """What makes two runs of a command alike: locale, time zone, width, hash seed; nothing waits for a person."""
 
 
+_OPEN_FILES = 16_384  # the same everywhere; what engines choose by themselves differs, and not every host allows it
+
+
+def _ulimits(config: "SandboxConfig") -> list[dict[str, Any]]:
+    size = config.disk_mb * _MIB
+    return [
+        {"Name": "fsize", "Soft": size, "Hard": size},
+        {"Name": "nofile", "Soft": _OPEN_FILES, "Hard": _OPEN_FILES},
+    ]
+
+
 class SandboxConfig(BaseModel):
     """What a sandbox is made of and what it may use."""
 
@@ -162,7 +173,7 @@ class Container:
             pids_limit=config.pids,
             cpu_period=100_000,
             cpu_quota=int(config.cpus * 100_000),
-            ulimits=[{"Name": "fsize", "Soft": config.disk_mb * _MIB, "Hard": config.disk_mb * _MIB}],
+            ulimits=_ulimits(config),
             log_config={"Type": "none"},
         )
         try:
