@@ -9,11 +9,6 @@ DOCKERD_LOG=${TRAJHUB_DOCKERD_LOG:-/var/log/trajhub-dockerd.log}
 PHASE='' PHASE_START=0
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
 
-start_log() {
-  mkdir -p "$ROOT/build"
-  : >"$LOG"
-}
-
 phase() {
   PHASE=$1 PHASE_START=$(date +%s%N)
   printf '==> %s\n' "$PHASE"
@@ -30,6 +25,11 @@ fail() {
   shift
   printf '  -> %s\n' "$@" >&2
   exit 3
+}
+
+start_log() {
+  { mkdir -p "$ROOT/build" && : >"$LOG"; } 2>/dev/null ||
+    fail "$ROOT cannot be written to by $(id -un)" "make a clone of your own, and run its scripts"
 }
 
 log_tail() {
