@@ -71,6 +71,8 @@ def _changed(history: History) -> float:
     share = 1.0
     if reference and history.changed_sources.keys().isdisjoint(reference):
         share = 0.4
+    if history.only_assumed:
+        share *= 0.5
     informed = any(history.files[path].informed for path in history.changed_sources)
     return share if informed else share * 0.5
 

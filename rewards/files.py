@@ -29,8 +29,15 @@ class FileState:
     """No edit so far changed more than blanks and comments."""
     informed: bool = True
     """It was read before its first edit."""
+    read_content: str | None = None
+    """Hash of the content that was read last."""
     missing: bool = False
     """An access failed because it is not there."""
+
+    @property
+    def assumed(self) -> bool:
+        """A command was to change it, and nothing has shown yet that it did."""
+        return self.current.startswith("unknown:")
 
     @property
     def net_changed(self) -> bool:

@@ -100,6 +100,11 @@ class History:
         """Whether source changed since the last check."""
         return self.source_edit_at >= 0 and (self.last_check is None or self.last_check.epoch < self.source_epoch)
 
+    @property
+    def only_assumed(self) -> bool:
+        """Whether nothing shows that any source did change."""
+        return bool(self.changed_sources) and all(self.files[path].assumed for path in self.changed_sources)
+
     def known(self, path: str) -> FileState | None:
         """What is known of a file."""
         return self.files.get(path)
@@ -135,6 +140,7 @@ class History:
             self._forget_changes()
         self._record_edits(act)
         self._record_spans(act)
+        self._record_shown_changes(act)
         self._record_check(act, check)
         self._record_search(act)
         self._record_text(act)
@@ -186,7 +192,7 @@ class History:
         state = self._file(path)
         if state.edits == 0:
             state.created = self.is_new(edit)
-            state.original = edit.before or ("absent" if state.created else "original")
+            state.original = edit.before or ("absent" if state.created else state.read_content or "original")
             state.informed = state.read_at is not None
             state.visits[state.original] = 1
         after = self.content_after(edit, state) or f"unknown:{act.index}"
@@ -203,18 +209,34 @@ class History:
         if role is Role.SOURCE and (not state.created or path in self.task.reference):
             self.source_edit_at, self.source_epoch = act.index, self.epoch
             self.edits_since_check += 1
-            self.changed_sources.pop(path, None)
-            if state.net_changed and not state.cosmetic:
-                self.changed_sources[path] = None
-                self.changed_stems.add(posixpath.splitext(posixpath.basename(path))[0])
-        elif role is Role.INFRA or (role is Role.TEST and not state.created):
-            self.tampered.pop(path, None)
-            if state.net_changed:
-                self.tampered[path] = act.index
+            self.changed_stems.add(posixpath.splitext(posixpath.basename(path))[0])
         elif state.created or role is Role.OUTSIDE:
             text = act.step.arguments.get("content") or act.step.arguments.get("command") or ""
             if not words(str(text)).isdisjoint(self.task.issue_names):
                 self.topical_scripts.add(path)
+        self._settle(path, state, act.index)
+
+    def _settle(self, path: str, state: FileState, index: int) -> None:
+        """Count a file among the changed sources or the tampered tests, or no longer."""
+        role = self.task.role(path)
+        self.changed_sources.pop(path, None)
+        self.tampered.pop(path, None)
+        if not state.net_changed:
+            return
+        if role is Role.SOURCE and not state.cosmetic and (not state.created or path in self.task.reference):
+            self.changed_sources[path] = None
+        elif role is Role.INFRA or (role is Role.TEST and not state.created):
+            self.tampered[path] = index
+
+    def _record_shown_changes(self, act: Act) -> None:
+        """`git diff` and `git status` show that a file did change."""
+        verb = act.step.data.get("subcommand") or (act.shell.normal if act.shell else "")
+        if act.kind is not Kind.VCS or not any(word in str(verb) for word in ("diff", "status")):
+            return
+        for path in self.changed_sources:
+            state = self.files[path]
+            if state.assumed and path in act.observation:
+                state.current = f"shown:{act.index}"
 
     def _record_spans(self, act: Act) -> None:
         for span in act.spans:
@@ -229,8 +251,11 @@ class History:
     def _record_span(self, act: Act, span: Span) -> None:
         state = self._file(span.path)
         content, total = act.step.data.get("sha256"), act.step.data.get("total_lines")
-        if isinstance(content, str) and state.current.startswith("unknown:"):
-            state.current = content  # only a read tells what a command left behind
+        if isinstance(content, str):
+            state.read_content = content
+            if state.assumed:  # only a read tells what a command left behind
+                state.current = content
+                self._settle(span.path, state, act.index)
         state.total_lines = total if isinstance(total, int) else state.total_lines
         state.read_at = act.index if state.read_at is None else state.read_at
         lines = (span.start, span.end if span.end is not None else _WHOLE)

@@ -22,16 +22,17 @@ __all__ = [
 _KEPT = (string.ascii_letters + string.digits + "_/-").encode()
 _SEPARATED = bytes(byte if byte in _KEPT else 32 for byte in range(256))
 _HEAD, _TAIL = 12_000, 4_000
+_LONGEST_NAME = 80
 _TELLING = (
     ("FAILED ", "Error: ", "Error:", "Exception:", "AssertionError"),
     ("error:", "No such", "not found", "failed", "refused", "does not", "Error"),
 )
-_NAME = re.compile(r"`([^`\n]{3,80})`|\b(\w+_\w+|[a-z]+[A-Z]\w+|[A-Z]\w*[a-z]\w*[A-Z]\w*|[A-Z]{2,}[a-z]\w+)\b|\b(\w{3,})(?=\()")
+_NAME = re.compile(r"`[^`\n]{3,80}`|[A-Za-z_]\w{2,}\(?")
 _KEYWORDS = frozenset(
     "def class import from return raise self None True False function func public static const var let try except "
     "with for while else elif lambda yield assert print test tests".split()
 )
-_VARYING = re.compile(r"[0-9](?:x[0-9a-fA-F]+|[0-9]*(?:\.[0-9]+)?\s?(?:s|ms|sec|secs|seconds)\b)")
+_VARYING = re.compile(r"(?<![0-9])[0-9](?:x[0-9a-fA-F]+|[0-9]*(?:\.[0-9]+)?\s?(?:s|ms|sec|secs|seconds)\b)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
 
 
@@ -138,8 +139,14 @@ def names(statement: str, limit: int = 60) -> tuple[str, ...]:
     """The code names a statement mentions (in backticks, snake_case, CamelCase or called), in order of appearance."""
     found: dict[str, None] = {}
     for match in _NAME.finditer(statement[:40_000]):
-        for name in _IDENTIFIER.findall(match[0]):
-            found.setdefault(name)
+        said = match[0]
+        if said[0] == "`" or said[-1] == "(" or _looks_like_code(said):
+            found.update(dict.fromkeys(_IDENTIFIER.findall(said[:_LONGEST_NAME])))
         if len(found) >= limit:
             break
     return tuple(found)[:limit]
+
+
+def _looks_like_code(word: str) -> bool:
+    """Whether a word is written as code is: with an underscore inside, or with capitals beyond the first letter."""
+    return "_" in word.strip("_") or not (word[1:].islower() or word.isupper() or word.isdigit())

@@ -47,6 +47,8 @@ def submits_ready(v: View) -> Finding:
     if not check.ok:
         return 0.15, f"submits {changed} although step {check.index} ended with {check.quote}"
     score = 0.6 + 0.4 * check.strength
+    if h.only_assumed:
+        return 0.5 * score, f"submits {changed}, changed by a command; no step shows that it did change"
     return score, f"submits {changed}; step {check.index} checked it: {check.quote}"
 
 

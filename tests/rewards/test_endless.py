@@ -7,7 +7,7 @@ from trajectory_hub.rewards.config import load_config
 
 from .workbench import Bench
 
-STEPS = 60
+STEPS = 40
 
 
 def _reads(bench: Bench, number: int) -> None:

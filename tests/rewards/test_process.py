@@ -103,6 +103,27 @@ def test_a_commit_of_a_cosmetic_change_is_no_change(bench: Bench) -> None:
     assert bench.scores()[-1].process.milestones["changed"] == 0.0
 
 
+def test_a_change_by_a_command_counts_half_until_it_is_shown(bench: Bench) -> None:
+    bench.read()
+    bench.shell("sed -i 's/amount > DISC/amount >= DISC/' shop/cart.py")
+    assert bench.scores()[-1].process.milestones["changed"] == 0.5
+    bench.act("git", subcommand="diff")
+    assert bench.scores()[-1].process.milestones["changed"] == 1.0
+
+
+def test_a_command_that_changes_nothing_is_found_out(bench: Bench) -> None:
+    bench.read()
+    bench.shell("sed -i 's/amount/amount/' shop/cart.py")
+    bench.shell("python3 -c 'from shop.cart import Cart; print(Cart().total())'")
+    bench.act("submit")
+    assert bench.said()["submits_ready"].score < 0.5
+    bench.steps.pop()
+    bench.read("shop/cart.py", start=1, end=30)
+    assert bench.scores()[-1].process.milestones["changed"] == 0.0
+    bench.act("submit")
+    assert bench.scores()[-1].reward == 0.0
+
+
 def test_changes_are_gone_with_a_replaced_sandbox(bench: Bench) -> None:
     bench.read()
     bench.fix()
