@@ -15,6 +15,7 @@ from .budget import Ledger
 from .log import Header
 from .policies.base import Action, Context, Policy, PolicyStop, Session, TaskView
 from .record import Label, RecordEvents
+from .run_dir import Episode
 
 __all__ = ["Job", "Turn", "as_text", "play"]
 
@@ -28,6 +29,8 @@ class Job:
     attempt: int = 1
     tries: int = 0
     """Attempts of this sitting that failed by the environment or a service."""
+    only_grade: Episode | None = None
+    """An episode of an earlier sitting, of which only the verdict is missing."""
 
 
 @dataclass(slots=True)
@@ -56,6 +59,8 @@ def play(
     job, recorder = turn.job, turn.recorder
     label = Label(header=header, attempt=job.attempt, privileged=policy.privileged)
     with turn.world:
+        if turn.stop is not None:
+            return  # nothing was begun, and nothing is recorded
         try:
             options = {"task_id": job.task.instance_id, "record": label}
             observation, info = env.reset(seed=job.seed, options=options)
@@ -89,6 +94,8 @@ def play(
 def _decide(session: Session, turn: Turn, observation: str, info: Mapping[str, Any]) -> Action | None:
     """The next action; None when the episode is over."""
     turn.doing = "thinking"
+    if turn.evicted:
+        return None
     try:
         if turn.stop is None:
             return session.act(observation, info)

@@ -28,6 +28,7 @@ from .budget import Ledger, RunLedger
 from .config import RolloutConfig
 from .episode_log import EpisodeLog
 from .log import Header
+from .payloads import EpisodeEnd
 from .plan import Plan
 from .play import Job, Turn
 from .policies.base import Policy
@@ -40,6 +41,7 @@ __all__ = ["Runner"]
 _TICK = 0.1
 _GRACE = 1.0
 _PATIENCE = 3.0
+_ABANDON_SECONDS = 120.0
 _TEARDOWN_SECONDS = 30.0
 _BACKOFF = 2.0
 
@@ -73,7 +75,7 @@ class Runner:
         self.policy = policy
         self.time_limit = config.env.time_limit
         self.money = RunLedger(config.budget, plan.spent_usd)
-        self.total, self.ended = len(plan.jobs), 0
+        self.total, self.ended = len(plan.jobs) + len(plan.ungraded), 0
         self.stopped: str | None = None
         """Why no further episodes are begun, if so."""
         self._run_dir, self._run_id = run, run_id
@@ -86,7 +88,7 @@ class Runner:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[_Report] = queue.SimpleQueue()
         self._later: deque[tuple[float, Job]] = deque()
-        self._open = len(plan.jobs)
+        self._open = self.total
         self._workers: set[Worker] = set()
         self._pool = SandboxPool(engine, config.warm, workers=max(2, min(config.workers, 4)))
         self._upcoming = deque(plan.jobs)
@@ -96,7 +98,7 @@ class Runner:
     def run(self) -> None:
         """Do the episodes. KeyboardInterrupt passes after those going on were recorded as interrupted."""
         began = time.monotonic()
-        for job in self._plan.jobs:
+        for job in (*self._plan.jobs, *map(self._grading, self._plan.ungraded)):
             self._jobs.put(job)
         try:
             self._prefetch(self.config.workers + self.config.warm)
@@ -104,7 +106,6 @@ class Runner:
                 self._hire()
             while self._open:
                 self._tick(began)
-            self._grade_earlier()
         except BaseException:
             self.stop("interrupted")
             self._drain()
@@ -168,12 +169,13 @@ class Runner:
         """Accounts for one episode."""
         return Ledger(self.money, self._price)
 
-    def grade(self, task: Task, log: EpisodeLog) -> None:
+    def grade(self, job: Job, log: EpisodeLog | None) -> None:
         """Judge the final patch of an episode that the agent itself brought to its end."""
-        end = log.outcome
-        if end is None or end.stop_reason is StopReason.INTERRUPTED or end.failure in _OURS:
-            return
-        self._judge(task, log.folder, log.final_patch)
+        if job.only_grade is not None:
+            patch = job.only_grade.patch
+            self._judge(job.task, job.only_grade.folder, patch.patch if patch is not None else None)
+        elif log is not None and _is_the_agents(log.outcome):
+            self._judge(job.task, log.folder, log.final_patch)
 
     def report(self, worker: Worker, job: Job, error: BaseException | None) -> None:
         """An episode is over; an error ends the run."""
@@ -203,6 +205,8 @@ class Runner:
             turn.stop = (StopReason.INTERRUPTED, self.stopped)
         if turn.stop is not None and moment > self._stopped_at + _GRACE:
             self._evict(worker, turn, *turn.stop)
+        elif moment > turn.deadline + _ABANDON_SECONDS:
+            self._abandon(worker, turn)
         elif moment > turn.deadline + _GRACE:
             self._evict(worker, turn, StopReason.TIME_LIMIT, "the policy did not answer in time")
 
@@ -224,6 +228,13 @@ class Runner:
 
         threading.Thread(target=take_over, daemon=True, name="trajhub-evict").start()
 
+    def _abandon(self, worker: Worker, turn: Turn) -> None:
+        """Go on without a worker whose environment hangs, which its own limits should have prevented."""
+        turn.evicted = True
+        message = "the environment did not answer long after its time limit"
+        turn.recorder.end(StopReason.ENVIRONMENT_ERROR, Failure.ENVIRONMENT, message)
+        self._reports.put(_Report(worker=worker, job=turn.job, replaced=True))
+
     def _hear(self, report: _Report) -> None:
         if report.replaced:
             self._workers.discard(report.worker)
@@ -239,7 +250,8 @@ class Runner:
         """Have an episode done again that failed through no fault of the agent, or count it."""
         name = episode_name(job.task.instance_id, job.seed, job.attempt)
         episode = read_episode(self._run_dir / EPISODES / name)
-        if episode is not None and episode.to_retry and self.stopped is None and job.tries < self.config.retries:
+        retry = job.only_grade is None and self.stopped is None and job.tries < self.config.retries
+        if episode is not None and episode.to_retry and retry:
             again = replace(job, attempt=job.attempt + 1, tries=job.tries + 1)
             self._later.append((time.monotonic() + _BACKOFF**job.tries, again))
             return
@@ -271,7 +283,8 @@ class Runner:
     def _close(self) -> None:
         for _ in self._workers:
             self._jobs.put(None)
-        deadline = time.monotonic() + _TEARDOWN_SECONDS
+        # What still works after an interruption works in vain: its containers are about to go.
+        deadline = time.monotonic() + (_TEARDOWN_SECONDS if self.stopped is None else _PATIENCE)
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
         self._pool.close()
@@ -285,11 +298,14 @@ class Runner:
                 if ours <= container["Labels"].items():
                     self._engine.remove(str(container["Id"]))
 
-    def _grade_earlier(self) -> None:
-        """Grade episodes of earlier sittings that have no verdict yet."""
-        for episode in self._plan.ungraded:
-            patch = episode.patch.patch if episode.patch is not None else None
-            self._judge(self._tasks[episode.first.task_id], episode.folder, patch)
+    def _grading(self, episode: Episode) -> Job:
+        """The job of grading an episode of an earlier sitting."""
+        return Job(
+            task=self._tasks[episode.first.task_id],
+            seed=episode.first.seed or 0,
+            attempt=episode.attempt,
+            only_grade=episode,
+        )
 
     def _judge(self, task: Task, folder: Path, patch: str | None) -> None:
         if self._grader is None:
@@ -299,4 +315,7 @@ class Runner:
         append_verdict(folder, verdict, duration_ms=(time.monotonic() - began) * 1000)
 
 
-_OURS = (Failure.ENVIRONMENT, Failure.SERVICE, Failure.GRADER)
+def _is_the_agents(end: EpisodeEnd | None) -> bool:
+    """Whether an episode ended in a way that says something about the agent."""
+    ours = (Failure.ENVIRONMENT, Failure.SERVICE, Failure.GRADER)
+    return end is not None and end.stop_reason is not StopReason.INTERRUPTED and end.failure not in ours

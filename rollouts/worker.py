@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import gymnasium
 
-from ..envs.task import Task
 from ..errors import ConfigError, DiskFull, StopReason, TrajHubError
 from .budget import Ledger
 from .episode_log import EpisodeLog
@@ -27,6 +26,7 @@ class Shop(Protocol):
 
     policy: Policy
     time_limit: float
+    stopped: str | None
 
     def next_job(self) -> Job | None:
         """The next episode to do; None when there is none left."""
@@ -44,7 +44,7 @@ class Shop(Protocol):
         """Accounts for one episode."""
         ...
 
-    def grade(self, task: Task, log: EpisodeLog) -> None:
+    def grade(self, job: Job, log: EpisodeLog | None) -> None:
         """Judge the final patch, if that is wanted."""
         ...
 
@@ -69,8 +69,7 @@ class Worker(threading.Thread):
             while not evicted and (job := self._shop.next_job()) is not None:
                 evicted = self._do(job)
         finally:
-            if not evicted:
-                self.close_env()
+            self.close_env()
 
     def close_env(self) -> None:
         """Remove the environment's containers; may be called again."""
@@ -92,16 +91,23 @@ class Worker(threading.Thread):
 
     def _episode(self, job: Job) -> None:
         shop = self._shop
+        if job.only_grade is not None:
+            shop.grade(job, None)
+            return
         if self._env is None:
             self._env = shop.make_env()
         recorder = find_recorder(self._env)
         if recorder is None:
             raise ConfigError("the environment of a run needs a recorder")
         self.turn = turn = Turn(job=job, recorder=recorder, deadline=time.monotonic() + _RESET_SECONDS)
-        play(self._env, shop.policy, turn, shop.header(job), shop.ledger(), shop.time_limit)
-        if not turn.evicted and recorder.log is not None:
+        if shop.stopped is not None:
+            turn.stop = (StopReason.INTERRUPTED, shop.stopped)
+        header = shop.header(job)
+        play(self._env, shop.policy, turn, header, shop.ledger(), shop.time_limit)
+        log = recorder.log
+        if not turn.evicted and log is not None and log.header == header:
             turn.doing, turn.deadline = "grading", float("inf")
-            shop.grade(job.task, recorder.log)
+            shop.grade(job, log)
 
     def _over(self, job: Job, error: BaseException | None) -> bool:
         turn, self.turn = self.turn, None

@@ -123,6 +123,13 @@ def test_a_run_is_resumed_without_redoing_what_is_finished(run_tasks: RunTasks, 
     assert redone.outcome != "interrupted"
 
 
+def test_grading_may_be_switched_on_afterwards(run_tasks: RunTasks) -> None:
+    plain = run_tasks("policy=reference")
+    assert plain.outcomes == {"submitted": 3}
+    graded = run_tasks("policy=reference", "grade=true", "workers=3")
+    assert (graded.outcomes, graded.earlier_attempts) == ({"resolved": 3}, 0)
+
+
 def test_a_changed_configuration_is_refused_by_name(run_tasks: RunTasks, tiny_task: Task) -> None:
     run_tasks("policy=random")
     with pytest.raises(ConfigError, match=r"env\.max_steps: 100 -> 3"):
