@@ -172,7 +172,8 @@ class Grader:
             trial = self._trial(task, patch, copies=False)
         if trial.reason is Reason.FORGED:
             # A flaky test may belie its copy once. What forges does so again, under other names.
-            trial = self._trial(task, patch, copies=True)
+            again = self._trial(task, patch, copies=True)
+            trial = again if again.canaries.state == "ran" else trial
         reason = trial.reason or Reason.RESOLVED
         failure = Failure.GRADER if trial.reason else None
         more: dict[str, Any] = {"report": report, "canaries": trial.canaries, "canary_log": trial.log}
