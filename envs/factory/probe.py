@@ -20,6 +20,9 @@ _functions: dict[str, set[str]] = {}
 _lines: dict[str, set[int]] = {}
 _durations: dict[str, float] = {}
 _names: dict[CodeType, str] = {}
+_calls: dict[CodeType, int] = {}
+_LINES_OF_CALLS = 300
+"""A function's lines are followed in so many calls; tracing all of a hot loop would take minutes."""
 _current: set[str] = set()
 
 
@@ -94,6 +97,9 @@ def _on_call(frame: FrameType, event: str, argument: object) -> Any:
     if not name:
         return None
     _current.add(name)
+    calls = _calls[code] = _calls.get(code, 0) + 1
+    if calls > _LINES_OF_CALLS:
+        return None
     seen = _lines.setdefault(name.rpartition(":")[0], set())
     seen.add(frame.f_lineno)
 
