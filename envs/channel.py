@@ -7,6 +7,7 @@ stream number, three of padding, four of length, big-endian. What the requests a
 
 import secrets
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ class Channel:
         try:
             self._sock.settimeout(timeout)
             data = self._sock.recv(_CHUNK)
-        except (TimeoutError, BlockingIOError):
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return False
         except OSError as error:
             raise ChannelLost(str(error)) from error

@@ -125,12 +125,13 @@ while IFS=' ' read -r verb nonce first second; do
     s) answer 0 ;;
     t)
         lines "$first"
-        IFS='
+        blanks=$IFS IFS='
 '
         for file in $body; do
             printf '@%s\n' "$file"
             while IFS= read -r line; do printf '%s\n' "$line"; done <"$file"
         done
+        IFS=$blanks
         answer 0
         ;;
     esac
