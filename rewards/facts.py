@@ -20,6 +20,8 @@ class TaskFacts:
 
     workdir: str
     network: bool
+    tests_by_tool: bool
+    """Whether `run_tests` can run this repository's tests; a shell has to, otherwise."""
     words: frozenset[str]
     """Every word and path of the statement."""
     issue_names: tuple[str, ...]
@@ -40,6 +42,7 @@ class TaskFacts:
         return cls(
             workdir=task.workdir,
             network=task.network,
+            tests_by_tool=task.test_command is not None,
             words=frozenset(words(task.problem_statement)),
             issue_names=names(task.problem_statement),
             reference=reference,

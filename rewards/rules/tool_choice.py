@@ -31,7 +31,7 @@ def dedicated_tool(v: View) -> Finding:
         return None
     if v.act.kind is Kind.IDLE:
         return 0.0, f"uses the shell for nothing: {v.asked}"
-    if v.act.kind in _INSTEAD:
+    if v.act.kind in _INSTEAD and (v.act.kind is not Kind.TEST or v.task.tests_by_tool):
         tool, score = _INSTEAD[v.act.kind]
         return score, f"uses the shell where {tool} would do: {v.asked}"
     if shell.kinds & {Kind.EDIT}:

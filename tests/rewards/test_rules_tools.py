@@ -24,6 +24,13 @@ def test_the_shell_is_for_what_no_tool_does(bench: Bench, command: str, score: f
     assert bench.said()["dedicated_tool"].score == score
 
 
+def test_tests_are_run_by_the_shell_where_the_task_names_no_test_command(bench: Bench) -> None:
+    bench.shell("python3 -m pytest --version")
+    assert bench.said()["dedicated_tool"].score == 1.0
+    bench.task = bench.task.model_copy(update={"test_command": "python3 -m pytest"})
+    assert bench.said()["dedicated_tool"].score == 0.5
+
+
 def test_looking_on_and_on_is_worth_less(bench: Bench) -> None:
     paid = list[float]()
     for start in range(1, 600, 30):
