@@ -100,8 +100,8 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _named_by_ids(task: Task) -> set[str]:
-    ids = (*task.FAIL_TO_PASS, *task.PASS_TO_PASS)
-    return {name.split("::")[0] for name in ids if "::" in name and "/" in name.split("::")[0] + "/"}
+    files = (name.split("::")[0] for name in (*task.FAIL_TO_PASS, *task.PASS_TO_PASS) if "::" in name)
+    return {file for file in files if PurePosixPath(file).suffix}
 
 
 def _named_by_script(task: Task) -> set[str]:
