@@ -3,6 +3,10 @@
 import importlib.util
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 if importlib.util.find_spec("trajectory_hub") is None:
     root = Path(__file__).parent
@@ -14,3 +18,18 @@ if importlib.util.find_spec("trajectory_hub") is None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["trajectory_hub"] = module
     spec.loader.exec_module(module)
+
+
+class _RootIsNoPackage:
+    """Keeps pytest from importing the checkout by its folder's name, which may be no identifier."""
+
+    def pytest_collect_directory(self, path: Path, parent: "pytest.Collector") -> "pytest.Collector | None":
+        """Collect the root as the plain folder that it is to tests."""
+        import pytest
+
+        return pytest.Dir.from_parent(parent, path=path) if path == Path(__file__).parent else None
+
+
+def pytest_configure(config: "pytest.Config") -> None:
+    """A plugin and not a hook here, since the hooks of a conftest file are not asked about its own folder."""
+    config.pluginmanager.register(_RootIsNoPackage())
