@@ -1,9 +1,12 @@
 """What a patch may not change is recognised, and what it may change is left alone."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from trajectory_hub.envs.infrastructure import TestInfrastructure, test_sections
+from trajectory_hub.envs.patches import changed_paths
+from trajectory_hub.envs.sources import load_tasks
 from trajectory_hub.envs.task import Provenance, Task
 from trajectory_hub.envs.verdict import SetAsideReason as Why
 
@@ -109,3 +112,16 @@ def test_shared_files_are_compared_by_their_sections_on_tests(
     path: str, before: bytes | None, after: bytes, same: bool
 ) -> None:
     assert (test_sections(path, before) == test_sections(path, after)) is same
+
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "swebench-verified-mini" / "instances.jsonl"
+
+
+@pytest.mark.skipif(not SHARED.is_file(), reason=f"the real instances are not at {SHARED}")
+def test_the_files_real_fixes_touch_would_be_open_to_any_patch() -> None:
+    """Even were it not for the reference patch, which opens them in any case."""
+    for task in load_tasks(SHARED):
+        found = TestInfrastructure.of(task)
+        blind = TestInfrastructure(frozenset(), found.tests, found.folders)
+        paths = changed_paths(task.patch)
+        assert [path for path in paths if blind.reason(path, paths)] == [], task.instance_id
