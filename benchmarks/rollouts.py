@@ -24,12 +24,10 @@ from ..envs.env import SWEBenchEnv
 from ..envs.sources import load_tasks
 from ..envs.task import Task
 from ..rollouts.config import load_config
-from ..rollouts.manifest import make_manifest, open_run
-from ..rollouts.plan import make_plan
 from ..rollouts.policies.base import Action
 from ..rollouts.policies.scripted import ScriptedPolicy
 from ..rollouts.run_dir import read_episodes
-from ..rollouts.runner import Runner
+from ..rollouts.start import opened
 from . import event_log, rules
 
 __all__ = ["main", "measure_memory", "measure_runs"]
@@ -55,13 +53,10 @@ def measure_runs(tasks: Sequence[Task], sandboxes: int, episodes: int, folder: P
     run = folder / f"with-{sandboxes}"
     config = load_config({"tasks": "bench", "policy": "scripted", "workers": sandboxes, "warm": min(sandboxes, 4)})
     chosen = [tasks[n % len(tasks)].model_copy(update={"instance_id": f"bench-{n}"}) for n in range(episodes)]
-    policy, engine = _policy(chosen), Engine(run_id=run.name)
-    opened = open_run(run, make_manifest(run, config, policy, chosen, engine))
-    runner = Runner(run, opened.run_id, config, policy, chosen, engine, make_plan(run, config, chosen))
-    began, cpu = time.perf_counter(), time.process_time()
-    runner.run()
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    engine.close()
+    with opened(run, config, _policy(chosen), chosen) as runner:
+        began, cpu = time.perf_counter(), time.process_time()
+        runner.run()
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     ends = [(e.end, e.duration_ms or 0.0) for e in read_episodes(run) if e.end is not None]
     steps = sum(end.steps for end, _ in ends)
     stepping = [(end.tool_ms or 0.0) / end.steps for end, _ in ends if end.steps]

@@ -1,3 +1,68 @@
-"""Who acts and what is kept: policies, runner, recorder and the event log."""
+"""Who acts and what is kept: policies, runner, recorder and the event log. Names are imported on first use."""
 
-__all__: list[str] = []
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import RolloutConfig, load_config
+    from .log import EventReader, EventWriter, Header, read_events
+    from .policies.base import Action, Context, Policy, PolicyBase, PolicyStop, Session, TaskView
+    from .record import RecordEvents
+    from .run_dir import Episode, read_episodes
+    from .start import run_rollout
+    from .steps import StepView, steps_of
+    from .summary import Summary, summarise
+
+_HOMES = {
+    "Action": "policies.base",
+    "Context": "policies.base",
+    "Episode": "run_dir",
+    "EventReader": "log",
+    "EventWriter": "log",
+    "Header": "log",
+    "Policy": "policies.base",
+    "PolicyBase": "policies.base",
+    "PolicyStop": "policies.base",
+    "RecordEvents": "record",
+    "RolloutConfig": "config",
+    "Session": "policies.base",
+    "StepView": "steps",
+    "Summary": "summary",
+    "TaskView": "policies.base",
+    "load_config": "config",
+    "read_episodes": "run_dir",
+    "read_events": "log",
+    "run_rollout": "start",
+    "steps_of": "steps",
+    "summarise": "summary",
+}
+
+__all__ = [
+    "Action",
+    "Context",
+    "Episode",
+    "EventReader",
+    "EventWriter",
+    "Header",
+    "Policy",
+    "PolicyBase",
+    "PolicyStop",
+    "RecordEvents",
+    "RolloutConfig",
+    "Session",
+    "StepView",
+    "Summary",
+    "TaskView",
+    "load_config",
+    "read_episodes",
+    "read_events",
+    "run_rollout",
+    "steps_of",
+    "summarise",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

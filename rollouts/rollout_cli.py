@@ -108,21 +108,12 @@ def _run(
     run: Path, config: "RolloutConfig", tasks: "list[Task]", policy: "Policy", host: str | None, *, quiet: bool
 ) -> str | None:
     """Do the run; why it stopped early, if it did."""
-    from ..envs.engine import Engine
     from .live_cli import watching
-    from .manifest import make_manifest, open_run
-    from .plan import make_plan
-    from .run_dir import RunLock
-    from .runner import Runner
+    from .start import opened
 
-    engine = Engine(host, run_id=run.resolve().name)
-    engine.sweep()
-    with RunLock(run):
-        opened = open_run(run, make_manifest(run, config, policy, tasks, engine))
-        plan = make_plan(run, config, tasks)
-        if opened.resumed and not quiet:
-            print(f"Resuming {run}: {len(plan.kept)} episodes done, {len(plan.jobs)} to do", file=sys.stderr)
-        runner = Runner(run, opened.run_id, config, policy, tasks, engine, plan)
+    with opened(run, config, policy, tasks, host) as runner:
+        if runner.kept and not quiet:
+            print(f"Resuming {run}: {runner.kept} episodes done, {runner.total} to do", file=sys.stderr)
         try:
             with _interruptible(), watching(runner, quiet=quiet):
                 runner.run()
@@ -131,9 +122,7 @@ def _run(
         except TrajHubError:
             console.next_steps(run, f"trajhub rollout ... -o {run}   (once the cause is mended, to resume)")
             raise
-        finally:
-            engine.close()
-    return runner.stopped
+        return runner.stopped
 
 
 @contextmanager

@@ -68,8 +68,6 @@ class Runner:
         tasks: Sequence[Task],
         engine: Engine,
         plan: Plan,
-        *,
-        on_episode: Observer = lambda _: None,
     ) -> None:
         self.config = config
         self.policy = policy
@@ -84,7 +82,9 @@ class Runner:
         self._plan = plan
         self._price = config.prices.price(policy.model)
         self._grader = Grader(engine, config.grader) if config.grade else None
-        self.on_episode = on_episode
+        self.kept = len(plan.kept)
+        self.on_episode: Observer = _ignore
+        """Called in the watching thread for each episode that is over."""
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[_Report] = queue.SimpleQueue()
         self._later: deque[tuple[float, Job]] = deque()
@@ -313,6 +313,10 @@ class Runner:
         began = time.monotonic()
         verdict = self._grader.grade(task, patch)
         append_verdict(folder, verdict, duration_ms=(time.monotonic() - began) * 1000)
+
+
+def _ignore(episode: Episode) -> None:
+    pass
 
 
 def _is_the_agents(end: EpisodeEnd | None) -> bool:

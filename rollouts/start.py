@@ -1,0 +1,61 @@
+"""From settings to a run that is done: what `trajhub rollout` and a Python program have in common."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..envs.engine import Engine
+from ..envs.sources import load_tasks
+from ..envs.task import Task
+from .config import RolloutConfig, check_budget, choose, resolve
+from .manifest import make_manifest, open_run
+from .plan import make_plan
+from .policies.base import Policy
+from .policies.choose import make_policy
+from .run_dir import RunLock
+from .runner import Runner
+from .summary import Summary, summarise
+
+__all__ = ["opened", "run_rollout"]
+
+
+@contextmanager
+def opened(
+    run: Path, config: RolloutConfig, policy: Policy, tasks: Sequence[Task], host: str | None = None
+) -> Generator[Runner]:
+    """A runner for what is left to do of a run, which is begun or taken up, and locked meanwhile.
+
+    Raises ConfigError when the run was begun with another configuration or another process works on it, and
+    EngineUnavailable.
+    """
+    engine = Engine(host, run_id=run.resolve().name)
+    try:
+        engine.sweep()
+        with RunLock(run):
+            known = open_run(run, make_manifest(run, config, policy, tasks, engine))
+            plan = make_plan(run, config, tasks)
+            yield Runner(run, known.run_id, config, policy, tasks, engine, plan)
+    finally:
+        engine.close()
+
+
+def run_rollout(
+    run: str | Path,
+    config: RolloutConfig,
+    *,
+    policy: Policy | None = None,
+    tasks: Sequence[Task] | None = None,
+    host: str | None = None,
+) -> Summary:
+    """Do a run, or what is left of it. A policy or tasks given as objects take the place of those in `config`."""
+    settled = resolve(config)
+    chosen = choose(settled, load_tasks(settled.tasks) if tasks is None else tasks)
+    actor = policy or make_policy(settled.policy, settled.chat)
+    try:
+        check_budget(settled, actor.model)
+        with opened(Path(run), settled, actor, chosen, host) as runner:
+            runner.run()
+    finally:
+        if policy is None:
+            actor.close()
+    return summarise(Path(run))
