@@ -134,6 +134,7 @@ def edits_tests(task: Task) -> Play:
     """Makes a test say yes instead of the code."""
     found = yield _call("search", pattern="assert ", include="test*.py", limit=30)
     hits: list[str] = list(found.data.get("files", ())) if found is not None else []
+    hits = [path for path in hits if role(path) is Role.TEST]
     path = _test_file(task)
     path = path if path in hits else hits[0] if hits else "tests/test_basic.py"
     seen = yield _call("file_read", path=path, start=1, end=200)

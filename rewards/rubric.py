@@ -65,7 +65,8 @@ class RuleScorer:
                 if finding is None:
                     continue
                 score = round(finding[0], DIGITS)
-                given.append(RuleScore(name, score, weight, writable(finding[1])))
+                told = finding[1]
+                given.append(RuleScore(name, score, weight, told if told.isascii() else writable(told)))
                 if decides and score == 0.0 and decisive is None:
                     decisive = criterion, name
             found[criterion] = tuple(given)
