@@ -152,6 +152,7 @@ class _Conversation:
             failed_attempts=reply.failed,
             prompt_token_ids=reply.body.get("prompt_token_ids"),
             completion_token_ids=reply.choice.get("token_ids"),
+            logprobs=_logprobs(reply.choice),
         )
         times = {"t_start": reply.t_start, "t_end": reply.t_end}
         self._context.log(response, **times, duration_ms=reply.duration_ms)
@@ -165,6 +166,12 @@ def _text(content: object) -> str:
         parts = cast("list[Any]", content)
         return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))  # pyright: ignore
     return content if isinstance(content, str) else ""
+
+
+def _logprobs(choice: Mapping[str, Any]) -> list[float] | None:
+    said = cast("Mapping[str, Any]", choice.get("logprobs") or {})
+    tokens = cast("list[dict[str, Any]] | None", said.get("content"))
+    return None if tokens is None else [token["logprob"] for token in tokens]
 
 
 def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:

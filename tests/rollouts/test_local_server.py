@@ -71,7 +71,8 @@ def chat(server: Server, *more: str) -> tuple[str, ...]:
 
 def test_episodes_with_a_real_model_are_complete(server: Server, run_tasks: RunTasks, tmp_path: Path) -> None:
     price = "prices={as_of: 2026-01-01, models: {tiny: {input: 1, output: 2}}}"
-    summary = run_tasks(*chat(server, "seeds=3", "workers=3", price))
+    ids = "chat.extra_body={return_token_ids: true, logprobs: true}"
+    summary = run_tasks(*chat(server, "seeds=3", "workers=3", price, ids))
     assert summary.counted == 9
     assert summary.excluded == {}
     valid = 0
@@ -82,6 +83,9 @@ def test_episodes_with_a_real_model_are_complete(server: Server, run_tasks: RunT
         valid += sum(not event.payload.malformed for event in events if isinstance(event, ToolCallEvent))
         assert [r.request_id for r in requests] == [r.request_id for r in responses]
         assert all(r.usage.input_tokens and r.usage.output_tokens for r in responses)
+        for r in responses:
+            assert len(r.prompt_token_ids or ()) == r.usage.input_tokens
+            assert len(r.completion_token_ids or ()) == len(r.logprobs or ()) == r.usage.output_tokens
         assert episode.end is not None
         assert episode.end.requests == len(responses)
         tokens = sum((r.usage.input_tokens or 0) + 2 * (r.usage.output_tokens or 0) for r in responses)
