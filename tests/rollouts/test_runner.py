@@ -1,9 +1,11 @@
 """Runs against the real engine: records, resume, retries, budgets, stragglers, interruption."""
 
+import sys
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -11,7 +13,7 @@ import pytest
 from trajectory_hub.envs.engine import Engine
 from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import ConfigError, Failure, StopReason
-from trajectory_hub.rollouts import payloads
+from trajectory_hub.rollouts import payloads, runner
 from trajectory_hub.rollouts.events import EventType
 from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.policies import Action, Context, PolicyBase, PolicyStop, Session, TaskView
@@ -172,6 +174,36 @@ def test_a_policy_that_hangs_does_not_hold_the_run(run_tasks: RunTasks, tmp_path
     assert late.patch is not None
     assert "new.txt" in late.patch.patch
     assert ours(engine, tmp_path / "run") == []
+
+
+def test_an_environment_that_hangs_is_left_behind(
+    run_tasks: RunTasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forever, stuck = threading.Event(), threading.Event()
+
+    class Stuck(gymnasium.Wrapper[Any, Any, Any, Any]):
+        def step(self, action: Any) -> Any:
+            if not stuck.is_set():
+                stuck.set()
+                forever.wait(60)
+            return super().step(action)
+
+    module = ModuleType("a_stuck_environment")
+    module.__dict__["Stuck"] = Stuck
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(runner, "_ABANDON_SECONDS", 1.0)
+    began = time.monotonic()
+    summary = run_tasks(
+        "env.time_limit=5", "workers=1", "wrappers=['a_stuck_environment:Stuck']", policy=Scripted(submit)
+    )
+    assert time.monotonic() - began < 50
+    assert summary.outcomes == {"submitted": 3}
+    lost = [e for e in read_episodes(tmp_path / "run") if e.to_retry]
+    assert [(e.attempt, e.end.stop_reason if e.end else None) for e in lost] == [(1, StopReason.ENVIRONMENT_ERROR)]
+    before = (lost[0].folder / "events.jsonl").read_bytes()
+    forever.set()
+    time.sleep(1)
+    assert (lost[0].folder / "events.jsonl").read_bytes() == before, "a closed episode was written to"
 
 
 def test_a_policy_may_end_its_episode(run_tasks: RunTasks) -> None:
