@@ -1,5 +1,8 @@
 """The ways of running a command in a container that `benchmarks/steps.py` compares, behind one protocol."""
 
+# pyright: reportMissingImports=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+# The peers are no dependencies of this package.
+
 import asyncio
 import json
 import logging

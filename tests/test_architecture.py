@@ -48,7 +48,7 @@ def ours() -> set[str]:
 @pytest.mark.parametrize("folder", list(ALLOWED))
 def test_imports_go_one_way(folder: str) -> None:
     for path in modules(folder):
-        allowed = ALLOWED[folder] | ({"console"} if path.name.endswith("_cli.py") else set())
+        allowed = ALLOWED[folder] | (frozenset({"console"}) if path.name.endswith("_cli.py") else frozenset[str]())
         wrong = (imported(path, top_level_only=False) & ours()) - allowed
         assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
 

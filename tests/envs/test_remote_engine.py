@@ -53,7 +53,11 @@ def test_a_sandbox_works_over_tcp_and_measures_from_inside(
     tcp_engine: Engine, tiny_task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What a daemon elsewhere reports as the container's process is, here, nobody's.
-    monkeypatch.setattr("trajectory_hub.envs.telemetry.host_account", lambda *_: None)
+
+    def nobody(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr("trajectory_hub.envs.telemetry.host_account", nobody)
     with Sandbox(tcp_engine, SandboxConfig(image=tiny_task.require_image(), pids=64, memory_mb=256)) as sandbox:
         assert not sandbox.telemetry_on_host
         busy = sandbox.run("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exit 3")
