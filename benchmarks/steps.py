@@ -120,7 +120,7 @@ def throughput(make: Callable[[], Contender], count: int, seconds: float) -> flo
 
 
 def timeout_behaviour(contender: Contender, engine: Engine) -> dict[str, Any]:
-    """A busy loop with a deadline of 2 s: when the call returns, whether the loop still runs, whether the next works."""
+    """A busy loop with a deadline of 2 s: when the call returns, whether the loop runs on, whether the next works."""
     contender.open()
     began = time.perf_counter()
     try:

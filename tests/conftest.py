@@ -13,7 +13,8 @@ TINY_REPO = Path(__file__).parent / "data" / "tiny"
 _RUNNER = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 _COMMIT = (
     "git init -q -b main . && git add -A && GIT_COMMITTER_DATE=2024-01-01T00:00:00Z "
-    "git -c user.name=tiny -c user.email=tiny@example.org commit -q --date=2024-01-01T00:00:00Z -m base && rm -rf .git/logs"
+    "git -c user.name=tiny -c user.email=tiny@example.org commit -q --date=2024-01-01T00:00:00Z -m base "
+    "&& rm -rf .git/logs"
 )
 
 

@@ -12,9 +12,7 @@ END = ">>>>> End Test Output"
 CONDA = "source /opt/miniconda3/bin/activate && conda activate testbed"
 
 
-def build_eval_script(
-    *, test_patch: str, base_commit: str, workdir: str, command: str, setup: str = ""
-) -> str:
+def build_eval_script(*, test_patch: str, base_commit: str, workdir: str, command: str, setup: str = "") -> str:
     """Put the tests in place, run them between the markers, and take them away again."""
     changes = parse(test_patch)
     added = [path for change in changes if change.kind == "add" for path in change.paths]

@@ -144,9 +144,7 @@ def _read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
-        raise MissingExtra(
-            "reading .parquet needs pyarrow: pip install 'agent-trajectory-hub[eval]'"
-        ) from None
+        raise MissingExtra("reading .parquet needs pyarrow: pip install 'agent-trajectory-hub[eval]'") from None
     try:
         file: Any = cast(Any, parquet).ParquetFile(path)
     except (OSError, ValueError) as error:
@@ -159,8 +157,7 @@ def _read_dataset(dataset: Dataset, split: str | None) -> Iterator[Mapping[str, 
         import datasets
     except ImportError:
         raise MissingExtra(
-            f"loading the dataset {dataset.name} needs the package datasets: "
-            "pip install 'agent-trajectory-hub[eval]'"
+            f"loading the dataset {dataset.name} needs the package datasets: pip install 'agent-trajectory-hub[eval]'"
         ) from None
     try:
         rows: Any = cast(Any, datasets).load_dataset(dataset.name, split=split or dataset.split)

@@ -80,9 +80,7 @@ def _parse_list(value: str, field: str, name: str) -> Any:
     try:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        raise TaskError(
-            f"{name}: field {field} is neither a JSON list nor a Python list: {value[:60]!r}"
-        ) from None
+        raise TaskError(f"{name}: field {field} is neither a JSON list nor a Python list: {value[:60]!r}") from None
 
 
 def _assets(row: Mapping[str, Any], name: str) -> dict[str, Any]:
