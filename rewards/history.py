@@ -3,6 +3,7 @@
 import posixpath
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .acts import Act, Edit, Span
 from .checks import Check
@@ -20,6 +21,13 @@ _LISTED = -1
 _WHOLE = 1_000_000
 _LOOKING = frozenset((Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.IDLE))
 _REPLACED = "replaced by a fresh copy"
+
+
+@lru_cache(maxsize=8192)
+def _keys(path: str, workdir: str) -> tuple[str, str, str]:
+    """The words by which a text may name a path."""
+    key = path_key(path)
+    return key, f"{workdir}/{key}", path_key(posixpath.basename(path))
 
 
 @dataclass(slots=True)
@@ -111,9 +119,12 @@ class History:
 
     def shown(self, path: str) -> int | None:
         """The step that last showed this path or its file name: -1 for a mere listing, None for never."""
-        key, name = path_key(path), path_key(posixpath.basename(path))
-        found = [at for at in map(self.words.get, (key, f"{self.task.workdir}/{key}", name)) if at is not None]
-        return max(found) if found else None
+        best = None
+        for key in _keys(path, self.task.workdir):
+            at = self.words.get(key)
+            if at is not None and (best is None or at > best):
+                best = at
+        return best
 
     def is_new(self, edit: Edit) -> bool:
         """Whether the agent made the file. A shell does not tell; what nothing ever named is taken for new."""
