@@ -101,6 +101,7 @@ class Runner:
         for job in (*self._plan.jobs, *map(self._grading, self._plan.ungraded)):
             self._jobs.put(job)
         try:
+            self._check_budget(0.0)
             self._prefetch(self.config.workers + self.config.warm)
             for _ in range(min(self.config.workers, self._open)):
                 self._hire()
@@ -191,8 +192,11 @@ class Runner:
             self._jobs.put(self._later.popleft()[1])
         for worker in list(self._workers):
             self._watch(worker, moment)
+        self._check_budget(moment - began)
+
+    def _check_budget(self, seconds: float) -> None:
         limit = self.config.budget.run_seconds
-        if self.stopped is None and limit is not None and moment - began > limit:
+        if self.stopped is None and limit is not None and seconds > limit:
             self.stop(f"the run's {limit:g} seconds are over")
         if self.stopped is None and self.money.exhausted:
             self.stop(f"the run's budget of {self.config.budget.run_cost_usd} USD is spent")

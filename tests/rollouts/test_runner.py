@@ -21,6 +21,7 @@ from trajectory_hub.rollouts.run_dir import read_episodes
 from trajectory_hub.rollouts.steps import StepView, steps_of
 
 from .conftest import RunTasks
+from .faulty import message, serving
 
 pytestmark = pytest.mark.docker
 
@@ -240,6 +241,19 @@ def test_a_run_stops_when_its_time_is_over(run_tasks: RunTasks) -> None:
     assert len(summary.rows) == 1
     done = run_tasks("workers=3", policy=Scripted(submit))
     assert done.outcomes == {"submitted": 3}
+
+
+def test_a_spent_budget_of_the_run_begins_nothing_more(run_tasks: RunTasks, tmp_path: Path) -> None:
+    price = "prices={as_of: 2026-01-01, models: {m-1: {input: 1000, output: 1000}}}"
+    with serving(message(None, [("submit", "{}")])) as seen:
+        settings = (f"policy=chat:m-1@{seen.url}", price, "workers=1")
+        first = run_tasks(*settings, "budget.run_cost_usd=0.05")
+        assert (first.outcomes, len(seen.bodies)) == ({"submitted": 1}, 1)
+        again = run_tasks(*settings, "budget.run_cost_usd=0.06")
+        assert (again.outcomes, again.earlier_attempts, len(seen.bodies)) == ({"submitted": 1}, 0, 1)
+        more = run_tasks(*settings, "budget.run_cost_usd=5")
+        assert (more.outcomes, more.earlier_attempts, len(seen.bodies)) == ({"submitted": 3}, 0, 3)
+    assert more.cost_usd == pytest.approx(3 * 0.11)
 
 
 def test_limits_of_the_environment_are_stop_reasons(run_tasks: RunTasks) -> None:
