@@ -21,6 +21,7 @@ __all__ = ["Sandbox", "SandboxConfig"]
 _KILL_GRACE = 5.0
 _PROBE_EVERY = 0.5
 _ENGINE_GRACE = 30.0
+_START_ATTEMPTS = 3
 _NO_FILE, _IS_FOLDER, _NOT_READABLE = 81, 82, 83
 _EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -42,14 +43,9 @@ class Sandbox:
         self._closed = False
         self._spent: list[Telemetry] = []
         self._image = prepared_image(engine, config)
-        self._container = Container(engine, config, self._image)
-        try:
-            self._enter()
-            self.head = self._read_head()
-            """The commit checked out at the start; None without a repository."""
-        except BaseException:
-            self._container.remove()
-            raise
+        self.head: str | None = None
+        """The commit checked out at the start; None without a repository."""
+        self._start()
 
     @property
     def workdir(self) -> str:
@@ -156,6 +152,21 @@ class Sandbox:
 
     def _absolute(self, path: str) -> str:
         return posixpath.join(self.config.workdir, path)
+
+    def _start(self) -> None:
+        for attempt in range(_START_ATTEMPTS):
+            self._container = Container(self._engine, self.config, self._image)
+            try:
+                self._enter()
+                self.head = self._read_head()
+                return
+            except SandboxLost:  # a container that dies at birth, on a machine short of something, says little
+                self._container.remove()
+                if attempt + 1 == _START_ATTEMPTS:
+                    raise
+            except BaseException:
+                self._container.remove()
+                raise
 
     def _read_head(self) -> str | None:
         result = self.script("exec git -c safe.directory='*' rev-parse --verify HEAD 2>/dev/null")
