@@ -106,9 +106,9 @@ def test_image_shows_no_answer(engine: Engine, tasks: list[Task]) -> None:
     for task in tasks:
         with Sandbox(engine, SandboxConfig(image=task.require_image(), sanitize_history=False)) as sandbox:
             assert sandbox.run("git rev-list --all --count; git status --porcelain").text.split() == ["1"]
-            hidden = {name.split("::")[-1].split("[")[0] for name in task.FAIL_TO_PASS}
-            for name in hidden:
-                assert sandbox.run(f"grep -rn 'def {name}(' . ; true").text == ""
+            for name in task.FAIL_TO_PASS:
+                path, function = name.split("::")[0], name.split("::")[-1].split("[")[0]
+                assert sandbox.run(f"grep -n 'def {function}(' {path}").text == ""
             found = sandbox.run("find / -xdev -name 'xmltodict*' -not -path '/proc/*' -not -path '/testbed/*'").text
             assert [line for line in found.split() if not line.endswith("dist-info")] == []
             caches = sandbox.run("find /testbed / -xdev -maxdepth 3 -name '*.whl' -o -path '/testbed/*' -name '*.pyc'")
