@@ -138,8 +138,12 @@ class Runner:
     # What workers call -------------------------------------------------------------------------------------------
 
     def next_job(self) -> Job | None:
-        """The next episode to do; None when there is none left."""
-        return self._jobs.get()
+        """The next episode to do; None when there is none left, or none may be begun."""
+        job = self._jobs.get()
+        if job is None or job.only_grade is not None or not self.money.exhausted:
+            return job
+        self._jobs.put(job)  # the watching thread is about to count it out
+        return None
 
     def make_env(self) -> gymnasium.Env[Any, Any]:
         """An environment for one worker."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from trajectory_hub.envs.engine import Engine
@@ -42,7 +43,7 @@ class Cli:
     """`trajhub rollout` of the three tasks, one step of which takes `pause` seconds."""
 
     def __init__(self, tmp_path: Path, tasks: Path) -> None:
-        self.run_dir = tmp_path / "run"
+        self.run_dir = tmp_path / f"run-{uuid4().hex}"  # others may test on the same engine
         self._script = tmp_path / "script.yaml"
         self._command = [sys.executable, "-m", "trajectory_hub", "rollout", "--tasks", str(tasks)]
         self._command += [
@@ -94,11 +95,11 @@ def test_after_sigkill_every_finished_step_is_there_and_the_run_resumes(cli: Cli
         process.wait()
     after = cli.steps()
     assert sum(after.values()) >= sum(before.values()) >= 3
-    assert containers(engine, "run"), "killed in the middle, it should have left containers"
+    assert containers(engine, cli.run_dir.name), "killed in the middle, it should have left containers"
     summary = cli.finish()
     assert [(row["outcome"], row["steps"]) for row in summary["rows"]] == [("submitted", 5)] * 3
     assert summary["earlier_attempts"] == sum(name.endswith("--a1") for name in after)
-    assert containers(engine, "run") == []
+    assert containers(engine, cli.run_dir.name) == []
     again = cli.finish()
     assert again["rows"] == summary["rows"]
 
@@ -113,7 +114,7 @@ def test_ctrl_c_tears_down_and_marks_what_was_interrupted(cli: Cli, engine: Engi
     assert process.returncode == 130, error
     assert time.monotonic() - began < 30
     assert json.loads(out)["excluded"] == {"interrupted": 2}
-    assert containers(engine, "run") == []
+    assert containers(engine, cli.run_dir.name) == []
     assert "resumes" in error
     for log in cli.run_dir.glob("episodes/*/events.jsonl"):
         assert '"stop_reason":"interrupted"' in log.read_text()
@@ -130,7 +131,7 @@ def test_a_second_ctrl_c_ends_at_once(cli: Cli, engine: Engine) -> None:
         process.communicate(timeout=60)
     assert process.returncode == 130
     assert time.monotonic() - began < 5
-    for container in containers(engine, "run"):
+    for container in containers(engine, cli.run_dir.name):
         engine.remove(container)
 
 

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.docker
 
 
 def ours(engine: Engine, run: Path) -> list[Any]:
-    return [box for box in engine.containers() if box["Labels"].get("trajhub.run") == run.name]
+    """Containers that this process started for the run; others may test on the same engine."""
+    mine = engine.labels() | {"trajhub.run": run.name}
+    return [box for box in engine.containers() if mine.items() <= box["Labels"].items()]
 
 
 class Scripted(PolicyBase):
