@@ -158,6 +158,8 @@ class Build:
         tree = self._tree(package, package.inject)
         with _LazyWorkshop(self, package, package.inject, tree) as shop:
             bugs = InjectedBugs(package, tree, self._baseline(package, tree, shop), self.plan.seed)
+            if not bugs.candidates:
+                raise TrajHubError("no test calls a function of the package; check `modules`, `source` and `tests`")
             with self._lock:
                 self.enumerated.update({name: len(found) for name, found in bugs.candidates.items()})
             accepted: Counter[str] = Counter()
