@@ -22,6 +22,18 @@ from trajectory_hub.benchmarks.contenders import Contender, Env, Floor, MiniSweA
 from trajectory_hub.console import table
 from trajectory_hub.envs.engine import Engine
 
+__all__ = [
+    "COMMANDS",
+    "commands",
+    "lifecycle",
+    "main",
+    "quantile",
+    "run",
+    "throughput",
+    "timeout_behaviour",
+    "warm_resets",
+]
+
 COMMANDS = {
     "true": "true",
     "sed of 40 lines": "sed -n 1,40p django/db/models/query.py",
