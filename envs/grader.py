@@ -157,8 +157,9 @@ class Grader:
         # A run that was cut short is no result, whatever its output claims.
         if not report.resolved or run.limit in ("time", "output"):
             verdict = _unresolved(task, run, report)
-            if report.environment_fault and self._healthy(task):
-                # A patch can print any signature; where the reference patch gives results, the patch is to blame.
+            if (report.environment_fault or run.limit) and self._healthy(task):
+                # A patch can print any signature and hang any suite; where the reference patch gives results within
+                # the same limits, the patch is to blame.
                 return verdict.model_copy(update={"failure": Failure.MODEL})
             return verdict
         if not self.config.canaries:

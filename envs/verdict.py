@@ -31,7 +31,8 @@ class Reason(StrEnum):
     NOT_REPRODUCED = "not_reproduced"
     """The second run, with canaries, did not pass although the reference patch does: flaky, or hiding."""
     LIMIT_REACHED = "limit_reached"
-    """The tests ran out of time, memory, processes or disk."""
+    """The tests ran out of time, memory, processes, disk or output. The model's failure where the reference patch stays
+    within the same limits, else the grader's."""
     TASK_INCOMPLETE = "task_incomplete"
     """The task lacks what grading needs; the detail names it."""
     ENVIRONMENT_BROKEN = "environment_broken"

@@ -20,8 +20,8 @@ _LOGS = ("log", "canary_log")
 def verdict_payload(verdict: BaseModel) -> payloads.Verdict:
     """The event of a verdict; the logs of its test runs are files of their own."""
     report: dict[str, Any] = verdict.model_dump(mode="json", exclude=set(_LOGS))
-    # A grader that could not do its work says nothing about the patch.
-    blamed_on_us = report.get("failure") in ("grader", "environment")
+    # A grader that could not do its work says nothing about the patch; one that caught a forgery does.
+    blamed_on_us = report.get("failure") in ("grader", "environment") and report.get("reason") != "forged"
     return payloads.Verdict.of(
         resolved=None if blamed_on_us else report.get("resolved"),
         outcome=report.get("reason"),

@@ -216,7 +216,7 @@ def test_tests_that_never_end_are_not_the_models_failure(engine: Engine, tiny_ta
     verdict = hurried.grade(
         tiny_task, tiny_task.patch.replace("rectangle(base, height) / 2", "__import__('time').sleep(99)")
     )
-    assert (verdict.resolved, verdict.reason, verdict.failure) == (False, Reason.LIMIT_REACHED, Failure.GRADER)
+    assert (verdict.resolved, verdict.reason, verdict.failure) == (False, Reason.LIMIT_REACHED, Failure.MODEL)
     assert "time" in verdict.detail
 
 
