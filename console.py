@@ -38,7 +38,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
         view = Table(title=escape(title))
         for column in columns:
-            view.add_column(column)
+            view.add_column(column, overflow="fold")
         for row in cells:
             view.add_row(*(escape(cell) for cell in row))
         console().print(view)

@@ -211,7 +211,7 @@ def test_a_forged_report_is_refused_even_beside_the_right_fix(
     assert "canaries contradict" in verdict.detail
 
 
-def test_tests_that_never_end_are_not_the_models_failure(engine: Engine, tiny_task: Task) -> None:
+def test_a_patch_that_hangs_its_tests_is_the_models_failure(engine: Engine, tiny_task: Task) -> None:
     hurried = Grader(engine, GraderConfig(timeout=3, retries=0))
     verdict = hurried.grade(
         tiny_task, tiny_task.patch.replace("rectangle(base, height) / 2", "__import__('time').sleep(99)")
