@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ..envs.step import Step
 from ..errors import Failure, StopReason
+from ..tools.base import Telemetry
 from . import payloads
 from .events import Event, now
 from .files import write_atomic
@@ -21,6 +22,8 @@ __all__ = ["EVENTS", "PATCH", "EpisodeLog", "patch_facts"]
 
 EVENTS = "events.jsonl"
 PATCH = "patch.diff"
+
+_MEASURED = tuple(field.name for field in fields(Telemetry))
 
 
 class EpisodeLog:
@@ -85,7 +88,7 @@ class EpisodeLog:
             tests = payloads.TestRun.of(step=step.index, **step.data)
             events.append(make(tests, t_start=begun, t_end=over, duration_ms=spent))
         events.append(make(_reward(step, reward, info), t_start=over))
-        metric = payloads.SandboxMetric(step=step.index, **asdict(step.telemetry))
+        metric = payloads.SandboxMetric(step=step.index, **{name: getattr(step.telemetry, name) for name in _MEASURED})
         events.append(make(metric, t_start=begun, t_end=over, duration_ms=spent))
         return events
 
