@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, Self
 
-from ..errors import EngineUnavailable, InfrastructureError, SandboxLost, UsageError
+from ..errors import EngineUnavailable, InfrastructureError, SandboxLost, TaskError, UsageError
 from ..tools.base import CommandResult, Telemetry
 from .channel import Channel, ChannelLost, ChannelTimeout, Reply
 from .container import Container, SandboxConfig
@@ -34,7 +34,8 @@ class Sandbox:
     """A container with a resident shell, ready on return. Not thread-safe: one caller at a time.
 
     Whatever a command does, `run` returns what became of it, with the sandbox usable again. Raises
-    ImageMissing, EngineUnavailable or SandboxLost when there is, or remains, nothing to use.
+    ImageMissing, EngineUnavailable or SandboxLost when there is, or remains, nothing to use, and TaskError when the
+    image has no such `workdir`.
     """
 
     def __init__(self, engine: Engine, config: SandboxConfig) -> None:
@@ -169,8 +170,12 @@ class Sandbox:
                 raise
 
     def _read_head(self) -> str | None:
-        result = self.script("exec git -c safe.directory='*' rev-parse --verify HEAD 2>/dev/null")
+        folder = shlex.quote(self.config.workdir)
+        look = f"[ -d {folder} ] || exit {_NO_FILE}; exec git -c safe.directory='*' rev-parse --verify HEAD 2>/dev/null"
+        result = self.script(look)
         self.take_telemetry()
+        if result.exit_code == _NO_FILE:
+            raise TaskError(f"the image {self.config.image} has no folder {self.config.workdir}: correct the workdir")
         return result.text.strip() if result.exit_code == 0 else None
 
     def _enter(self) -> None:

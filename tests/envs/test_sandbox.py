@@ -9,7 +9,7 @@ from trajectory_hub.envs.engine import Engine
 from trajectory_hub.envs.pool import SandboxPool
 from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
 from trajectory_hub.envs.task import Task
-from trajectory_hub.errors import EngineUnavailable, ImageMissing, SandboxLost, UsageError
+from trajectory_hub.errors import EngineUnavailable, ImageMissing, SandboxLost, TaskError, UsageError
 
 pytestmark = pytest.mark.docker
 
@@ -132,6 +132,13 @@ def test_closing_removes_the_container_and_may_be_repeated(engine: Engine, tiny_
 def test_a_missing_image_says_what_to_do(engine: Engine) -> None:
     with pytest.raises(ImageMissing, match="trajhub tasks build"):
         Sandbox(engine, SandboxConfig(image="trajhub.invalid/no-such-image:1"))
+
+
+def test_a_repository_that_is_not_where_it_should_be_is_an_error(engine: Engine, tiny_task: Task) -> None:
+    before = len(engine.containers())
+    with pytest.raises(TaskError, match="/nowhere"):
+        Sandbox(engine, SandboxConfig(image=tiny_task.require_image(), workdir="/nowhere"))
+    assert len(engine.containers()) == before
 
 
 def test_an_engine_that_does_not_answer_says_what_to_do() -> None:
