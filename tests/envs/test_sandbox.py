@@ -14,6 +14,10 @@ from trajectory_hub.errors import EngineUnavailable, ImageMissing, SandboxLost, 
 pytestmark = pytest.mark.docker
 
 
+def _mine(engine: Engine) -> set[str]:
+    return {box["Id"] for box in engine.containers() if box["Labels"]["trajhub.owner"] == str(engine.owner)}
+
+
 def test_a_command_gives_its_status_and_its_output(sandbox: Sandbox) -> None:
     result = sandbox.run("echo out; echo err >&2; exit 7")
     assert (result.exit_code, result.output) == (7, b"out\nerr\n")
@@ -135,10 +139,10 @@ def test_a_missing_image_says_what_to_do(engine: Engine) -> None:
 
 
 def test_a_repository_that_is_not_where_it_should_be_is_an_error(engine: Engine, tiny_task: Task) -> None:
-    before = len(engine.containers())
+    before = _mine(engine)
     with pytest.raises(TaskError, match="/nowhere"):
         Sandbox(engine, SandboxConfig(image=tiny_task.require_image(), workdir="/nowhere"))
-    assert len(engine.containers()) == before
+    assert _mine(engine) == before
 
 
 def test_an_engine_that_does_not_answer_says_what_to_do() -> None:
@@ -156,8 +160,7 @@ def test_a_warm_pool_hands_out_each_sandbox_once(engine: Engine, tiny_task: Task
         pool.prefetch(config)
         for sandbox in taken:
             sandbox.close()
-    left = {box["Id"] for box in engine.containers() if box["Labels"]["trajhub.owner"] == str(engine.owner)}
-    assert not left & {sandbox.container_id for sandbox in taken}
+    assert not _mine(engine) & {sandbox.container_id for sandbox in taken}
 
 
 def test_a_full_pool_gives_up_its_oldest(engine: Engine, tiny_task: Task) -> None:
