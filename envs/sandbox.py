@@ -158,9 +158,7 @@ class Sandbox:
         for attempt in range(_START_ATTEMPTS):
             self._container = Container(self._engine, self.config, self._image)
             try:
-                self._enter()
-                self.head = self._read_head()
-                return
+                return self._enter_first()
             except SandboxLost:  # a container that dies at birth, on a machine short of something, says little
                 self._container.remove()
                 if attempt + 1 == _START_ATTEMPTS:
@@ -168,6 +166,15 @@ class Sandbox:
             except BaseException:
                 self._container.remove()
                 raise
+
+    def _enter_first(self) -> None:
+        self._enter()
+        try:
+            self.head = self._read_head()
+        except BaseException:
+            self._meter.close()
+            self._channel.close()
+            raise
 
     def _read_head(self) -> str | None:
         folder = shlex.quote(self.config.workdir)
