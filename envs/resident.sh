@@ -89,6 +89,7 @@ store() { # store BYTES PATH
 
 printf 'ready %s\n' "$shell" >&3
 while IFS=' ' read -r verb nonce first second; do
+    jobs >/dev/null # buries the watchers of earlier commands; `wait` would wait for what still runs
     case $verb in
     r)
         lines "$first"
@@ -119,7 +120,6 @@ while IFS=' ' read -r verb nonce first second; do
         answer 137
         ;;
     q)
-        jobs >/dev/null
         kill -0 "$watcher" || printf '%s lost\n' "$nonce" >&3
         ;;
     s) answer 0 ;;
