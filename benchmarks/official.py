@@ -44,6 +44,9 @@ class OfficialAnswer:
     """Its log of the instance."""
 
 
+_REPORT_TRIES = 4
+
+
 def _row(key: str, task: Task) -> dict[str, Any]:
     row = {column: getattr(task, column) for column in _COLUMNS}
     lists = {"FAIL_TO_PASS": list(task.FAIL_TO_PASS), "PASS_TO_PASS": list(task.PASS_TO_PASS)}
@@ -81,12 +84,16 @@ def _ask(cases: Mapping[str, Case], folder: Path, run_id: str, workers: int, tim
     command += ["-p", predictions.name, "-id", run_id, "--max_workers", str(workers), "-t", str(timeout)]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     log = folder / f"{run_id}.log"
-    with log.open("wb") as output:
-        done = subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=output, check=False)
     report = folder / f"{_MODEL}.{run_id}.json"
-    if done.returncode != 0 or not report.is_file():
+    # It dies of any container that is removed while it lists them for its report; asked again it keeps what it graded.
+    for _ in range(_REPORT_TRIES):
+        with log.open("ab") as output:
+            done = subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=output, check=False)
+        if done.returncode == 0 and report.is_file():
+            break
+    else:
         tail = log.read_text(errors="replace")[-2000:]
-        raise InfrastructureError(f"the official harness failed with status {done.returncode}:\n{tail}")
+        raise InfrastructureError(f"the official harness failed {_REPORT_TRIES} times:\n{tail}")
     return _answers(json.loads(report.read_text()), folder / "logs" / "run_evaluation" / run_id / _MODEL)
 
 
