@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import DiskFull, EngineUnavailable, ImageMissing, InfrastructureError, SandboxLost
+from ..errors import DiskFull, EngineUnavailable, ImageMissing, InfrastructureError, SandboxLost, TrajHubError
 
 __all__ = ["LABEL", "Engine", "Owner", "engine_errors"]
 
@@ -229,7 +229,7 @@ class engine_errors:  # noqa: N801  # reads as a statement: `with engine_errors(
         return None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if error is None:
+        if error is None or isinstance(error, TrajHubError):
             return
         import docker.errors
         import requests

@@ -146,8 +146,9 @@ def test_a_repository_that_is_not_where_it_should_be_is_an_error(engine: Engine,
 
 
 def test_an_engine_that_does_not_answer_says_what_to_do() -> None:
-    with pytest.raises(EngineUnavailable, match="trajhub doctor"):
+    with pytest.raises(EngineUnavailable, match="trajhub doctor") as caught:
         Engine("unix:///nonexistent/docker.sock")
+    assert str(caught.value).count("no Docker API answers") == 1
 
 
 def test_a_warm_pool_hands_out_each_sandbox_once(engine: Engine, tiny_task: Task) -> None:
