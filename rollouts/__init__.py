@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .start import run_rollout
     from .steps import StepView, steps_of
     from .summary import Summary, summarise
+    from .trajectory import Trajectory, read_trajectories, read_trajectory
 
 _HOMES = {
     "Action": "policies.base",
@@ -29,9 +30,12 @@ _HOMES = {
     "StepView": "steps",
     "Summary": "summary",
     "TaskView": "policies.base",
+    "Trajectory": "trajectory",
     "load_config": "config",
     "read_episodes": "run_dir",
     "read_events": "log",
+    "read_trajectories": "trajectory",
+    "read_trajectory": "trajectory",
     "run_rollout": "start",
     "steps_of": "steps",
     "summarise": "summary",
@@ -53,9 +57,12 @@ __all__ = [
     "StepView",
     "Summary",
     "TaskView",
+    "Trajectory",
     "load_config",
     "read_episodes",
     "read_events",
+    "read_trajectories",
+    "read_trajectory",
     "run_rollout",
     "steps_of",
     "summarise",
