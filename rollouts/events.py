@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, PlainSerializer, TypeAdapter, ValidationError
 
 from . import payloads
+from .chain import seal_line
 
 __all__ = [
     "EVENT_CLASSES",
@@ -37,11 +38,12 @@ __all__ = [
     "UnknownEvent",
     "VerdictEvent",
     "dump_event",
+    "event_body",
     "now",
     "parse_event",
 ]
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Written into every event. A new field or type raises the second number, any other change the first."""
 
 
@@ -96,6 +98,8 @@ class Envelope(BaseModel, frozen=True, extra="allow"):
     repo: str
     commit: str
     seed: int | None
+    chain: str | None = Field(default=None, exclude=True)
+    """SHA-256 of the `chain` of the event before and of this line without its own (see `chain.py`); since 1.1."""
 
 
 class EpisodeStartEvent(Envelope, frozen=True):
@@ -241,4 +245,10 @@ def parse_event(line: bytes | str) -> AnyEvent:
 
 def dump_event(event: AnyEvent) -> bytes:
     """One line, newline included."""
-    return event.__pydantic_serializer__.to_json(event) + b"\n"
+    body = event_body(event)
+    return seal_line(body, event.chain) if event.chain is not None else body + b"\n"
+
+
+def event_body(event: AnyEvent) -> bytes:
+    """The JSON object of an event without its chain value."""
+    return event.__pydantic_serializer__.to_json(event)

@@ -10,7 +10,7 @@ so; `EventWriter`, opened on the same file again, cuts it off and goes on with t
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from ..errors import DiskFull, UsageError
-from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, dump_event, now, parse_event
+from .chain import link, seal_line
+from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, event_body, now, parse_event
 from .files import room_for
 from .payloads import Payload, clean
 
@@ -77,7 +78,9 @@ class EventWriter:
         with room_for(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._size, self.seq = _mend(self._fd)
+        self._size, last = _mend(self._fd)
+        self.seq = last.seq + 1 if last is not None else 0
+        self._chain = last.chain if last is not None else None
 
     def event(
         self,
@@ -103,7 +106,7 @@ class EventWriter:
 
     def append(self, *events: AnyEvent) -> None:
         """Write the events in one piece. Raises DiskFull, the log left as it was, when there is no room."""
-        data = b"".join(map(_encode, events))
+        data, chain = self._chained(events)
         try:
             with room_for(self.path):
                 written = 0
@@ -113,8 +116,18 @@ class EventWriter:
             os.ftruncate(self._fd, self._size)
             raise
         self._size += len(data)
+        self._chain = chain
         if self._fsync == "step":
             os.fsync(self._fd)
+
+    def _chained(self, events: Iterable[AnyEvent]) -> tuple[bytes, str | None]:
+        """The lines of the events, each linked to the one before, and the chain value of the last."""
+        lines, chain = list[bytes](), self._chain
+        for event in events:
+            body = _encode(event)
+            chain = link(chain, body)
+            lines.append(seal_line(body, chain))
+        return b"".join(lines), chain
 
     def write(
         self,
@@ -152,13 +165,13 @@ class EventWriter:
 
 def _encode(event: AnyEvent) -> bytes:
     try:
-        return dump_event(event)
+        return event_body(event)
     except (PydanticSerializationError, UnicodeEncodeError):
-        return dump_event(parse_event(to_json(clean(event.model_dump()))))
+        return event_body(parse_event(to_json(clean(event.model_dump()))))
 
 
-def _mend(fd: int) -> tuple[int, int]:
-    """Cut a torn last line off; give the size and the next number."""
+def _mend(fd: int) -> tuple[int, AnyEvent | None]:
+    """Cut a torn last line off; give the size and the last event."""
     size = os.fstat(fd).st_size
     while size:
         start, line = _last_line(fd, size)
@@ -174,8 +187,8 @@ def _mend(fd: int) -> tuple[int, int]:
             continue
         if not line.endswith(b"\n"):
             size += os.pwrite(fd, b"\n", size)
-        return size, event.seq + 1
-    return 0, 0
+        return size, event
+    return 0, None
 
 
 def _last_line(fd: int, size: int) -> tuple[int, bytes]:

@@ -170,5 +170,6 @@ def _step(call: ToolCallEvent, result: ToolResultEvent, metric: payloads.Sandbox
 def _telemetry(metric: payloads.SandboxMetric | None) -> Telemetry:
     if metric is None:
         return Telemetry(wall_ms=0.0)
-    measured = {name: getattr(metric, name) for name in _MEASURED}
-    return Telemetry(**(measured | {"wall_ms": metric.wall_ms or 0.0}))
+    measured: dict[str, Any] = {name: getattr(metric, name) for name in _MEASURED}
+    measured["wall_ms"] = metric.wall_ms or 0.0
+    return Telemetry(**measured)
