@@ -15,6 +15,7 @@ from .envs.grade_cli import grade
 from .envs.sandbox_cli import clean
 from .envs.tasks_cli import app as tasks_app
 from .errors import TrajHubError
+from .eval.schema_cli import schema
 from .rollouts.rollout_cli import rollout
 from .rollouts.runs_cli import app as runs_app
 
@@ -33,6 +34,7 @@ app.command()(rollout)
 app.command()(grade)
 app.command()(clean)
 app.command()(doctor)
+app.command()(schema)
 
 
 def _show_version(value: bool) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from ..tools.base import Telemetry
 
@@ -16,6 +16,8 @@ class Step:
 
     Two steps are equal when the same was done and seen, whatever it cost.
     """
+
+    __pydantic_config__: ClassVar = {"use_attribute_docstrings": True}
 
     index: int
     """Position in the episode, from 0."""

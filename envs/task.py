@@ -19,7 +19,7 @@ EvalType = Literal["pass_and_fail", "fail_only"]
 class Provenance(BaseModel):
     """Where a task came from and how it was made."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
 
     source: str
     """Kind of source: `task_repo`, `dataset`, `swebench_pro`, `injected` or `release`."""
@@ -37,7 +37,7 @@ class Provenance(BaseModel):
 class ProSpec(BaseModel):
     """What SWE-bench Pro adds to a task (its own columns, run script and result parser)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     requirements: str = ""
     interface: str = ""
@@ -53,7 +53,7 @@ class ProSpec(BaseModel):
 class Task(BaseModel):
     """One task. Frozen: a task never changes while it is worked on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     instance_id: str
     repo: str

@@ -65,7 +65,7 @@ class SetAsideReason(StrEnum):
 class SetAside(BaseModel):
     """One path whose change was not used."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     path: str
     reason: SetAsideReason
@@ -87,7 +87,7 @@ class CanaryKind(StrEnum):
 class CanaryResult(BaseModel):
     """What became of one canary."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     name: str
     kind: CanaryKind
@@ -105,7 +105,7 @@ class CanaryResult(BaseModel):
 class CanaryReport(BaseModel):
     """Whether canaries rode along, and what they saw."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     state: Literal["not_needed", "ran", "unavailable"] = "not_needed"
     """`not_needed`: the first run was not resolved; `unavailable`: no canaries could be planted."""
@@ -116,7 +116,7 @@ class CanaryReport(BaseModel):
 class Verdict(BaseModel):
     """The grader's answer, complete enough to be checked by a stranger."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     instance_id: str
     resolved: bool

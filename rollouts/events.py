@@ -78,7 +78,7 @@ Timestamp = Annotated[datetime, PlainSerializer(_iso, return_type=str, when_used
 """UTC, written as ISO 8601 with exactly six digits of the second."""
 
 
-class Envelope(BaseModel, frozen=True, extra="allow"):
+class Envelope(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True):
     """What every event carries."""
 
     schema_version: str

@@ -49,7 +49,7 @@ def clean(value: Any) -> Any:
     return value
 
 
-class Payload(BaseModel, frozen=True, extra="allow"):
+class Payload(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True):
     """Base of every payload."""
 
     @classmethod

@@ -80,6 +80,25 @@ def show(
         console.next_steps(run, f"trajhub runs show {run} --episode {row.episode_id}")
 
 
+@app.command()
+def migrate(
+    run: Annotated[Path, typer.Argument(help="Folder of a run recorded by an earlier version.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the copy; must not exist.")],
+    as_json: Json = False,
+) -> None:
+    """Copy a run into the present schema version, hash chain included. The original is left as it is."""
+    from .events import SCHEMA_VERSION
+    from .migrate import migrate_run
+
+    found = migrate_run(run, output)
+    if as_json:
+        console.emit_json({"run": str(run), "copy": str(output), "version": SCHEMA_VERSION, "events": found})
+        return
+    told = ", ".join(f"{count} of version {version}" for version, count in sorted(found.items())) or "none"
+    print(f"Events: {told}; all are of version {SCHEMA_VERSION} in the copy.")
+    console.next_steps(output, f"trajhub check {output}", f"trajhub runs show {output}")
+
+
 def _find(run: Path, name: str) -> Path:
     from .run_dir import EPISODES, read_manifest
 

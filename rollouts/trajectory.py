@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..envs.step import Step
 from ..errors import UsageError
@@ -32,6 +32,8 @@ _MEASURED = tuple(field.name for field in fields(Telemetry))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectory:
     """One episode. Steps and rewards have the same length and order."""
+
+    __pydantic_config__: ClassVar = {"use_attribute_docstrings": True}
 
     header: Header
     start: payloads.EpisodeStart

@@ -1,6 +1,5 @@
-"""Configuration: layers, errors that name what is wrong, presets and schemas in step with the models."""
+"""Configuration: layers, errors that name what is wrong."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from trajectory_hub.envs.task import Provenance, Task
 from trajectory_hub.errors import ConfigError, TaskIncomplete
 from trajectory_hub.rollouts.config import CONFIGS, check_budget, choose, load_config, read_overrides, resolve
 from trajectory_hub.rollouts.policies.choose import make_policy
-from trajectory_hub.rollouts.schemas import FOLDER, render, schemas
 
 
 def test_later_settings_win(tmp_path: Path) -> None:
@@ -49,20 +47,6 @@ def test_a_task_that_cannot_run_is_named_before_anything_starts() -> None:
         choose(config, [task])
     with pytest.raises(TaskIncomplete, match="it lacks FAIL_TO_PASS, eval_script, log_parser"):
         choose(config, [task.model_copy(update={"image": "some"})])
-
-
-@pytest.mark.parametrize("name", sorted(schemas()))
-def test_schemas_on_disk_are_those_of_the_models(name: str) -> None:
-    assert (FOLDER / name).read_text() == render(schemas()[name]), "run python -m trajectory_hub.rollouts.schemas"
-
-
-def test_no_schema_is_left_over() -> None:
-    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(schemas())
-
-
-def test_the_event_schema_lists_every_type() -> None:
-    text = json.dumps(schemas()["event.json"])
-    assert all(f'"const": "{kind}"' in text for kind in ("episode_start", "verdict", "sandbox_metric"))
 
 
 def test_a_cost_limit_needs_a_price() -> None:
