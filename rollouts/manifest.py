@@ -19,7 +19,7 @@ from .files import write_json
 from .policies.base import Policy
 from .run_dir import MANIFEST, differences, read_manifest
 
-__all__ = ["Opened", "make_manifest", "open_run"]
+__all__ = ["Opened", "make_manifest", "open_run", "task_digest"]
 
 _PACKAGES = ("gymnasium", "docker", "pydantic", "httpx", "numpy", "swebench")
 _IDENTITY = ("config", "policy", "tasks")
@@ -49,7 +49,7 @@ def make_manifest(
             "privileged": policy.privileged,
         },
         "seeds": list(config.all_seeds),
-        "tasks": {task.instance_id: _digest(task) for task in tasks},
+        "tasks": {task.instance_id: task_digest(task) for task in tasks},
         "images": {image: engine.image_id(image) for image in sorted({task.image for task in tasks if task.image})},
         "versions": _versions(),
         "commit": _commit(),
@@ -111,7 +111,8 @@ def _at(value: object, dotted: str) -> Any:
     return None
 
 
-def _digest(task: Task) -> str:
+def task_digest(task: Task) -> str:
+    """What `run.json` holds of a task: the first 16 digits of the SHA-256 of its JSON."""
     return sha256(task.model_dump_json().encode()).hexdigest()[:16]
 
 
