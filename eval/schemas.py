@@ -129,7 +129,8 @@ def _type(field: Mapping[str, Any]) -> str:
         return f"list of {_type(field.get('items', {}))}"
     if kind == "object":
         values = field.get("additionalProperties")
-        return f"object of {_type(values)}" if isinstance(values, dict) and values else "object"
+        known = cast("Mapping[str, Any]", values) if isinstance(values, dict) else {}
+        return f"object of {_type(known)}" if known else "object"
     return str(kind)
 
 
