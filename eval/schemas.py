@@ -129,8 +129,7 @@ def _type(field: Mapping[str, Any]) -> str:
         return f"list of {_type(field.get('items', {}))}"
     if kind == "object":
         values = field.get("additionalProperties")
-        known = cast("Mapping[str, Any]", values) if isinstance(values, dict) else {}
-        return f"object of {_type(known)}" if known else "object"
+        return f"object of {_type(cast('Mapping[str, Any]', values))}" if isinstance(values, dict) else "object"
     return str(kind)
 
 

@@ -18,6 +18,7 @@ from .events import SCHEMA_VERSION, now
 from .files import write_json
 from .policies.base import Policy
 from .run_dir import MANIFEST, differences, read_manifest
+from .run_model import PolicyRecord, RunManifest
 
 __all__ = ["Opened", "make_manifest", "open_run", "task_digest"]
 
@@ -37,25 +38,21 @@ def make_manifest(
     run: Path, config: RolloutConfig, policy: Policy, tasks: Sequence[Task], engine: Engine
 ) -> dict[str, Any]:
     """The content of `run.json` for a new run."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": run.resolve().name,
-        "created": now().isoformat(timespec="seconds"),
-        "config": config.model_dump(mode="json"),
-        "policy": {
-            "name": policy.name,
-            "version": policy.version,
-            "model": policy.model,
-            "privileged": policy.privileged,
-        },
-        "seeds": list(config.all_seeds),
-        "tasks": {task.instance_id: task_digest(task) for task in tasks},
-        "images": {image: engine.image_id(image) for image in sorted({task.image for task in tasks if task.image})},
-        "versions": _versions(),
-        "commit": _commit(),
-        "engine": {key: engine.info.get(key) for key in ("ServerVersion", "CgroupVersion", "Driver")},
-        "sittings": [],
-    }
+    actor = PolicyRecord(name=policy.name, version=policy.version, model=policy.model, privileged=policy.privileged)
+    manifest = RunManifest(
+        schema_version=SCHEMA_VERSION,
+        run_id=run.resolve().name,
+        created=now().isoformat(timespec="seconds"),
+        config=config.model_dump(mode="json"),
+        policy=actor,
+        seeds=tuple(config.all_seeds),
+        tasks={task.instance_id: task_digest(task) for task in tasks},
+        images={image: engine.image_id(image) for image in sorted({task.image for task in tasks if task.image})},
+        versions=_versions(),
+        commit=_commit(),
+        engine={key: engine.info.get(key) for key in ("ServerVersion", "CgroupVersion", "Driver")},
+    )
+    return manifest.model_dump(mode="json")
 
 
 def open_run(run: Path, manifest: dict[str, Any]) -> Opened:
