@@ -15,6 +15,7 @@ stop reason and a `Failure`, never an exception. Exceptions are for what stops t
     │   ├── ImageMissing      the image is neither here nor obtainable
     │   ├── SandboxLost       a sandbox died and could not be brought back
     │   └── DiskFull          no room to go on
+    ├── ReplayDiverged        a recorded step, done again, led to something else              exit 1
     ├── ServiceError          a model API failed after its retries                           exit 3
     └── GraderError           the trusted grader could not do its work                       exit 3
 
@@ -33,6 +34,7 @@ __all__ = [
     "ImageMissing",
     "InfrastructureError",
     "MissingExtra",
+    "ReplayDiverged",
     "SandboxLost",
     "ServiceError",
     "StopReason",
@@ -135,6 +137,17 @@ class SandboxLost(InfrastructureError):
 
 class DiskFull(InfrastructureError, OSError):
     """Raised when there is no room left to go on safely."""
+
+
+class ReplayDiverged(TrajHubError):
+    """Raised when a recorded step, carried out again, did not lead to what was recorded."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, step: int, field: str) -> None:
+        super().__init__(message)
+        self.step = step
+        self.field = field
 
 
 class ServiceError(TrajHubError):

@@ -25,6 +25,7 @@ DEFAULT_ENV: dict[str, str] = {
     "COLUMNS": "80",
     "LINES": "24",
     "TERM": "dumb",
+    "TIME_STYLE": "long-iso",
     "PAGER": "cat",
     "GIT_PAGER": "cat",
     "MANPAGER": "cat",
@@ -34,7 +35,8 @@ DEFAULT_ENV: dict[str, str] = {
     "PIP_NO_INPUT": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
-"""What makes two runs of a command alike: locale, time zone, width, hash seed; nothing waits for a person."""
+"""What makes two runs of a command alike: locale, time zone, width, hash seed, dates whose form does not depend on
+their age (`ls -l`); nothing waits for a person."""
 
 
 _OPEN_FILES = 16_384  # the same everywhere; what engines choose by themselves differs, and not every host allows it

@@ -39,6 +39,10 @@ class Episode:
         """Seconds until the time limit; never negative."""
         return max(self.config.time_limit - (time.monotonic() - self._began), 0.0)
 
+    def restart_clock(self) -> None:
+        """Count the time limit from now."""
+        self._began = time.monotonic()
+
     def exceeded(self) -> StopReason | None:
         """The first limit that is used up, if any."""
         if self.steps >= self.config.max_steps:

@@ -34,14 +34,18 @@ def make_env(
 ) -> "gymnasium.Env[Any, Any]":
     """A `SWEBenchEnv(**kwargs)` in `wrappers`, and in a recorder outermost when `record` names a run directory.
 
-    A wrapper is `"module:attribute"` or a callable that takes the environment; an empty sequence drops them all.
+    A wrapper is `"module:attribute"` or a callable that takes the environment; an empty sequence drops them all. Around
+    everything is `BranchOption`, by which an episode can begin where a recorded one was.
     """
+    from .branching import BranchOption
     from .env import SWEBenchEnv
 
     env: gymnasium.Env[Any, Any] = SWEBenchEnv(**kwargs)
     for wrapper in wrappers:
         env = _load(wrapper)(env)
-    return _load(RECORDER)(env, record) if record is not None else env
+    if record is not None:
+        env = _load(RECORDER)(env, record)
+    return BranchOption(env)
 
 
 def make_vector_env(

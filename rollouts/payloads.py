@@ -20,6 +20,7 @@ __all__ = [
     "FinalPatch",
     "LlmRequest",
     "LlmResponse",
+    "Parent",
     "Payload",
     "Phase",
     "RequestAttempt",
@@ -61,6 +62,16 @@ class Payload(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=Tr
             return cls(**clean(fields))
 
 
+class Parent(Payload, frozen=True):
+    """The episode that this one branched from: its first steps were carried out again, and are recorded here too."""
+
+    episode_id: str | None = None
+    """None for steps that came from no recorded episode."""
+    run_id: str | None = None
+    steps: int
+    """How many: the steps 0 to `steps - 1` of this episode are those of the parent."""
+
+
 class EpisodeStart(Payload, frozen=True):
     """The world was reset; the duration of the event is that of the reset."""
 
@@ -78,6 +89,8 @@ class EpisodeStart(Payload, frozen=True):
     """1 for the first try of this task and seed; an earlier attempt is a record of its own."""
     privileged: bool = False
     """The policy was shown the reference patch."""
+    parent: Parent | None = None
+    """Where it branched off; None for an episode that began with the task."""
 
 
 class Phase(Payload, frozen=True):

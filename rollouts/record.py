@@ -24,6 +24,8 @@ __all__ = ["Label", "RecordEvents", "find_recorder"]
 
 OPTION = "record"
 """Key of `reset(options=...)` that may hold a `Label`; the wrapped environment does not see it."""
+PARENT = "parent"
+"""Key that may hold the `payloads.Parent` of an episode that begins with steps of another; not seen either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         self.end(StopReason.INTERRUPTED)
         inner = dict(options or {})
         label = cast("Label | None", inner.pop(OPTION, None))
+        parent = cast("payloads.Parent | None", inner.pop(PARENT, None))
         if label is not None:
             self._open(label)
         begun = time.monotonic()
@@ -101,7 +104,7 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             label = Label(header=self._header(info, seed))
             self._open(label)
         if self._log is not None:
-            self._log.started(self._start(label, observation, info), reset_ms=reset_ms)
+            self._log.started(self._start(label, observation, info, parent), reset_ms=reset_ms)
         self._returned = time.monotonic()
         return observation, info
 
@@ -181,7 +184,9 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             **self._agent,  # pyright: ignore[reportArgumentType]
         )
 
-    def _start(self, label: Label, observation: Any, info: Mapping[str, Any]) -> payloads.EpisodeStart:
+    def _start(
+        self, label: Label, observation: Any, info: Mapping[str, Any], parent: payloads.Parent | None
+    ) -> payloads.EpisodeStart:
         inner = self.env.unwrapped
         tools, config = getattr(inner, "tools", None), getattr(inner, "config", None)
         sandbox = getattr(inner, "sandbox", None)
@@ -193,6 +198,7 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             sandbox=_sandbox_facts(sandbox),
             attempt=label.attempt,
             privileged=label.privileged,
+            parent=parent,
         )
 
 

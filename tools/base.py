@@ -166,6 +166,10 @@ class Tool(Generic[A]):
         """Act on the sandbox; what the agent did wrong goes into the result, never an exception."""
         raise NotImplementedError
 
+    def unordered(self, data: Mapping[str, Any]) -> bool:
+        """Whether the lines of an observation come in no particular order; `data` are the facts of the step."""
+        return False
+
     def sample(self, rng: "Generator") -> dict[str, Any]:
         """Valid arguments drawn from `rng`, harmless in any repository."""
         return dict(self.example)

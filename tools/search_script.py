@@ -133,6 +133,7 @@ def parse_names(text: str, folder: str, workdir: str) -> list[Match]:
 
 
 def parse_content(text: str, workdir: str) -> list[Match]:
-    """Read what `content_script` printed, up to its last whole record."""
+    """Read what `content_script` printed, up to its last whole record; by path, then by line."""
     record = _RECORD if "\x01" in text else _PLAIN
-    return [Match(relative(path, workdir), int(line), body) for path, line, body in record.findall(text)]
+    found = [Match(relative(path, workdir), int(line), body) for path, line, body in record.findall(text)]
+    return sorted(found, key=lambda match: match.path)  # `find` goes by the order of folders on disk
