@@ -1,0 +1,17 @@
+"""Libraries that only calibration needs, imported when it is asked for."""
+
+from importlib import import_module
+from typing import Any
+
+from ...errors import MissingExtra
+
+__all__ = ["need"]
+
+
+def need(module: str, purpose: str) -> Any:
+    """The module. Raises MissingExtra when it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        package = module.partition(".")[0]
+        raise MissingExtra(f"{purpose} need {package}: pip install 'agent-trajectory-hub[eval]'") from None
