@@ -13,6 +13,7 @@ from .. import __version__
 from ..envs.engine import Engine
 from ..envs.task import Task
 from ..errors import ConfigError
+from ..rewards.config import load_config as load_rubric
 from .config import RESUMABLE, RolloutConfig
 from .events import SCHEMA_VERSION, now
 from .files import write_json
@@ -23,6 +24,7 @@ from .run_model import PolicyRecord, RunManifest
 __all__ = ["Opened", "make_manifest", "open_run", "task_digest"]
 
 _PACKAGES = ("gymnasium", "docker", "pydantic", "httpx", "numpy", "swebench")
+_SCORER = "trajectory_hub.rewards.wrapper:RubricReward"
 _IDENTITY = ("config", "policy", "tasks")
 
 
@@ -44,6 +46,7 @@ def make_manifest(
         run_id=run.resolve().name,
         created=now().isoformat(timespec="seconds"),
         config=config.model_dump(mode="json"),
+        rubric=_rubric(config),
         policy=actor,
         seeds=tuple(config.all_seeds),
         tasks={task.instance_id: task_digest(task) for task in tasks},
@@ -106,6 +109,11 @@ def _at(value: object, dotted: str) -> Any:
         if key in value:
             return _at(cast("dict[str, Any]", value)[key], ".".join(parts[end:]))
     return None
+
+
+def _rubric(config: RolloutConfig) -> dict[str, Any] | None:
+    """The resolved rubric, when a rubric scores the run."""
+    return load_rubric().model_dump(mode="json") if _SCORER in config.wrappers else None
 
 
 def task_digest(task: Task) -> str:

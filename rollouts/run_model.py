@@ -40,6 +40,8 @@ class RunManifest(_Record):
     """UTC, ISO 8601."""
     config: Mapping[str, Any] | None = None
     """The resolved configuration, prices included; null for a run recorded without a runner."""
+    rubric: Mapping[str, Any] | None = None
+    """The resolved rubric whose scores the logs hold; null without one, and before version 1.1."""
     policy: PolicyRecord | None = None
     seeds: tuple[int, ...] = ()
     tasks: Mapping[str, str] = Field(default_factory=dict[str, str])
