@@ -16,6 +16,7 @@ __all__ = ["ChainBreak", "ChainReport", "link", "seal_line", "seal_of", "verify_
 
 _SUFFIX = re.compile(rb',"chain":"([0-9a-f]{64})"\}\n\Z')
 _SUFFIX_LENGTH = len(b',"chain":""}\n') + 64
+_BEFORE_CHAINS = re.compile(rb'"schema_version":\s*"1\.0"')
 _SEQ = re.compile(rb'"seq":(\d+)')
 
 
@@ -46,7 +47,7 @@ class ChainReport:
 
     events: int
     chained: int
-    """Lines that carry a chain value; those of version 1.0 carry none."""
+    """Lines that carry a chain value; those of version 1.0 carry none, any other must."""
     head: str | None
     """Chain value of the last line."""
     breaks: tuple[ChainBreak, ...]
@@ -67,8 +68,8 @@ def verify_lines(lines: Iterable[bytes]) -> ChainReport:
         events += 1
         found = _SUFFIX.search(line, max(len(line) - _SUFFIX_LENGTH, 0))
         if found is None:
-            if before is not None:
-                breaks.append(ChainBreak(number, _seq(line), "has no chain value, although the line before has one"))
+            if before is not None or not _BEFORE_CHAINS.search(line):
+                breaks.append(ChainBreak(number, _seq(line), "has lost its chain value"))
             continue
         chained += 1
         value = found[1].decode()

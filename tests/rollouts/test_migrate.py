@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from trajectory_hub.errors import UsageError
 from trajectory_hub.rollouts import read_events, read_trajectories
-from trajectory_hub.rollouts.chain import verify_chain
-from trajectory_hub.rollouts.events import SCHEMA_VERSION
+from trajectory_hub.rollouts.chain import link, seal_line, verify_chain
+from trajectory_hub.rollouts.events import SCHEMA_VERSION, event_body, parse_event
 from trajectory_hub.rollouts.migrate import MIGRATIONS, migrate_run
 from trajectory_hub.rollouts.run_dir import read_manifest
 from trajectory_hub.rollouts.trajectory import episode_folders
@@ -46,8 +46,8 @@ def test_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
     run = tmp_path / "run"
     migrate_run(OLD[0], run)
     log = episode_folders(run)[0] / "events.jsonl"
-    lines = log.read_bytes().replace(b'"schema_version":"1.1"', b'"schema_version":"9.0"').splitlines(keepends=True)
-    log.write_bytes(b"".join(line.partition(b',"chain":')[0] + b"}\n" for line in lines))
+    event = parse_event(log.read_bytes().splitlines()[0]).model_copy(update={"schema_version": "9.0"})
+    log.write_bytes(seal_line(event_body(event), link(None, event_body(event))))
     with pytest.raises(UsageError, match=r"no way from schema version 9\.0"):
         migrate_run(run, tmp_path / "again")
 
