@@ -1,13 +1,11 @@
 """What an episode and a run may cost, and who counts it."""
 
 import threading
-from collections.abc import Mapping
-from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import ConfigError, StopReason
-from .payloads import Usage
+from ..rewards.service.usage import Price, PriceTable, Usage
 
 __all__ = ["Budget", "Ledger", "Price", "PriceTable", "RunLedger", "cost_ceiling"]
 
@@ -30,45 +28,6 @@ class Budget(BaseModel):
     def counts_money(self) -> bool:
         """Whether some limit needs prices."""
         return self.cost_usd is not None or self.run_cost_usd is not None
-
-
-class Price(BaseModel):
-    """Dollars per million tokens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    input: float
-    output: float
-    cached_input: float | None = None
-    """None: as `input`."""
-    cache_creation: float | None = None
-    """None: as `input`."""
-
-    def cost(self, usage: Usage) -> float | None:
-        """Cost of a request; None when the service did not say how many tokens it was."""
-        if usage.input_tokens is None or usage.output_tokens is None:
-            return None
-        cached, created = usage.cached_input_tokens or 0, usage.cache_creation_tokens or 0
-        plain = max(0, usage.input_tokens - cached - created)
-        total = plain * self.input + usage.output_tokens * self.output
-        total += cached * (self.input if self.cached_input is None else self.cached_input)
-        total += created * (self.input if self.cache_creation is None else self.cache_creation)
-        return total / 1e6
-
-
-class PriceTable(BaseModel):
-    """Prices by model name, as of a day. A model that is not listed has no price: its cost is unknown, not zero."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    as_of: date
-    models: Mapping[str, Price] = Field(default_factory=dict[str, Price])
-
-    def price(self, model: str | None) -> Price | None:
-        """The price of `model`, by its name or by its name without the provider in front (`openai/gpt-4o`)."""
-        if model is None:
-            return None
-        return self.models.get(model) or self.models.get(model.rpartition("/")[2])
 
 
 class RunLedger:

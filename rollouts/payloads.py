@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import Failure, StopReason
+from ..rewards.service.usage import RequestAttempt, Usage
 
 __all__ = [
     "CriterionRecord",
@@ -101,33 +102,6 @@ class Phase(Payload, frozen=True):
     """Why this stretch was given that name."""
 
 
-class Usage(Payload, frozen=True):
-    """Tokens of one or more requests. None means that the service did not say."""
-
-    input_tokens: int | None = None
-    """All prompt tokens, cached ones included."""
-    cached_input_tokens: int | None = None
-    cache_creation_tokens: int | None = None
-    output_tokens: int | None = None
-    """All generated tokens, reasoning included."""
-    reasoning_tokens: int | None = None
-
-    def plus(self, other: "Usage") -> "Usage":
-        """The sum; a figure that only one side knows is kept."""
-        return Usage(**{name: _sum(getattr(self, name), getattr(other, name)) for name in Usage.model_fields})
-
-    @property
-    def total(self) -> int | None:
-        """Input and output tokens together."""
-        return _sum(self.input_tokens, self.output_tokens)
-
-
-def _sum(left: int | None, right: int | None) -> int | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return left + right
-
-
 class LlmRequest(Payload, frozen=True):
     """A model is asked. Only messages that the previous request did not hold are repeated here."""
 
@@ -140,17 +114,6 @@ class LlmRequest(Payload, frozen=True):
     """The messages after those, exactly as sent."""
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Everything else that was sent except the tools, which `episode_start` holds."""
-
-
-class RequestAttempt(Payload, frozen=True):
-    """One try of a request that was answered only later, or never."""
-
-    status: int | None = None
-    """HTTP status; None when no answer came."""
-    error: str | None = None
-    duration_ms: float
-    waited_s: float = 0.0
-    """Pause before the next try."""
 
 
 class LlmResponse(Payload, frozen=True):

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 from uuid import uuid4
 
-from ...errors import Failure, StopReason
+from ...errors import ConfigError, Failure, StopReason
+from ...rewards.service.client import ChatClient, ContextOverflow, Reply
+from ...rewards.service.usage import read_usage
 from ...tools.prompt import SYSTEM_PROMPT
-from ..llm import ChatClient, ChatConfig, ContextOverflow, Reply, read_usage
+from ..llm import ChatConfig
 from ..payloads import LlmRequest, LlmResponse
 from .base import Action, Context, PolicyBase, PolicyStop, Session, TaskView
 
@@ -32,6 +34,8 @@ class ChatPolicy(PolicyBase):
     name = "chat"
 
     def __init__(self, config: ChatConfig) -> None:
+        if not config.base_url or not config.model:
+            raise ConfigError("policy `chat` needs a model and a URL: --policy chat:MODEL@http://HOST:PORT/v1")
         self.model = config.model
         self.config = config
         self._client = ChatClient(config)

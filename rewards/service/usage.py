@@ -1,0 +1,108 @@
+"""What requests to a model used and cost: tokens, tries, prices."""
+
+from collections.abc import Mapping
+from datetime import date
+from importlib.resources import files
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Price", "PriceTable", "RequestAttempt", "Usage", "default_prices", "read_usage"]
+
+
+class Usage(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True):
+    """Tokens of one or more requests. None means that the service did not say."""
+
+    input_tokens: int | None = None
+    """All prompt tokens, cached ones included."""
+    cached_input_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    output_tokens: int | None = None
+    """All generated tokens, reasoning included."""
+    reasoning_tokens: int | None = None
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum; a figure that only one side knows is kept."""
+        return Usage(**{name: _sum(getattr(self, name), getattr(other, name)) for name in Usage.model_fields})
+
+    @property
+    def total(self) -> int | None:
+        """Input and output tokens together."""
+        return _sum(self.input_tokens, self.output_tokens)
+
+
+def _sum(left: int | None, right: int | None) -> int | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
+
+
+class RequestAttempt(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True):
+    """One try of a request that was answered only later, or never."""
+
+    status: int | None = None
+    """HTTP status; None when no answer came."""
+    error: str | None = None
+    duration_ms: float
+    waited_s: float = 0.0
+    """Pause before the next try."""
+
+
+class Price(BaseModel):
+    """Dollars per million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float
+    output: float
+    cached_input: float | None = None
+    """None: as `input`."""
+    cache_creation: float | None = None
+    """None: as `input`."""
+
+    def cost(self, usage: Usage) -> float | None:
+        """Cost of a request; None when the service did not say how many tokens it was."""
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        cached, created = usage.cached_input_tokens or 0, usage.cache_creation_tokens or 0
+        plain = max(0, usage.input_tokens - cached - created)
+        total = plain * self.input + usage.output_tokens * self.output
+        total += cached * (self.input if self.cached_input is None else self.cached_input)
+        total += created * (self.input if self.cache_creation is None else self.cache_creation)
+        return total / 1e6
+
+
+class PriceTable(BaseModel):
+    """Prices by model name, as of a day. A model that is not listed has no price: its cost is unknown, not zero."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: date
+    models: Mapping[str, Price] = Field(default_factory=dict[str, Price])
+
+    def price(self, model: str | None) -> Price | None:
+        """The price of `model`, by its name or by its name without the provider in front (`openai/gpt-4o`)."""
+        if model is None:
+            return None
+        return self.models.get(model) or self.models.get(model.rpartition("/")[2])
+
+
+def default_prices() -> PriceTable:
+    """The table in `configs/prices.yaml`."""
+    text = (files("trajectory_hub.configs") / "prices.yaml").read_text("utf-8")
+    return PriceTable.model_validate(yaml.safe_load(text))
+
+
+def read_usage(body: Mapping[str, Any]) -> Usage:
+    """The token counts of an answer; None for what it does not say."""
+    usage = cast("Mapping[str, Any]", body.get("usage") or {})
+    prompt = cast("Mapping[str, Any]", usage.get("prompt_tokens_details") or {})
+    completion = cast("Mapping[str, Any]", usage.get("completion_tokens_details") or {})
+    return Usage(
+        input_tokens=usage.get("prompt_tokens"),
+        cached_input_tokens=prompt.get("cached_tokens"),
+        cache_creation_tokens=prompt.get("cache_creation_tokens"),
+        output_tokens=usage.get("completion_tokens"),
+        reasoning_tokens=completion.get("reasoning_tokens"),
+    )
