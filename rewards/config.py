@@ -3,17 +3,29 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import ConfigError
+from .judge.config import JudgeConfig
+from .scores import CRITERIA
 
-__all__ = ["MILESTONES", "CriterionConfig", "EpisodeConfig", "RubricConfig", "RubricSource", "load_config"]
+__all__ = [
+    "MILESTONES",
+    "CriterionConfig",
+    "EpisodeConfig",
+    "LayerWeights",
+    "LayersConfig",
+    "RubricConfig",
+    "RubricSource",
+    "load_config",
+]
 
 MILESTONES = ("explored", "located", "reproduced", "changed", "verified", "submitted")
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Criterion = Literal["goal_progress", "tool_choice", "argument_correctness", "use_of_information", "non_redundancy"]
 
 
 class _Strict(BaseModel):
@@ -58,6 +70,27 @@ class EpisodeConfig(_Strict):
     milestones: MilestoneWeights = MilestoneWeights()
 
 
+class LayerWeights(_Strict):
+    """What each layer counts where they are combined; only the relation matters."""
+
+    rules: Weight = 1.0
+    judge: Weight = 1.0
+
+
+class LayersConfig(_Strict):
+    """Who scores, and how several opinions become one."""
+
+    combine: Literal["rules", "judge", "weighted"] = "rules"
+    """`rules`: rules only; `judge`: the judge in place of the rules; `weighted`: their weighted mean."""
+    veto: bool = False
+    """A decisive rule that gives 0 wins over the judge."""
+    weights: LayerWeights = LayerWeights()
+    criteria: Mapping[Criterion, LayerWeights] = Field(default_factory=dict[Criterion, LayerWeights])
+    """Other weights for single criteria."""
+    missing: Literal["rules", "none"] = "rules"
+    """What takes the place of a score that the judge could not give: the rules' score, or none."""
+
+
 class RubricConfig(_Strict):
     """The whole rubric."""
 
@@ -67,6 +100,20 @@ class RubricConfig(_Strict):
     episode: EpisodeConfig = EpisodeConfig()
     outcome_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the verdict in a combined score; 0 keeps outcome and process apart."""
+    layers: LayersConfig = LayersConfig()
+    judge: JudgeConfig | None = None
+    """Needed unless `layers.combine` is `rules`; see docs/judge.md."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each criterion, in their order."""
+        return {name: self.criteria[name].weight for name in CRITERIA if name in self.criteria}
+
+    @model_validator(mode="after")
+    def _judge_is_there(self) -> Self:
+        if self.layers.combine != "rules" and self.judge is None:
+            raise ValueError(f"layers.combine is {self.layers.combine!r}, and there is no judge; give judge.models")
+        return self
 
 
 RubricSource = RubricConfig | Mapping[str, Any] | str | Path | None

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from ..envs.step import Step
 from ..envs.task import Task
@@ -15,13 +16,14 @@ from .episode import EpisodeTracker
 from .facts import TaskFacts
 from .history import History
 from .interpret import interpret
+from .layers import combination, combined_name
 from .rules import RULES_VERSION, all_rules
 from .rules.base import Finding, View
 from .scores import CRITERIA, DIGITS, CriterionScore, Layer, LayerScorer, RuleScore, StepScore, rounded
 from .shell import Kind
 from .text import writable
 
-__all__ = ["Rubric", "RuleLayer", "Scorer", "combined_score"]
+__all__ = ["Rubric", "RuleLayer", "Scorer", "combined_score", "weighted_mean"]
 
 _ADVANCE = 0.5
 _NO_ADVANCE = 0.3
@@ -94,9 +96,10 @@ class Scorer:
     """A rubric at work on one episode."""
 
     def __init__(self, config: RubricConfig, rules: RuleScorer, layer: LayerScorer | None) -> None:
-        self._weights = {name: config.criteria[name].weight for name in CRITERIA if name in config.criteria}
+        self._weights = config.weights
         self._rules = rules
         self._layer = layer
+        self._combine = combination(config.layers)
         self._tracker = EpisodeTracker(config.episode)
         self.last: StepScore | None = None
         """The score of the last step."""
@@ -104,11 +107,13 @@ class Scorer:
     def score(self, step: Step) -> StepScore:
         """Judge the next step of the episode."""
         criteria = self._rules.score(step)
+        record: Mapping[str, Any] = {}
         if self._layer is not None:
-            criteria |= self._layer.score(step)
-        reward = _reward(criteria, self._weights)
-        process = self._tracker.update(reward, self._rules.history)
-        self.last = StepScore(step.index, reward, criteria, process)
+            criteria = self._combine(criteria, self._layer.score(step))
+            record = getattr(self._layer, "record", record)
+        reward = weighted_mean(criteria, self._weights)
+        process = self._tracker.update(reward or 0.0, self._rules.history)
+        self.last = StepScore(step.index, reward or 0.0, criteria, process, record)
         return self.last
 
 
@@ -116,15 +121,21 @@ class Rubric:
     """Criteria with weights. Immutable; one object may score any number of episodes at once."""
 
     def __init__(self, config: RubricSource = None, layer: Layer | None = None) -> None:
-        """With `layer`, its scores replace those of the rules in every criterion it returns."""
+        """With `layer`, its scores replace those of the rules in every criterion it returns, or are combined with them
+        as `layers` of the configuration says. Without, the configuration's judge is the layer, where it has one to use.
+        """
         self.config = load_config(config)
         self._rules = RuleLayer(self.config)
-        self._layer = layer
+        self._layer = layer if layer is not None else _judge_layer(self.config)
 
     @property
     def version(self) -> str:
         """Provenance of its scores."""
-        return self._rules.name if self._layer is None else f"{self._rules.name}+{self._layer.name}"
+        if self._layer is None:
+            return self._rules.name
+        if self.config.layers.combine == "rules":
+            return f"{self._rules.name}+{self._layer.name}"
+        return combined_name(self._rules.name, self._layer.name, self.config.layers)
 
     def start(self, task: Task) -> Scorer:
         """Begin an episode."""
@@ -135,6 +146,21 @@ class Rubric:
         """Score a recorded trajectory."""
         scorer = self.start(task)
         return [scorer.score(step) for step in steps]
+
+    def close(self) -> None:
+        """Close what its layer holds open, a judge's connections for example; may be called again."""
+        close = getattr(self._layer, "close", None)
+        if close is not None:
+            close()
+
+
+def _judge_layer(config: RubricConfig) -> Layer | None:
+    if config.layers.combine == "rules" or config.judge is None:
+        return None
+    from .judge.asking import Judge  # it brings an HTTP client, which rules do not need
+    from .judge.layer import JudgeLayer
+
+    return JudgeLayer(Judge(config.judge))
 
 
 def _advances(scores: Mapping[str, CriterionScore]) -> bool:
@@ -152,15 +178,15 @@ def combined_score(config: RubricConfig, process: float, resolved: bool | None) 
     return rounded((1 - share) * process + share * float(bool(resolved)))
 
 
-def _reward(criteria: Mapping[str, CriterionScore], weights: Mapping[str, float]) -> float:
-    """Sum of w_i r_i over sum of w_i, over the criteria that apply."""
+def weighted_mean(criteria: Mapping[str, CriterionScore], weights: Mapping[str, float]) -> float | None:
+    """Sum of w_i r_i over sum of w_i, over the criteria that have a score; None when none has."""
     total = gained = 0.0
     for name, weight in weights.items():
         score = criteria[name].score
         if score is not None:
             total += weight
             gained += weight * score
-    return rounded(gained / total) if total else 0.0
+    return rounded(gained / total) if total else None
 
 
 def _chosen_rules(config: RubricConfig) -> dict[Kind, dict[str, _Chosen]]:

@@ -1,7 +1,7 @@
 """What scoring yields: every figure with where it came from. Plain data, equal on every machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ..envs.step import Step
@@ -54,15 +54,36 @@ class CriterionScore(NamedTuple):
     rules: tuple[RuleScore, ...] = ()
     set_aside_by: str | None = None
     """The decisive rule because of which `score` is None although rules apply."""
+    reason: str | None = None
+    """In a sentence, of a layer that has no rules; why there is no score, where there is none."""
+    spread: float | None = None
+    """Standard deviation of the answers of an ensemble."""
+    parts: "tuple[CriterionScore, ...]" = ()
+    """What each layer of a combination says."""
+
+    @property
+    def evidence(self) -> str:
+        """Why, in one line: the reason, or what its rules saw, the one that counts most first."""
+        if self.reason is not None:
+            return self.reason
+        ordered = sorted(self.rules, key=lambda rule: -rule.weight)
+        return "; ".join(f"{rule.rule} {rule.score:g}: {rule.evidence}" for rule in ordered)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
+        """For JSON; what a layer does not use is left out."""
+        told: dict[str, Any] = {
             "score": self.score,
             "layer": self.layer,
             "set_aside_by": self.set_aside_by,
             "rules": [rule.as_dict() for rule in self.rules],
         }
+        if self.reason is not None:
+            told["reason"] = self.reason
+        if self.spread is not None:
+            told["spread"] = self.spread
+        if self.parts:
+            told["parts"] = [part.as_dict() for part in self.parts]
+        return told
 
 
 class ProcessScore(NamedTuple):
@@ -102,6 +123,8 @@ class StepScore:
     criteria: Mapping[str, CriterionScore]
     process: ProcessScore
     """The episode up to and with this step."""
+    record: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """How a layer came to its scores, for JSON: a judge's requests and their cost, for example."""
 
     def scores(self) -> dict[str, dict[str, Any]]:
         """The criteria as plain data, for `info["scores"]` and for JSON."""

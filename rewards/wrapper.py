@@ -21,16 +21,18 @@ class RubricReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
 
     The environment must put the `Step` into `info["step"]` and the `Task` into `unwrapped.task`. Adds
     `info["step_reward"]`, `info["scores"]` (by criterion: score, layer, and rules with weight and evidence) and
-    `info["process"]` (the episode so far).
+    `info["process"]` (the episode so far); with a judge also `info["score_record"]`: what was asked of
+    it, with model, tokens, cost and latency.
     """
 
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],
-        rubric: RubricSource = None,
+        rubric: RubricSource | Rubric = None,
         reward: RewardKind = "step",
     ) -> None:
-        """`rubric`: a configuration, its values or a YAML file; None for the defaults.
+        """`rubric`: a configuration, its values or a YAML file; None for the defaults. A `Rubric` may be shared by
+        many environments, with its judge's budget and cache; who made it closes it.
 
         `reward`: what `step` returns. `step` is the score of the step, in [0, 1]; do not add these up over an
         episode, since a sum pays for length. `process` is the change of the process score, whose sum over an
@@ -41,7 +43,8 @@ class RubricReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         if reward not in ("step", "process"):
             raise ConfigError(f'reward must be "step" or "process", not {reward!r}')
         self._kind = reward
-        self._rubric = Rubric(rubric)
+        self._rubric = rubric if isinstance(rubric, Rubric) else Rubric(rubric)
+        self._owned = self._rubric is not rubric
         self._scorer: Scorer | None = None
         self._before = 0.0
 
@@ -68,10 +71,18 @@ class RubricReward(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             return observation, reward, terminated, truncated, info
         score = self._scorer.score(step)
         gain, self._before = score.process.score - self._before, score.process.score
-        told = {
+        told: dict[str, Any] = {
             "step_reward": score.reward,
             "scores": score.scores(),
             "process": score.process.as_dict(),
         }
+        if score.record:
+            told["score_record"] = score.record
         value = score.reward if self._kind == "step" else gain
         return observation, value, terminated, truncated, info | told
+
+    def close(self) -> None:
+        """Close the environment, and the rubric's judge unless it is shared."""
+        super().close()
+        if self._owned:
+            self._rubric.close()
