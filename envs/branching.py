@@ -11,7 +11,7 @@ from ..errors import UsageError
 
 __all__ = ["BranchOption"]
 
-BRANCH = "trajectory_hub.rollouts.replay.branch:branch"
+BRANCH = "trajectory_hub.rollouts.replay.branching:branch"
 """What carries the steps out: it reads trajectories, which this package does not know."""
 _OPTIONS = ("until", "allow_divergence")
 

@@ -1,0 +1,156 @@
+"""Named normalisers: what two runs of the same command may differ in although they did the same.
+
+A normaliser replaces what it knows by a placeholder. Two texts are equivalent when they are equal after all of them,
+and the report names those without which they are not. A point in time is replaced only when it lies within the time in
+which its text came about, so that an altered date of a file or a commit is still a difference.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+__all__ = ["LEAD", "NORMALISERS", "Clock", "Normaliser", "needed", "normalise"]
+
+LEAD = timedelta(hours=2)
+"""How long before an episode its sandbox may have been started."""
+_SLACK = timedelta(seconds=61)  # times without seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The time in which a text came about, UTC."""
+
+    earliest: datetime
+    latest: datetime
+
+    @classmethod
+    def around(cls, began: datetime, ended: datetime) -> "Clock":
+        """For a text written at `ended` in an episode that began at `began`."""
+        return cls(began - LEAD, ended)
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether `moment` lies within."""
+        return self.earliest - _SLACK <= moment <= self.latest + _SLACK
+
+
+Normaliser = Callable[[str, Clock], str]
+
+
+def _pattern(placeholder: str, *patterns: str) -> Normaliser:
+    expression = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.MULTILINE)
+    return lambda text, _: expression.sub(placeholder, text)
+
+
+_NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_FRACTION = r"\d+\.\d+(?:e[+-]?\d+)?"
+_durations = _pattern(
+    "<duration>",
+    rf"\b{_NUMBER}\s?(?:ms|us|µs|μs|ns|msecs?|usecs?)\b",
+    rf"\b{_FRACTION}\s?(?:s|secs?|seconds?|m|min|minutes?)\b(?: \(\d+:\d\d:\d\d\))?",
+    r"\b\d+m\s?\d+(?:\.\d+)?s\b",
+    rf"(?<=timed out after ){_NUMBER} s\b",
+    r"(?<=\bin )\d+\s?(?:s|secs?|seconds?)\b",
+    rf"\b{_NUMBER}\s?(?:it|iter|ops|[kKMG]?i?B|[kKMG]?bytes)/s(?:ec)?\b",
+)
+_RULER = re.compile(r"^.*<duration>.*$", re.MULTILINE)
+_RUN = re.compile(r"([=\-_ ])\1+")
+
+
+def _durations_and_rulers(text: str, clock: Clock) -> str:
+    """Lines that are filled up to a width are filled less where a duration is longer."""
+    return _RULER.sub(lambda match: _RUN.sub(r"\1", match[0]), _durations(text, clock))
+
+
+_DATED = re.compile(
+    r"\b(?P<y>\d{4})-(?P<mo>\d\d)-(?P<d>\d\d)(?:[T _](?P<h>\d\d):?(?P<mi>\d\d)(?::?(?P<s>\d\d))?(?:[.,]\d+)?"
+    r"(?: ?(?:Z\b|UTC|GMT|[+-]\d\d:?\d\d))?)?"
+)
+_MONTHS: Sequence[str] = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? "
+_NAMED = re.compile(
+    rf"(?:{_DAY})?\b(?P<mon>{'|'.join(_MONTHS)}) +(?P<d>\d{{1,2}}) +"
+    r"(?:(?P<h>\d\d):(?P<mi>\d\d)(?::(?P<s>\d\d))?(?:\.\d+)?(?: (?:UTC|GMT))?(?: (?P<y>\d{4})\b)?(?: [+-]\d{4})?"
+    r"|(?P<y2>\d{4})\b)"
+)
+_MAILED = re.compile(
+    rf"(?:{_DAY})?\b(?P<d>\d{{1,2}}) (?P<mon>{'|'.join(_MONTHS)}) (?P<y>\d{{4}})"
+    r"(?: (?P<h>\d\d):(?P<mi>\d\d)(?::(?P<s>\d\d))?(?: (?:[+-]\d{4}|UTC|GMT))?)?"
+)
+_EPOCH = re.compile(r"\b(?P<epoch>1\d{9})(?:\.\d+)?\b")
+_OF_DAY = re.compile(r"\b(?P<h>[01]\d|2[0-3]):(?P<mi>[0-5]\d):(?P<s>[0-5]\d)(?:[.,]\d+)?\b")
+
+
+def _moments(match: re.Match[str], clock: Clock) -> list[datetime]:
+    """The moments a text may stand for; none when it stands for no point in time."""
+    found = match.groupdict()
+    if found.get("epoch"):
+        return [datetime.fromtimestamp(int(found["epoch"]), UTC)]
+    days = [clock.latest.date(), clock.earliest.date()]
+    try:
+        if "d" in found:
+            month = int(found["mo"]) if found.get("mo") else _MONTHS.index(found["mon"]) + 1
+            year = int(found.get("y") or found.get("y2") or clock.latest.year)
+            days = [datetime(year, month, int(found["d"])).date()]
+        if found.get("h") is None:
+            return [clock.latest] if days[0] in (clock.earliest.date(), clock.latest.date()) else []
+        time = int(found["h"]), int(found["mi"]), int(found["s"] or 0)
+        return [datetime(day.year, day.month, day.day, *time, tzinfo=UTC) for day in days]
+    except ValueError:
+        return []
+
+
+def _timestamps(text: str, clock: Clock) -> str:
+    def replaced(match: re.Match[str]) -> str:
+        return "<time>" if any(map(clock.holds, _moments(match, clock))) else match[0]
+
+    for expression in (_DATED, _NAMED, _MAILED, _EPOCH, _OF_DAY):
+        text = expression.sub(replaced, text)
+    return text
+
+
+NORMALISERS: Mapping[str, Normaliser] = {
+    "temporary_paths": _pattern(
+        "<temporary>",
+        r"\btmp[a-z0-9_]{8}\b",
+        r"\btmp\.[A-Za-z0-9]{6,12}\b",
+        r"\bpytest-of-\w+/pytest-\d+\b",
+        r"(?<=/tmp/)[\w-]+[-._][A-Za-z0-9_]{6,10}\b",
+    ),
+    "uuids": _pattern("<uuid>", r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
+    "addresses": _pattern("<address>", r"\b0x[0-9a-fA-F]{5,16}\b", r"\b1(?:39|40)\d{12}\b"),
+    "timestamps": _timestamps,
+    "pids": _pattern(
+        "<pid>",
+        r"(?i:(?<=\bpid )|(?<=\bpid=)|(?<=\bpid: )|(?<=\bprocess )|(?<=\bprocess id ))\d+\b",
+        r"(?<=\w\[)\d+(?=\]:)",
+    ),
+    "durations": _durations_and_rulers,
+    "commit_ids": _pattern(
+        "<commit>",
+        r"(?:(?<=^commit )|(?<=^\* )|^)\^?[0-9a-f]{7,40}(?=$| )",
+        r"(?<=^\[)[\w./-]+ (?:\(root-commit\) )?[0-9a-f]{7,40}(?=\])",
+        r"(?<=HEAD is now at )[0-9a-f]{7,40}\b",
+    ),
+    "cut": _pattern("<cut>", r"[^\n]*\n\[\.\.\. \d+ (?:of \d+ )?bytes left out \.\.\.\]\n[^\n]*"),
+}
+"""By name, in the order in which they are applied. `cut` allows for an observation that is cut at another place because
+something before was longer."""
+
+
+def normalise(text: str, clock: Clock, without: str | None = None) -> str:
+    """`text` after all normalisers but one."""
+    for name, replace in NORMALISERS.items():
+        if name != without:
+            text = replace(text, clock)
+    return text
+
+
+def needed(recorded: str, replayed: str, then: Clock, now: Clock) -> tuple[str, ...]:
+    """The normalisers without which two texts, equal after all of them, would not be equal."""
+    found = tuple(name for name in NORMALISERS if normalise(recorded, then, name) != normalise(replayed, now, name))
+    if found:
+        return found
+    return tuple(  # any of several would do
+        name for name, replace in NORMALISERS.items() if replace(recorded, then) == replace(replayed, now)
+    )[:1]

@@ -1,0 +1,82 @@
+"""The actions of one recorded episode, carried out in a fresh sandbox and compared as they go."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ...envs.config import EnvConfig
+from ...envs.engine import Engine
+from ...envs.env import SWEBenchEnv
+from ...envs.patch_of import NoPatch
+from ...envs.pool import SandboxPool
+from ...envs.step import Step
+from ...envs.task import Task
+from ...errors import StopReason
+from ..events import now
+from ..trajectory import Trajectory
+from .compare import Comparer, compare_step, judged
+from .normalise import Clock
+from .report import Difference, Hint, Match, PartReplay, StepReplay, worst
+
+__all__ = ["Playback", "carry_out"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playback:
+    """What carrying out led to."""
+
+    start: PartReplay
+    steps: list[StepReplay]
+    patch: str
+    clocks: tuple[Clock, Clock]
+    """When the recorded episode came about, and when its replay did."""
+    image_id: str
+    reset_ms: float
+
+
+def carry_out(
+    trajectory: Trajectory, task: Task, engine: Engine, config: EnvConfig, pool: SandboxPool | None
+) -> Playback:
+    """Reset, do every action, take the patch. Raises InfrastructureError."""
+    clock, began = now(), time.monotonic()
+    env = SWEBenchEnv([task], config=config, engine=engine, pool=pool)
+    try:
+        observation, _ = env.reset(options={"task_id": task.instance_id})
+        reset_ms = (time.monotonic() - began) * 1000
+        image_id = env.sandbox.image_id
+        first, last = _span(trajectory.steps, clock)
+        steps = [_step(env, step, (first, clock)) for step in trajectory.steps]
+        env.stop(StopReason.EARLY_STOPPED)
+        patch = _patch(env)
+    finally:
+        env.close()
+    clocks = Clock.around(first, last), Clock.around(clock, now())
+    found = tuple(Comparer(*clocks).compare("observation", trajectory.start.observation, observation))
+    return Playback(
+        start=PartReplay(match=worst(item.match for item in found), differences=found),
+        steps=steps,
+        patch=patch,
+        clocks=clocks,
+        image_id=image_id,
+        reset_ms=round(reset_ms, 3),
+    )
+
+
+def _step(env: SWEBenchEnv, step: Step, began: tuple[datetime, datetime]) -> StepReplay:
+    if env.episode.over:
+        lost = Difference(field="episode", match=Match.DIVERGED, hint=Hint.CONTENT, diff="the episode was over")
+        return judged(step, [lost], replayed_ms=None)
+    info = env.step(step.action)[-1]
+    return compare_step(step, info["step"], began, env.tools)
+
+
+def _patch(env: SWEBenchEnv) -> str:
+    try:
+        return env.final_patch()
+    except NoPatch:
+        return ""
+
+
+def _span(steps: Sequence[Step], default: datetime) -> tuple[datetime, datetime]:
+    return (steps[0].t_start, steps[-1].t_end) if steps else (default, default)
