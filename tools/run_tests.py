@@ -4,6 +4,7 @@
 `parsed` (whether results could be read from the log).
 """
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ __all__ = ["RunTests"]
 _LOG_LIMIT = 4_000_000
 _FAILURES_SHOWN = 50
 _BAD = ("FAILED", "ERROR")
+_PARALLEL = re.compile(r"(?:^|\s)(?:-n(?:\s*|=)(?:auto|logical|[1-9]\d*)|--numprocesses\b|--parallel\b)")
 
 
 def _no_option(name: str) -> str:
@@ -71,6 +73,10 @@ class RunTests(Tool[_Arguments]):
             data=_facts(command, arguments.tests, tests),
             commands=(result,),
         )
+
+    def unordered(self, data: Mapping[str, Any]) -> bool:
+        """Tests that run in several processes are reported as they end."""
+        return _PARALLEL.search(str(data.get("command") or "")) is not None
 
     def sample(self, rng: "Generator") -> dict[str, Any]:
         """All tests, or one folder."""

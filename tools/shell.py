@@ -3,6 +3,7 @@
 `ToolResult.data`: `command`, `timed_out`, `output_sha256` (of all that was written), `output_bytes`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["Shell"]
 
 _MAX_COMMAND = 100_000
+_PLAIN = r"[^|&;<>()$`\n]*"
+_GREP = rf"grep (?:-[^\s|&;<>()$`]+ )*(?:--recursive|-[a-zA-Z]*[rR]){_PLAIN}"
+_WALK = rf"(?:find\b{_PLAIN}|ls -\w*[fU]{_PLAIN}|{_GREP}|du\b{_PLAIN})"
+_BY_LINE = rf"(?:grep|egrep|fgrep|cut|tr)\b{_PLAIN}"
+_UNORDERED = re.compile(rf"\s*(?:cd [\w./-]+ && )?{_WALK}(?:\|\s*{_BY_LINE})*")
+"""What goes through folders in the order in which they are on disk, and filters that look at one line at a time."""
 _COMMON = (
     "ls -la",
     "git log --oneline | head -5",
@@ -67,6 +74,10 @@ class Shell(Tool[_Arguments]):
             },
             commands=(result,),
         )
+
+    def unordered(self, data: Mapping[str, Any]) -> bool:
+        """`find`, `grep -r` and the like, unless sorted or cut short."""
+        return _UNORDERED.fullmatch(str(data.get("command", ""))) is not None
 
     def sample(self, rng: "Generator") -> dict[str, Any]:
         """A harmless command."""
