@@ -66,8 +66,11 @@ class Comparer:
         return needed("\n".join(left), "\n".join(right), self.then, self.now)
 
     def _mappings(self, field: str, recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> Iterator[Difference]:
-        left = recorded if recorded.keys() == replayed.keys() else self._by_name(recorded, self.then)
-        right = replayed if recorded.keys() == replayed.keys() else self._by_name(replayed, self.now)
+        left, right = recorded, replayed
+        if recorded.keys() != replayed.keys():
+            left, right = self._by_name(recorded, self.then), self._by_name(replayed, self.now)
+            if left.keys() == right.keys():
+                yield self.text(field, "\n".join(recorded), "\n".join(replayed))
         for key in [*left, *(key for key in right if key not in left)]:
             yield from self.compare(f"{field}.{key}", left.get(key), right.get(key))
 

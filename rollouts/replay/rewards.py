@@ -11,7 +11,7 @@ from ..trajectory import Trajectory
 from .compare import diverged, settled
 from .report import Difference, Hint, RewardCheck
 
-__all__ = ["check_rewards"]
+__all__ = ["WRAPPER", "check_rewards"]
 
 WRAPPER = "trajectory_hub.rewards.wrapper:RubricReward"
 
