@@ -26,10 +26,17 @@ __all__ = [
     "StepLabel",
     "Utc",
     "labels_of",
+    "nearest_point",
 ]
 
 POINTS: Mapping[int, float] = MappingProxyType({1: 0.0, 2: 0.25, 3: 0.5, 4: 0.75, 5: 1.0})
 """The scale that annotators see, and the value in [0, 1] that each point stands for."""
+
+
+def nearest_point(value: float) -> int:
+    """The point of the scale that is nearest to a value in [0, 1]; the lower one of two."""
+    return min(POINTS, key=lambda point: (abs(POINTS[point] - value), point))
+
 
 Side = Literal["a", "b"]
 Chosen = Literal["a", "b", "tie"]

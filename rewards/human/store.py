@@ -8,7 +8,7 @@ that is not withdrawn.
 import json
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Container, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -42,8 +42,8 @@ CREATE VIEW holding AS SELECT number FROM (
 ) WHERE place = 1;
 """
 _SAVES = """SELECT saves.body, withdrawals.created FROM saves LEFT JOIN withdrawals USING (key)"""
-_LAST = """SELECT key, item_id FROM saves WHERE annotator = ? AND key NOT IN (SELECT key FROM withdrawals)
-    ORDER BY created DESC, number DESC LIMIT 1"""
+_LAST_FIRST = """SELECT item_id, body FROM saves WHERE annotator = ? AND key NOT IN (SELECT key FROM withdrawals)
+    ORDER BY created DESC, number DESC"""
 _ITEM: TypeAdapter[StepItem | PairItem] = TypeAdapter(Item)
 
 
@@ -157,14 +157,20 @@ class LabelStore:
         if isinstance(save.answer, StepAnswer) != isinstance(item, StepItem):
             raise UsageError(f"item {save.item_id} is a {item.kind}, and the answer is not one to a {item.kind}")
 
-    def undo(self, annotator: str) -> str | None:
-        """Withdraw the last save of `annotator` that holds; the id of its item, None when there is nothing to undo."""
+    def undo(self, annotator: str, within: Container[str] | None = None) -> Save | None:
+        """Withdraw the last save of `annotator` that holds, and return it; None when there is nothing to undo.
+
+        With `within`, saves of other items are left alone.
+        """
+        now = Save.now()
         with self._writing():
-            row = self._db.execute(_LAST, (annotator,)).fetchone()
-            if row is None:
+            rows = self._db.execute(_LAST_FIRST, (annotator,))
+            body = next((body for item_id, body in rows if within is None or item_id in within), None)
+            if body is None:
                 return None
-            self._db.execute("INSERT INTO withdrawals VALUES (?, ?)", (row[0], _stamp(Save.now())))
-            return str(row[1])
+            save = Save.model_validate_json(body)
+            self._db.execute("INSERT INTO withdrawals VALUES (?, ?)", (save.key, _stamp(now)))
+        return save.model_copy(update={"withdrawn": now})
 
     def item(self, item_id: str) -> StepItem | PairItem | None:
         """What an item stands for; None when it is not known."""

@@ -1,0 +1,466 @@
+// The labelling page. Text of agents enters the document as text nodes only; nothing here makes HTML from strings.
+
+const $ = (id) => document.getElementById(id);
+const POINTS = [1, 2, 3, 4, 5];
+const HEAD_LINES = 18, TAIL_LINES = 12, HEAD_CHARS = 3500, TAIL_CHARS = 2500, ROWS_SHOWN = 5;
+const ODD = /⟨(?:U\+[0-9A-F]{4,6}|[A-Z]{2,3}|DC[1-4])⟩|▇▇▇/gu; // as visible.py writes them
+const state = { annotator: "", kind: "step", criteria: [], items: [], at: -1, draft: {}, current: 0, shownAt: 0, away: 0 };
+
+// ---- small helpers ----
+
+function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (name in element && !name.includes("-")) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const kbd = (key) => h("kbd", {}, key);
+
+async function ask(path, body) {
+  const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  let reply;
+  try {
+    reply = await fetch(path, options);
+  } catch {
+    throw new Error("the labelling server does not answer; is `trajhub label` still running?");
+  }
+  const data = await reply.json();
+  if (!reply.ok) throw new Error(data.error);
+  return data;
+}
+
+let silence;
+function say(text) {
+  clearTimeout(silence);
+  $("said").textContent = text;
+  silence = setTimeout(() => ($("said").textContent = ""), 4000);
+}
+
+function guarded(action, prefix = "") {
+  return async (...args) => {
+    if (state.busy) return;
+    state.busy = true;
+    try {
+      await action(...args);
+      $("trouble").textContent = "";
+    } catch (error) {
+      $("trouble").textContent = prefix + error.message;
+    } finally {
+      state.busy = false;
+    }
+  };
+}
+
+const remember = (name, value) => sessionStorage.setItem(`${name}:${state.annotator}`, JSON.stringify(value));
+const recall = (name) => JSON.parse(sessionStorage.getItem(`${name}:${state.annotator}`) ?? "null");
+
+// ---- text of agents ----
+
+function inert(text) {
+  const parts = [];
+  let end = 0;
+  for (const match of text.matchAll(ODD)) {
+    parts.push(text.slice(end, match.index), h("span", { class: "odd" }, match[0]));
+    end = match.index + match[0].length;
+  }
+  return [...parts, text.slice(end)];
+}
+
+function lineClass(line) {
+  if (/^(diff --git |index |\+\+\+ |--- )/.test(line)) return "line file";
+  if (line.startsWith("@@")) return "line hunk";
+  if (line.startsWith("+")) return "line add";
+  return line.startsWith("-") ? "line cut" : "line";
+}
+
+function rendered(text, form) {
+  if (form !== "diff") return inert(text);
+  return text.replace(/\n$/, "").split("\n").map((line) => h("span", { class: lineClass(line) }, inert(line), "\n"));
+}
+
+function folded(text) {
+  const lines = text.split("\n");
+  if (lines.length <= HEAD_LINES + TAIL_LINES + 10 && text.length <= HEAD_CHARS + TAIL_CHARS + 2000) return null;
+  const head = lines.slice(0, HEAD_LINES).join("\n").slice(0, HEAD_CHARS);
+  const tail = lines.slice(Math.max(HEAD_LINES, lines.length - TAIL_LINES)).join("\n").slice(-TAIL_CHARS);
+  const hidden = text.slice(head.length, text.length - tail.length);
+  const count = hidden.split("\n").length - 2;
+  const amount = count > 0 ? `${count} more line${count > 1 ? "s" : ""}` : `${hidden.length} more characters`;
+  return { head, tail, amount };
+}
+
+function code({ text, form }, label) {
+  const block = h("pre", { class: "code", "aria-label": label, tabIndex: -1 });
+  const all = () => block.replaceChildren(...rendered(text, form));
+  const cut = folded(text);
+  if (!text) block.append(h("span", { class: "empty" }, "(empty)"));
+  else if (!cut) all();
+  else {
+    const unfold = h("button", { type: "button", class: "fold", onclick: () => { all(); block.focus(); } }, `Show ${cut.amount}`);
+    block.append(...rendered(cut.head, form), unfold, ...rendered(cut.tail, form));
+  }
+  return block;
+}
+
+// ---- steps ----
+
+function stateOf(step) {
+  const exit = step.exit_code === null ? "" : `exit ${step.exit_code}`;
+  if (step.ok) return h("span", { class: "state" }, exit || "done");
+  const what = inert((step.error ?? "failed").replaceAll("_", " "));
+  return h("span", { class: "state bad" }, what, exit && `, ${exit}`);
+}
+
+function argumentsOf(step) {
+  const values = step.parts.filter((part) => part.form === "value");
+  const blocks = step.parts.filter((part) => part.form !== "value");
+  return [
+    values.length ? h("section", {}, h("h3", {}, "Arguments"), h("dl", { class: "values" },
+      values.map(({ label, text }) => h("div", {}, h("dt", {}, inert(label)), h("dd", {}, inert(text)))))) : null,
+    ...blocks.map((part) => h("section", {}, h("h3", {}, inert(part.label)), code(part, part.label))),
+  ];
+}
+
+function partsOf(step) {
+  return h("div", { class: "parts" },
+    step.thought && h("section", {}, h("h3", {}, "Thought"), h("p", { class: "prose thought" }, inert(step.thought))),
+    argumentsOf(step),
+    h("section", {}, h("h3", {}, "Observation"), code(step.observation, "Observation")));
+}
+
+const toolOf = (step) => h("span", { class: "tag" }, inert(step.tool ?? "not understood"));
+
+function row(step) {
+  const told = step.parts.map((part) => part.text).filter((text) => text !== "true" && text !== "false");
+  const gist = (told.join(" · ") || step.thought || "").slice(0, 200).replaceAll("\n", " ");
+  const details = h("details", { class: "row" }, h("summary", {}, h("span", { class: "number" }, `${step.number}`),
+    toolOf(step), h("span", { class: "gist" }, inert(gist)), stateOf(step)));
+  details.addEventListener("toggle", () => {
+    if (details.open && details.childElementCount === 1) details.append(h("div", { class: "body" }, partsOf(step)));
+  });
+  return h("li", {}, details);
+}
+
+function rows(steps, shown) {
+  const list = h("ol", { class: "rows" }, steps.slice(-shown).map(row));
+  const hidden = steps.slice(0, -shown);
+  if (!hidden.length) return [list];
+  const more = h("button", { type: "button", class: "more" }, `Show ${hidden.length} earlier step${hidden.length > 1 ? "s" : ""}`);
+  more.addEventListener("click", () => { list.prepend(...hidden.map(row)); more.remove(); list.querySelector("summary").focus(); });
+  return [more, list];
+}
+
+function taskSheet(statement) {
+  const text = h("p", { class: "prose" }, inert(statement));
+  return h("details", { class: "sheet section", open: statement.length < 900, id: "task" },
+    h("summary", {}, h("h3", {}, "Task"), h("span", { class: "aside" }, statement.length < 900 ? "" : statement.slice(0, 90) + " …")),
+    h("div", { class: "body" }, text));
+}
+
+function stepPage(view) {
+  const { before, step } = view;
+  const title = h("h1", { tabIndex: -1, id: "heading" }, `Step ${step.number}`);
+  return [
+    taskSheet(view.statement),
+    before.length ? h("details", { class: "sheet section", open: true, id: "before" },
+      h("summary", {}, h("h3", {}, "Steps so far"), h("span", { class: "aside" }, `${before.length}`)), rows(before, ROWS_SHOWN)) : null,
+    h("section", { class: "sheet step", "aria-labelledby": "heading" },
+      h("header", {}, title, toolOf(step), stateOf(step)), partsOf(step)),
+  ].filter(Boolean);
+}
+
+function side(name, { steps, patch }) {
+  return h("section", { class: "sheet side", "aria-label": `Trajectory ${name}` },
+    h("header", {}, h("h2", {}, name), h("span", {}, `${steps.length} step${steps.length === 1 ? "" : "s"}`)),
+    h("ol", { class: "rows" }, steps.map(row)),
+    h("div", { class: "change" }, h("h3", {}, "Final change"),
+      patch ? code(patch, `Final change of ${name}`) : h("p", { class: "empty" }, "It changed nothing.")));
+}
+
+function pairPage(view) {
+  const sides = h("div", { class: "sides", "data-shown": "left" }, side("A", view.sides[0]), side("B", view.sides[1]));
+  const tab = (name, where) => h("button", { type: "button", "aria-pressed": String(where === "left"), onclick: (event) => {
+    sides.dataset.shown = where;
+    for (const each of event.target.parentElement.children) each.setAttribute("aria-pressed", String(each === event.target));
+  } }, `Trajectory ${name}`);
+  return [
+    h("h1", { tabIndex: -1, id: "heading" }, "Which did it better?"),
+    taskSheet(view.statement),
+    h("div", { class: "tabs", role: "group", "aria-label": "Trajectory shown" }, tab("A", "left"), tab("B", "right")),
+    sides,
+  ];
+}
+
+// ---- the answer ----
+
+function noteField() {
+  const area = h("textarea", { id: "note", name: "note", rows: 1, maxLength: 10000, placeholder: state.kind === "pair" ? "Comment" : "", oninput: () => changed({ note: area.value }) });
+  return h("label", { class: "note" }, h("span", {}, "Comment (optional)", kbd("c")), area);
+}
+
+function actions() {
+  return h("div", { class: "act" },
+    h("button", { type: "button", class: "quiet", onclick: () => move(-1), "aria-label": "Previous item" }, "‹", kbd("p")),
+    h("button", { class: "primary", id: "save" }, "Save", kbd("Enter")),
+    h("button", { type: "button", class: "quiet", onclick: () => move(1), "aria-label": "Next item" }, kbd("n"), "›"));
+}
+
+function hints() {
+  const keys = KEYS[state.kind].filter(([, , brief]) => brief);
+  return h("p", { class: "legend" }, keys.map(([key, , brief]) => h("span", {}, keysOf(key), brief)));
+}
+
+function criterion({ name, title, question }, index) {
+  const point = (value, label, spoken) => h("label", {}, h("input", { type: "radio", name, value, "aria-label": spoken,
+    onchange: () => score(index, value, false), onfocus: () => focusOn(index) }), h("span", { "aria-hidden": "true" }, label));
+  return h("fieldset", { class: "criterion", id: `criterion-${index}` },
+    h("legend", {}, title, h("span", {}, question)),
+    h("div", { class: "points" }, POINTS.map((value) => point(String(value), String(value), `${value} of 5`)), point("na", "n/a", "does not apply")));
+}
+
+function stepForm() {
+  return [
+    h("p", { class: "scale" }, h("b", {}, "1"), " not at all, ", h("b", {}, "3"), " partly, ", h("b", {}, "5"), " fully, ", h("b", {}, "0"), " does not apply"),
+    ...state.criteria.map(criterion), noteField(), actions(), hints(),
+  ];
+}
+
+function pairForm() {
+  const choice = (value, label, key) => h("label", {}, h("input", { type: "radio", name: "choice", value,
+    onchange: () => changed({ choice: value }) }), label, kbd(key));
+  return [
+    h("fieldset", { class: "choices" }, h("legend", {}, "Better"), choice("left", "A", "a"), choice("tie", "Tie", "t"), choice("right", "B", "b")),
+    noteField(), actions(), hints(),
+  ];
+}
+
+function fill() {
+  const form = $("answer");
+  for (const [name, value] of Object.entries(state.draft.points ?? {})) {
+    form.elements[name].value = value === null ? "na" : String(value);
+  }
+  if (state.draft.choice) form.elements.choice.value = state.draft.choice;
+  form.elements.note.value = state.draft.note ?? "";
+}
+
+function missing() {
+  if (state.kind === "pair") return state.draft.choice ? [] : ["choice"];
+  return state.criteria.map(({ name }) => name).filter((name) => state.draft.points?.[name] === undefined);
+}
+
+function changed(change) {
+  state.draft = { ...state.draft, ...change, key: null };
+  remember(`draft-${state.items[state.at].id}`, state.draft);
+  ready();
+}
+
+function ready() {
+  $("save").setAttribute("aria-disabled", String(missing().length > 0));
+  state.criteria.forEach((_, index) => $(`criterion-${index}`)?.classList.remove("missing"));
+}
+
+function score(index, value, advance = true) {
+  const { name } = state.criteria[index];
+  changed({ points: { ...state.draft.points, [name]: value === "na" ? null : Number(value) } });
+  $("answer").elements[name].value = value;
+  if (advance && index + 1 < state.criteria.length) focusOn(index + 1, true);
+  else focusOn(index, advance);
+}
+
+function focusOn(index, move = false) {
+  state.current = Math.min(Math.max(index, 0), state.criteria.length - 1);
+  state.criteria.forEach((_, each) => $(`criterion-${each}`).classList.toggle("current", each === state.current));
+  if (!move) return;
+  const group = $(`criterion-${state.current}`);
+  (group.querySelector(":checked") ?? group.querySelector("input")).focus();
+}
+
+// ---- moving, saving, undoing ----
+
+function took(overview) {
+  state.items = overview.items;
+  const done = state.items.filter((item) => item.done).length;
+  $("progress").max = state.items.length;
+  $("progress").value = done;
+  $("count").textContent = `${done} done`;
+}
+
+async function show(index, draft) {
+  const { id, done } = state.items[index];
+  const view = await ask(`api/item?${new URLSearchParams({ annotator: state.annotator, id })}`);
+  state.at = index;
+  remember("at", id);
+  state.draft = draft ?? recall(`draft-${id}`) ?? { ...view.answer };
+  $("read").replaceChildren(...(state.kind === "step" ? stepPage(view) : pairPage(view)));
+  $("answer").replaceChildren(...(state.kind === "step" ? stepForm() : pairForm()));
+  $("answer").hidden = false;
+  document.title = `${index + 1} of ${state.items.length} · Labelling`;
+  $("title").textContent = `${state.kind === "step" ? "Item" : "Pair"} ${index + 1} of ${state.items.length}${done ? ", saved" : ""}`;
+  fill();
+  ready();
+  if (state.kind === "step") focusOn(Math.max(0, state.criteria.findIndex(({ name }) => missing().includes(name))));
+  window.scrollTo(0, 0);
+  $("heading").focus({ preventScroll: true });
+  state.shownAt = performance.now();
+  state.away = 0;
+}
+
+function finished() {
+  state.at = -1;
+  remember("at", null);
+  $("answer").hidden = true;
+  $("title").textContent = "Done";
+  $("read").replaceChildren(h("section", { class: "sheet end" }, h("h1", { tabIndex: -1, id: "heading" }, "All done"),
+    h("p", {}, `You labelled all ${state.items.length} items. You may close this page, or look at your answers again.`),
+    h("button", { class: "primary", type: "button", onclick: guarded(() => show(0)) }, "Look again")));
+  $("heading").focus();
+}
+
+async function next(from) {
+  const after = [...state.items.keys()].map((offset) => (from + 1 + offset) % state.items.length);
+  const open = after.find((index) => !state.items[index].done);
+  if (open === undefined) finished();
+  else await show(open);
+}
+
+const move = guarded(async (by) => {
+  const index = state.at < 0 ? 0 : state.at + by;
+  if (index >= 0 && index < state.items.length) await show(index);
+});
+
+const save = guarded(async () => {
+  if (state.at < 0) return;
+  const lacking = missing();
+  if (lacking.length) {
+    say(state.kind === "pair" ? "Choose A, B or tie first." : `${lacking.length} of ${state.criteria.length} criteria need a score, or 0.`);
+    state.criteria.forEach(({ name }, index) => $(`criterion-${index}`)?.classList.toggle("missing", lacking.includes(name)));
+    if (state.kind === "step") focusOn(state.criteria.findIndex(({ name }) => lacking.includes(name)), true);
+    return;
+  }
+  const at = state.at;
+  const item = state.items[at].id;
+  state.draft.key ??= crypto.randomUUID(); // kept until it is saved: sent twice, it counts once
+  const seconds = Math.round(performance.now() - state.shownAt - state.away) / 1000;
+  const { key, points, choice, note } = state.draft;
+  took(await ask("api/save", { annotator: state.annotator, item, key, points, choice, note: note ?? "", seconds }));
+  sessionStorage.removeItem(`draft-${item}:${state.annotator}`);
+  say("Saved. Press u to undo.");
+  await next(at);
+}, "Not saved: ");
+
+const undo = guarded(async () => {
+  const overview = await ask("api/undo", { annotator: state.annotator });
+  took(overview);
+  if (!overview.undone) return say("There is nothing to undo.");
+  await show(state.items.findIndex((item) => item.id === overview.undone), overview.answer);
+  changed({});
+  say("Undone. Save it again, or change it.");
+}, "Not undone: ");
+
+// ---- keys ----
+
+const KEYS = {
+  step: [
+    ["1 … 5", "score the criterion, go to the next", "score"], ["0", "the criterion does not apply", "n/a"],
+    ["↑ ↓", "criterion before, after (also k, j)", "criterion"], ["Enter", "save, go to the next item", "save"],
+    ["u", "undo the last save", "undo"], ["p n", "item before, after", "item"], ["c", "comment (Ctrl Enter saves, Esc leaves it)"],
+    ["o", "unfold long texts", "unfold"], ["s", "steps so far: open or close"], ["t", "task: open or close"], ["?", "these keys"],
+  ],
+  pair: [
+    ["a ←", "A is better"], ["b →", "B is better"], ["t 0", "tie"], ["Enter", "save, go to the next pair", "save"],
+    ["u", "undo the last save", "undo"], ["p n", "pair before, after", "pair"], ["↑ ↓", "step before, after (also k, j)", "step"],
+    ["Space", "open or close the step", "open"], ["c", "comment (Ctrl Enter saves, Esc leaves it)"],
+    ["o", "unfold long texts", "unfold"], ["?", "these keys"],
+  ],
+};
+const keysOf = (keys) => keys.split(" ").map((key) => (key === "…" ? key : kbd(key)));
+
+function choose(value) {
+  $("answer").elements.choice.value = value;
+  changed({ choice: value });
+}
+
+function alongRows(by) {
+  const all = [...$("read").querySelectorAll("summary")].filter((each) => each.offsetParent);
+  const at = all.indexOf(document.activeElement);
+  all[Math.min(Math.max(at + by, 0), all.length - 1)]?.focus();
+}
+
+function keyed(key) {
+  const toggle = (id) => () => { const details = $(id); if (details) details.open = !details.open; };
+  const common = {
+    u: undo, p: () => move(-1), n: () => move(1), "?": () => $("keys").showModal(), c: () => $("note")?.focus(), Enter: save,
+    o: () => $("read").querySelectorAll(".fold").forEach((button) => button.click()),
+  };
+  if (state.kind === "pair") {
+    const pair = { a: () => choose("left"), ArrowLeft: () => choose("left"), b: () => choose("right"), ArrowRight: () => choose("right"),
+      t: () => choose("tie"), 0: () => choose("tie"), j: () => alongRows(1), ArrowDown: () => alongRows(1), k: () => alongRows(-1), ArrowUp: () => alongRows(-1) };
+    return pair[key] ?? common[key];
+  }
+  if (/^[1-5]$/.test(key)) return () => score(state.current, key);
+  const by = (amount) => () => focusOn(state.current + amount, true);
+  const step = { 0: () => score(state.current, "na"), j: by(1), ArrowDown: by(1), k: by(-1), ArrowUp: by(-1), s: toggle("before"), t: toggle("task") };
+  return step[key] ?? common[key];
+}
+
+document.addEventListener("keydown", (event) => {
+  if ($("main").hidden || $("keys").open) return;
+  const typing = event.target.matches("textarea, input:not([type=radio])");
+  if (typing) {
+    if (event.key === "Escape") event.target.blur();
+    else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (state.busy) return event.preventDefault(); // nobody scores what is not yet on the page
+  if (event.key === "Enter" && event.target.matches("button, summary, a")) return;
+  const act = keyed(event.key);
+  if (!act || (state.at < 0 && !["u", "p", "n", "?"].includes(event.key))) return;
+  event.preventDefault();
+  act();
+});
+
+// ---- beginning ----
+
+const begin = guarded(async (name) => {
+  const overview = await ask(`api/session?${new URLSearchParams({ annotator: name })}`);
+  Object.assign(state, { annotator: overview.annotator, kind: overview.kind, criteria: overview.kind === "step" ? overview.criteria : [] });
+  history.replaceState(null, "", `?${new URLSearchParams({ annotator: state.annotator })}`);
+  document.body.className = state.kind === "step" ? "step-kind" : "pair";
+  $("door").hidden = true;
+  $("bar").hidden = $("main").hidden = false;
+  $("who").replaceChildren(h("span", {}, state.annotator));
+  $("who").setAttribute("aria-label", `Annotator ${state.annotator}; change`);
+  $("keys-list").replaceChildren(...KEYS[state.kind].flatMap(([keys, text]) => [h("dt", {}, keysOf(keys)), h("dd", {}, text)]));
+  took(overview);
+  const at = state.items.findIndex((item) => item.id === recall("at"));
+  if (at >= 0) await show(at);
+  else await next(-1);
+});
+
+function knock() {
+  $("bar").hidden = $("main").hidden = true;
+  $("door").hidden = false;
+  $("name").focus();
+}
+
+$("sign").addEventListener("submit", (event) => { event.preventDefault(); begin($("name").value); });
+$("answer").addEventListener("submit", (event) => { event.preventDefault(); save(); });
+$("help").addEventListener("click", () => $("keys").showModal());
+$("who").addEventListener("click", knock);
+let left = 0;
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) left = performance.now();
+  else state.away += performance.now() - left;
+});
+
+const known = new URLSearchParams(location.search).get("annotator");
+if (known) begin(known).then(() => { if ($("main").hidden) knock(); });
+else knock();
