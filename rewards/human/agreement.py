@@ -11,7 +11,17 @@ import numpy as np
 
 from .bootstrap import Floats, Statistic
 
-__all__ = ["Level", "Weighting", "cohen_kappa", "fleiss_kappa", "krippendorff_alpha", "mean_bias", "raw_agreement"]
+__all__ = [
+    "Level",
+    "Weighting",
+    "agreement_with_others",
+    "cohen_kappa",
+    "fleiss_kappa",
+    "krippendorff_alpha",
+    "mean_bias",
+    "mean_distance",
+    "raw_agreement",
+]
 
 Level = Literal["nominal", "ordinal", "interval"]
 """What a difference between two values means: any is as bad, by rank, or by size."""
@@ -26,10 +36,27 @@ def raw_agreement(ratings: Floats) -> Statistic:
     return _mean(agree, rated >= 2)
 
 
-def mean_bias(first: Floats, second: Floats) -> Statistic:
-    """Mean of `first - second` over the items that both rated: who is kinder, and by how much."""
-    both = np.isfinite(first) & np.isfinite(second)
-    return _mean(np.where(both, first - second, 0.0), both)
+def agreement_with_others(own: Floats, others: Floats) -> Statistic:
+    """Share of the others' ratings (items, others) that equal one's own (items,), averaged over items."""
+    rated = np.isfinite(others)
+    equal = (others == own[:, None]).sum(axis=1) / np.maximum(rated.sum(axis=1), 1)
+    return _mean(equal, rated.any(axis=1) & np.isfinite(own))
+
+
+def mean_bias(own: Floats, others: Floats) -> Statistic:
+    """Mean over items of one's own rating minus the mean of the others' (items, others)."""
+    rated = np.isfinite(others)
+    used = rated.any(axis=1) & np.isfinite(own)
+    middle = np.where(rated, others, 0.0).sum(axis=1) / np.maximum(rated.sum(axis=1), 1)
+    return _mean(np.where(used, own - middle, 0.0), used)
+
+
+def mean_distance(ratings: Floats) -> Floats:
+    """Of each item, the mean distance between two of its ratings; 0 with fewer than two."""
+    apart = np.abs(ratings[:, :, None] - ratings[:, None, :])
+    known = np.isfinite(apart)
+    number = np.isfinite(ratings).sum(axis=1)
+    return np.where(known, apart, 0.0).sum(axis=(1, 2)) / np.maximum(number * (number - 1), 1)
 
 
 def cohen_kappa(first: Floats, second: Floats, weighting: Weighting = "unweighted") -> Statistic:

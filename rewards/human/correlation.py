@@ -123,7 +123,7 @@ def _estimate(statistic: Statistic, units: int, scale: Scale, seed: int, resampl
 
 
 def _per_cluster(rows: Floats, clusters: Indices) -> Floats:
-    return np.stack([np.bincount(clusters, weights=row) for row in rows])
+    return np.array([np.bincount(clusters, weights=row) for row in rows], dtype=np.float64)
 
 
 def _quotient(above: Floats, below: Floats, scale: Floats) -> Floats:

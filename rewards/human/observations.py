@@ -20,7 +20,6 @@ __all__ = [
     "RuleScores",
     "ScoredStep",
     "StepKey",
-    "combined",
     "observe",
     "overall",
     "weighted_mean",
@@ -65,7 +64,9 @@ class Observations:
     labels: Floats
     """(steps, criteria): the mean over annotators."""
     layers: Mapping[str, Floats]
-    """(steps, criteria) of each layer."""
+    """(steps, criteria) of each layer that judges by itself."""
+    compounds: Mapping[str, Floats]
+    """(steps, criteria) of each combination of layers, as it was recorded."""
     rules: Mapping[str, RuleScores]
     """By criterion."""
     rule_layers: tuple[str | None, ...]
@@ -81,6 +82,7 @@ class Observations:
             keys=tuple(key for key, taken in zip(self.keys, rows, strict=True) if taken),
             labels=self.labels[rows],
             layers={name: scores[rows] for name, scores in self.layers.items()},
+            compounds={name: scores[rows] for name, scores in self.compounds.items()},
             rules={
                 name: RuleScores(names=r.names, scores=r.scores[rows], settled=r.settled[rows])
                 for name, r in self.rules.items()
@@ -109,15 +111,22 @@ def observe(steps: Iterable[ScoredStep], labels: Iterable[StepLabel]) -> Observa
     rows = sorted((step for step in steps if step.key in said), key=lambda step: step.key)
     means = [{name: sum(values) / len(values) for name, values in said[row.key].items()} for row in rows]
     names = sorted({name for row in rows for name in row.layers})
+    tables = {name: _matrix([row.layers.get(name, {}) for row in rows], CRITERIA) for name in names}
     return Observations(
         keys=tuple(row.key for row in rows),
         labels=_matrix(means, CRITERIA),
-        layers={name: _matrix([row.layers.get(name, {}) for row in rows], CRITERIA) for name in names},
+        layers={name: table for name, table in tables.items() if not _is_compound(name)},
+        compounds={name: table for name, table in tables.items() if _is_compound(name)},
         rules={name: _rules(rows, name) for name in CRITERIA if any(row.rules.get(name) for row in rows)},
         rule_layers=tuple(row.rule_layer for row in rows),
         tasks=clusters_of([row.task_id for row in rows]),
         trajectories=clusters_of([row.key[:2] for row in rows]),
     )
+
+
+def _is_compound(layer: str) -> bool:
+    """Whether a layer is named as `layers.combined_name` names combinations: `weighted(rules@1,judge@1:m)`."""
+    return layer.endswith(")")
 
 
 def _rules(rows: Sequence[ScoredStep], criterion: str) -> RuleScores:
@@ -137,16 +146,10 @@ def weighted_mean(parts: Floats, weights: Floats) -> Floats:
     there = np.isfinite(parts)
     total = there @ weights
     summed = np.where(there, parts, 0.0) @ weights
-    return np.round(np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan), DIGITS)
-
-
-def combined(layers: Iterable[Floats]) -> Floats:
-    """The mean of the layers (steps, criteria), over those that say something."""
-    tables = list(layers)
-    columns = [np.column_stack(alike) for alike in zip(*(table.T for table in tables), strict=True)]
-    return np.column_stack([weighted_mean(parts, np.ones(len(tables))) for parts in columns])
+    mean: Floats = np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)
+    return mean.round(DIGITS)
 
 
 def overall(scores: Floats, labels: Floats, weights: Floats) -> Floats:
-    """What each step is worth by `scores`, over the criteria that were labelled: everybody answers the same questions."""
+    """What each step is worth by `scores`, over the criteria that were labelled: all answer the same questions."""
     return weighted_mean(np.where(np.isfinite(labels), scores, np.nan), weights)

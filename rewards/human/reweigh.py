@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from ..config import RubricConfig
+from ..config import LayerWeights, RubricConfig
 from ..scores import CRITERIA
 from .bootstrap import Floats
 from .observations import Observations, overall, weighted_mean
@@ -48,16 +48,26 @@ class Predicted(NamedTuple):
 
 
 def present_weights(observations: Observations, rubric: RubricConfig) -> Weights:
-    """The weights of a rubric; layers count alike."""
-    given = rubric.criteria
+    """The weights of a rubric. Layers that are neither rules nor a judge count 1."""
+    given, layers = rubric.criteria, rubric.layers
+    by_criterion = cast("Mapping[str, LayerWeights]", layers.criteria)
     return Weights(
         criteria=np.array([given[name].weight if name in given else 0.0 for name in CRITERIA]),
-        layers={name: np.ones(len(observations.layers)) for name in CRITERIA},
+        layers={
+            name: np.array(
+                [_layer_weight(layer, by_criterion.get(name, layers.weights)) for layer in observations.layers]
+            )
+            for name in CRITERIA
+        },
         rules={
             name: np.array([given[name].rules.get(rule, 0.0) if name in given else 0.0 for rule in rules.names])
             for name, rules in observations.rules.items()
         },
     )
+
+
+def _layer_weight(layer: str, weights: LayerWeights) -> float:
+    return {"rules": weights.rules, "judge": weights.judge}.get(layer.partition("@")[0], 1.0)
 
 
 def scored(observations: Observations, weights: Weights) -> Predicted:
