@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,13 +13,24 @@ from ..envs.grader import GraderConfig
 from ..envs.registration import DEFAULT_WRAPPERS
 from ..envs.task import Task
 from ..errors import ConfigError, TaskNotFound
+from ..rewards.config import RubricConfig
 from .budget import Budget, PriceTable
 from .llm import ChatConfig
 from .log import Fsync
 from .policies.choose import resolve_chat
 
-__all__ = ["RESUMABLE", "RolloutConfig", "check_budget", "choose", "load_config", "read_overrides", "resolve"]
+__all__ = [
+    "RESUMABLE",
+    "RolloutConfig",
+    "check_budget",
+    "choose",
+    "load_config",
+    "load_preset",
+    "read_overrides",
+    "resolve",
+]
 
+Settings = TypeVar("Settings", bound=BaseModel)
 CONFIGS = Path(__file__).parents[1] / "configs"
 RESUMABLE = (
     "tasks",  # the tasks themselves are compared, wherever they were read from
@@ -35,6 +46,12 @@ RESUMABLE = (
     "chat.request_timeout",
     "chat.retries",
     "chat.max_wait",
+    "rubric.judge.budget.usd",
+    "rubric.judge.budget.requests",
+    "rubric.judge.budget.tokens",
+    "rubric.judge.workers",
+    "rubric.judge.cache",
+    "rubric.judge.give_up_after",
 )
 """What may change when a run is resumed: none of it changes what an episode is."""
 
@@ -68,6 +85,9 @@ class RolloutConfig(BaseModel):
     """When the log is forced to disk: `never`, `episode` or `step`."""
     wrappers: tuple[str, ...] = DEFAULT_WRAPPERS
     """Gymnasium wrappers by entry point, innermost first; the recorder comes on top."""
+    rubric: RubricConfig | None = None
+    """How `RubricReward` scores steps, for example with a judge; null: `configs/rubric.yaml`. On the command line a
+    file, or single values as `rubric.KEY=VALUE`."""
     env: EnvConfig = Field(default_factory=EnvConfig)
     chat: ChatConfig = Field(default_factory=ChatConfig)
     grader: GraderConfig = Field(default_factory=GraderConfig)
@@ -94,11 +114,31 @@ def read_overrides(items: Sequence[str]) -> dict[str, Any]:
 
 def load_config(overrides: Mapping[str, Any]) -> RolloutConfig:
     """The shipped presets with `overrides` on top. Raises ConfigError that names each wrong value."""
-    values = _mapping(CONFIGS / "rollout.yaml")
+    given = dict(overrides)
+    rubric = given.pop("rubric", None)
+    if rubric is not None:
+        given["rubric"] = _rubric(rubric)
+    return load_preset(RolloutConfig, "rollout.yaml", given)
+
+
+def _rubric(given: object) -> dict[str, Any]:
+    """A rubric from a file, or the default one with single values changed."""
+    if isinstance(given, str):
+        return _mapping(Path(given))
+    if not isinstance(given, Mapping):
+        raise ConfigError("rubric should be a file, or values as rubric.KEY=VALUE")
+    values = _mapping(CONFIGS / "rubric.yaml")
+    _merge(values, cast("Mapping[str, Any]", given))
+    return values
+
+
+def load_preset(model: type[Settings], preset: str, overrides: Mapping[str, Any]) -> Settings:
+    """A shipped preset with the price table, and `overrides` on top. Raises ConfigError that names each wrong value."""
+    values = _mapping(CONFIGS / preset)
     values["prices"] = _mapping(CONFIGS / "prices.yaml")
     _merge(values, overrides)
     try:
-        return RolloutConfig.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
         raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems)) from None

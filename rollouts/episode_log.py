@@ -199,7 +199,9 @@ def _result(step: Step) -> payloads.ToolResult:
 def _reward(step: Step, reward: float, info: Mapping[str, Any]) -> payloads.StepReward:
     scores = cast("Mapping[str, Mapping[str, Any]]", info.get("scores") or {})
     criteria = tuple(payloads.CriterionRecord.of(criterion=name, **score) for name, score in scores.items())
-    return payloads.StepReward(step=step.index, reward=reward, criteria=criteria, process=info.get("process"))
+    told = payloads.StepReward(step=step.index, reward=reward, criteria=criteria, process=info.get("process"))
+    record = info.get("score_record")
+    return told if record is None else told.model_copy(update={"record": record})
 
 
 def patch_facts(patch: str) -> dict[str, Any]:

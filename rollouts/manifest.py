@@ -113,7 +113,7 @@ def _at(value: object, dotted: str) -> Any:
 
 def _rubric(config: RolloutConfig) -> dict[str, Any] | None:
     """The resolved rubric, when a rubric scores the run."""
-    return load_rubric().model_dump(mode="json") if _SCORER in config.wrappers else None
+    return load_rubric(config.rubric).model_dump(mode="json") if _SCORER in config.wrappers else None
 
 
 def task_digest(task: Task) -> str:

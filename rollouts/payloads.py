@@ -181,7 +181,11 @@ class TestRun(Payload, frozen=True):
 
 
 class CriterionRecord(Payload, frozen=True):
-    """One criterion's score of one step."""
+    """One criterion's score of one step.
+
+    A judge adds `reason` (a sentence) and, where several answers were asked, `spread` (their standard deviation); a
+    combination of layers adds `parts`: the same fields of each layer.
+    """
 
     criterion: str
     score: float | None = None
@@ -195,7 +199,11 @@ class CriterionRecord(Payload, frozen=True):
 
 
 class StepReward(Payload, frozen=True):
-    """What a step was worth."""
+    """What a step was worth.
+
+    With a judge, `record` says how its scores came about: prompt, context, and each answer with model, tokens, cost,
+    latency and the key of the whole exchange in the cache.
+    """
 
     step: int
     reward: float

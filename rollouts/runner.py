@@ -33,6 +33,7 @@ from .plan import Plan
 from .play import Job, Turn
 from .policies.base import Policy
 from .run_dir import EPISODES, Episode, episode_name, read_episode
+from .scoring import make_rubric, with_rubric
 from .verdicts import append_verdict
 from .worker import Worker
 
@@ -82,6 +83,7 @@ class Runner:
         self._plan = plan
         self._price = config.prices.price(policy.model)
         self._grader = Grader(engine, config.grader) if config.grade else None
+        self._rubric = make_rubric(run, config)
         self.kept = len(plan.kept)
         self.on_episode: Observer = _ignore
         """Called in the watching thread for each episode that is over."""
@@ -148,7 +150,7 @@ class Runner:
     def make_env(self) -> gymnasium.Env[Any, Any]:
         """An environment for one worker."""
         return make_env(
-            wrappers=self.config.wrappers,
+            wrappers=with_rubric(self.config.wrappers, self._rubric),
             record=str(self._run_dir),
             tasks=list(self._tasks.values()),
             config=self.config.env.model_copy(update={"warm": 0}),
@@ -297,6 +299,8 @@ class Runner:
             worker.join(max(0.0, deadline - time.monotonic()))
         self._pool.close()
         self._remove_containers()
+        if self._rubric is not None:
+            self._rubric.close()
 
     def _remove_containers(self) -> None:
         """Remove every container that this process started for this run."""

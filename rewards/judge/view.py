@@ -1,5 +1,6 @@
 """What the judge sees of an episode: bounded whatever its length, the same for a recorded episode and a live one."""
 
+import json
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class EpisodeView:
     def __init__(self, task: Task, context: ContextConfig, reveal: RevealConfig, resolved: bool | None = None) -> None:
         """Raises ConfigError when something shall be revealed that is not known."""
         self._config = context
-        self._task = disarmed(cut(_statement(task), context.statement_chars))
+        self._task = disarmed(cut(task.problem_statement, context.statement_chars))
         self._revealed = _revealed(task, context, reveal, resolved)
         self._older = deque[str]()
         self._older_size = 0
@@ -115,13 +116,6 @@ _REVEALED = {
 }
 
 
-def _statement(task: Task) -> str:
-    if task.pro is None:
-        return task.problem_statement
-    parts = (task.problem_statement, task.pro.requirements, task.pro.interface)
-    return "\n\n".join(part for part in parts if part)
-
-
 def _revealed(
     task: Task, context: ContextConfig, reveal: RevealConfig, resolved: bool | None
 ) -> tuple[tuple[str, str], ...]:
@@ -138,7 +132,10 @@ def _revealed(
 
 
 def _shown(step: Step, limit: int) -> _Shown:
-    said = (("thought", step.thought or ""), ("action", step.action), ("observation", step.observation))
+    thought = step.thought or ""
+    if json.dumps(thought, ensure_ascii=False) in step.action or json.dumps(thought) in step.action:
+        thought = ""  # it is a part of the action, and need not be paid for twice
+    said = (("thought", thought), ("action", step.action), ("observation", step.observation))
     texts = tuple((kind, disarmed(cut(text, limit))) for kind, text in said if text or kind != "thought")
     return _Shown(facts=f"Step {step.index}: {_ending(step)}", texts=texts)
 

@@ -1,0 +1,183 @@
+"""Scores of a layer over a recorded run: `scores/<layer>.jsonl`, one line a step, beside the log that never changes."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import DiskFull, UsageError
+from ..rewards.scores import CriterionScore
+from .files import room_for, slug
+from .run_dir import read_manifest
+
+__all__ = [
+    "SCORES",
+    "CriterionRow",
+    "PartRow",
+    "ScoreWriter",
+    "StepScoreRow",
+    "read_scores",
+    "scored_layers",
+    "scores_path",
+    "write_scores",
+]
+
+SCORES = "scores"
+"""Folder of a run that holds them."""
+
+
+class _Row(BaseModel):
+    # A newer version may write more: it is kept.
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+
+class PartRow(_Row):
+    """What one layer of a combination said."""
+
+    layer: str
+    score: float | None
+    evidence: str = ""
+
+
+class CriterionRow(_Row):
+    """One criterion's score of one step."""
+
+    score: float | None
+    """In [0, 1]; None when there is none, and `evidence` says why."""
+    evidence: str = ""
+    spread: float | None = None
+    """Standard deviation of an ensemble's answers."""
+    layer: str | None = None
+    """Who gave the score, where it is not the layer of the row."""
+    set_aside_by: str | None = None
+    """The decisive rule because of which there is no score."""
+    parts: tuple[PartRow, ...] = ()
+    """What each layer of a combination said."""
+
+    @classmethod
+    def of(cls, score: CriterionScore, layer: str) -> "CriterionRow":
+        """A row from a score; `layer` is that of the row."""
+        return cls(
+            score=score.score,
+            evidence=score.evidence,
+            spread=score.spread,
+            layer=score.layer if score.layer != layer else None,
+            set_aside_by=score.set_aside_by,
+            parts=tuple(PartRow(layer=p.layer, score=p.score, evidence=p.evidence) for p in score.parts),
+        )
+
+
+class StepScoreRow(_Row):
+    """What a layer says of one step of a recorded episode."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    episode_id: str
+    task_id: str
+    step: int
+    layer: str
+    """Who scored, for example `judge@1:my-model`."""
+    criteria: Mapping[str, CriterionRow]
+    reward: float | None
+    """Weighted mean of the criteria that have a score; None when none has."""
+    record: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """How the scores came about. Of a judge: prompt with sha256, context, what was revealed, attempts to instruct it,
+    and each answer with model, tokens, cost, latency and the key under which the cache holds the whole exchange."""
+
+
+def scores_path(run: Path, layer: str) -> Path:
+    """The file of a layer's scores."""
+    return run / SCORES / f"{slug(layer)}.jsonl"
+
+
+def scored_layers(run: Path) -> list[str]:
+    """Names of the layers that have scored a run, in the order of their files. Raises UsageError when it is no run."""
+    read_manifest(run)
+    firsts = (next(_rows(path), None) for path in sorted((run / SCORES).glob("*.jsonl")))
+    return [row.layer for row in firsts if row is not None]
+
+
+def read_scores(run: Path, layer: str) -> Iterator[StepScoreRow]:
+    """A layer's scores, by episode and step. Raises UsageError when the layer has not scored the run."""
+    path = scores_path(run, layer)
+    if not path.exists():
+        there = ", ".join(scored_layers(run)) or "nobody"
+        raise UsageError(f"{layer!r} has not scored {run}; {there} has (scores are made by `trajhub judge {run}`)")
+    return _rows(path)
+
+
+def write_scores(run: Path, layer: str, rows: Iterable[StepScoreRow]) -> Path:
+    """Write a layer's scores; those of other steps that are there already are kept."""
+    with ScoreWriter(run, layer) as writer:
+        for row in sorted(rows, key=_place):
+            writer.write(row)
+    return writer.path
+
+
+class ScoreWriter:
+    """Writes rows in the order of episode and step, in constant memory; rows of other steps that are there are kept.
+
+    The file is old or new, never half: it is replaced when the writer is closed, with what was written by then.
+    """
+
+    def __init__(self, run: Path, layer: str) -> None:
+        self.path = scores_path(run, layer)
+        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        with room_for(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._partial.open("w", encoding="utf-8")
+        self._old = _rows(self.path) if self.path.exists() else iter(())
+        self._next = next(self._old, None)
+        self._last: tuple[str, int] | None = None
+
+    def write(self, row: StepScoreRow) -> None:
+        """Take the next row. Raises ValueError when it is not after the one before."""
+        place = _place(row)
+        if self._last is not None and place <= self._last:
+            raise ValueError(f"rows must come in order: {place} after {self._last}")
+        self._last = place
+        while self._next is not None and _place(self._next) <= place:
+            if _place(self._next) < place:
+                self._put(self._next)
+            self._next = next(self._old, None)
+        self._put(row)
+
+    def _put(self, row: StepScoreRow) -> None:
+        with room_for(self.path):
+            self._file.write(row.model_dump_json() + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, DiskFull):
+            self._file.close()
+            self._partial.unlink(missing_ok=True)
+            return
+        while self._next is not None:
+            self._put(self._next)
+            self._next = next(self._old, None)
+        with room_for(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._partial.replace(self.path)
+
+
+def _place(row: StepScoreRow) -> tuple[str, int]:
+    return row.episode_id, row.step
+
+
+def _rows(path: Path) -> Iterator[StepScoreRow]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield StepScoreRow.model_validate(json.loads(line))
+            except (ValueError, ValidationError) as error:
+                said = str(error).split("\n")[0]
+                raise UsageError(f"{path}, line {number} is no score of a step: {said}; delete the file") from None
