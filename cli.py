@@ -16,6 +16,7 @@ from .envs.sandbox_cli import clean
 from .envs.tasks_cli import app as tasks_app
 from .errors import TrajHubError
 from .eval.schema_cli import schema
+from .rollouts.calibrate_cli import agreement, calibrate
 from .rollouts.judge_cli import judge
 from .rollouts.replay_cli import replay
 from .rollouts.rollout_cli import rollout
@@ -35,6 +36,8 @@ app.add_typer(runs_app, name="runs")
 app.command()(rollout)
 app.command()(replay)
 app.command()(judge)
+app.command()(calibrate)
+app.command()(agreement)
 app.command()(grade)
 app.command()(clean)
 app.command()(doctor)

@@ -1,6 +1,6 @@
 """Calibration: how far each layer of scores can be trusted, measured against people's labels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +35,7 @@ def calibrate(
     min_pearson: float = 0.8,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    tick: Callable[[str], None] = lambda doing: None,
 ) -> Calibration:
     """Compare layers with labels, refit the weights, decide.
 
@@ -48,9 +49,11 @@ def calibrate(
     tables = {**seen.layers, **seen.compounds}
     if len(seen.layers) > 1:
         tables[COMBINATION] = scored(seen, start).criteria
-    comparisons = [
-        each for name, table in tables.items() for each in _compare(name, table, seen, start, seed, resamples)
-    ]
+    comparisons = list[Comparison]()
+    for name, table in tables.items():
+        tick(f"comparing {name}")
+        comparisons += _compare(name, table, seen, start, seed, resamples)
+    tick("refitting weights")
     refit, not_refitted = _refit(seen, start, seed, resamples)
     found = {(each.layer, each.criterion): each.coefficients["pearson"] for each in comparisons}
     if refit is not None:

@@ -142,10 +142,10 @@ def _agreement(found: Calibration) -> Sequence[Block]:
 
 def _method(found: Calibration) -> list[str]:
     return [
-        "A step's label is the mean over annotators. Overall means the weighted mean over the criteria that were labelled, "
+        "A step's label is the mean over annotators. Overall means the weighted mean over the labelled criteria, "
         "with the rubric's weights, for people and layers alike.",
-        f"Intervals ({CONFIDENCE:.0%}, {found.resamples} resamples, seed {found.seed}) resample whole trajectories, since "
-        "the steps of one are not independent; for pairs of trajectories whole tasks, for agreement items.",
+        f"Intervals ({CONFIDENCE:.0%}, {found.resamples} resamples, seed {found.seed}) resample whole trajectories: "
+        "the steps of one are not independent. For pairs of trajectories they resample tasks, for agreement items.",
         "Weights are refitted by least squares, never below 0, and held near the present ones as strongly as an inner "
         "cross-validation over tasks chooses. The figures after the refit are of tasks that neither the weights nor "
         "that choice have seen; their intervals do not include how much the weights themselves would vary.",
