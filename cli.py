@@ -21,6 +21,8 @@ from .rollouts.judge_cli import judge
 from .rollouts.replay_cli import replay
 from .rollouts.rollout_cli import rollout
 from .rollouts.runs_cli import app as runs_app
+from .training.export_cli import app as export_app
+from .training.pairs_cli import pairs
 
 __all__ = ["app", "main"]
 
@@ -33,11 +35,13 @@ app = typer.Typer(
 )
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(runs_app, name="runs")
+app.add_typer(export_app, name="export")
 app.command()(rollout)
 app.command()(replay)
 app.command()(judge)
 app.command()(calibrate)
 app.command()(agreement)
+app.command()(pairs)
 app.command()(grade)
 app.command()(clean)
 app.command()(doctor)

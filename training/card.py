@@ -1,0 +1,149 @@
+"""The data card: what a data set is, what it was made of, how to check both. README.md with the hub's YAML header."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from .columns import Columns, yaml_features
+from .writers import DataFile
+
+__all__ = ["Card", "size_category"]
+
+_SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))
+_KNOWN_LICENCES = {
+    "apache-2.0": "apache-2.0",
+    "mit": "mit",
+    "bsd-3-clause": "bsd-3-clause",
+    "bsd-2-clause": "bsd-2-clause",
+    "isc": "isc",
+    "mpl-2.0": "mpl-2.0",
+    "cc0-1.0": "cc0-1.0",
+}
+_ABOUT = {
+    "sft": "Conversations of coding agents for supervised fine-tuning",
+    "preference": "Preferences between conversations of coding agents",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """All that a card says."""
+
+    kind: str
+    """`sft` or `preference`."""
+    columns: Columns
+    files: Sequence[DataFile]
+    statistics: Mapping[str, Any]
+    """What `statistics.json` holds."""
+
+    def render(self) -> str:
+        """The file."""
+        header = yaml.safe_dump(self._header(), sort_keys=False, allow_unicode=True, width=110)
+        parts = [
+            f"---\n{header}---",
+            f"# {_ABOUT[self.kind]}",
+            self._use(),
+            self._contents(),
+            self._refused(),
+            self._provenance(),
+            self._licences(),
+            self._files(),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    def _header(self) -> dict[str, Any]:
+        licences: Mapping[str, int] = self.statistics["licences"]
+        single = _KNOWN_LICENCES.get(next(iter(licences)).lower()) if len(licences) == 1 else None
+        licence = {"license": single} if single else {"license": "other", "license_name": "see-the-tasks"}
+        rows: int = self.statistics["rows"]
+        names = {"parquet": "default", "jsonl": "default" if len(self.files) == 1 else "jsonl"}
+        configs = [(names[file.name.rpartition(".")[2]], file.name) for file in self.files]
+        described = [{"config_name": name, "features": yaml_features(self.columns)} for name, _ in sorted(configs)]
+        return {
+            **licence,
+            "task_categories": ["text-generation"],
+            "tags": ["trajectories", "coding-agents", "tool-calling", "trl", self.kind],
+            "size_categories": [size_category(rows)],
+            "configs": [
+                {"config_name": name, "data_files": [{"split": "train", "path": path}]}
+                for name, path in sorted(configs)
+            ],
+            "dataset_info": described,
+        }
+
+    def _use(self) -> str:
+        trainer = "SFTTrainer" if self.kind == "sft" else "DPOTrainer"
+        return (
+            f"{self.statistics['rows']} rows in TRL's conversational format, with tools, for `trl.{trainer}`:\n\n"
+            "```python\nfrom datasets import load_dataset\n\n"
+            'data = load_dataset("path/to/this/folder", split="train")\n```'
+        )
+
+    def _contents(self) -> str:
+        told: Mapping[str, Any] = self.statistics["contents"]
+        values: Mapping[str, Mapping[str, float]] = told["values"]
+        lines = ["## What is in it", "", f"{told['distinct_task_id']} tasks of {told['distinct_repo']} repositories."]
+        rows = [[name, *(_figure(found[key]) for key in _KEYS)] for name, found in values.items()]
+        lines += ["", _table(["", *_KEYS], rows)]
+        for name, counts in told["counts"].items():
+            if name != "task_id":
+                lines += ["", f"By {name.replace('_', ' ')}: " + _listed(counts)]
+        return "\n".join(lines)
+
+    def _refused(self) -> str:
+        rows = [[name, str(count)] for name, count in self.statistics["refused"].items()]
+        text = "## What was left out\n\n" + (_table(["reason", "count"], rows) if rows else "Nothing.")
+        leaks: Mapping[str, str] = self.statistics["leaks"]
+        if leaks:
+            text += "\n\nTasks too near to the evaluation's:\n\n" + "\n".join(f"- {name}" for name in leaks)
+        return text
+
+    def _provenance(self) -> str:
+        rows = [
+            [str(run[key] if run[key] is not None else "-") for key in _RUN_KEYS] for run in self.statistics["runs"]
+        ]
+        config = yaml.safe_dump(self.statistics["config"], sort_keys=True, allow_unicode=True, width=110)
+        return (
+            "## Where it comes from\n\n"
+            + _table(list(_RUN_KEYS), rows)
+            + "\n\n`digest`: SHA-256 over the sorted lines `<episode> <SHA-256 of its log>` of the episodes used."
+            + f"\n\nWritten by trajectory_hub {self.statistics['version']} with these settings:\n\n```yaml\n{config}```"
+        )
+
+    def _licences(self) -> str:
+        rows = [[name, str(count)] for name, count in self.statistics["licences"].items()]
+        return "## Licences\n\nOf the tasks' repositories, by rows; conversations quote their code.\n\n" + _table(
+            ["licence", "rows"], rows
+        )
+
+    def _files(self) -> str:
+        rows = [[file.name, str(file.bytes), f"`{file.sha256}`"] for file in self.files]
+        return "## Files\n\n" + _table(["file", "bytes", "SHA-256"], rows)
+
+
+_KEYS = ("count", "min", "mean", "median", "p95", "max")
+_RUN_KEYS = ("run", "agent", "model", "code", "episodes", "digest")
+
+
+def size_category(rows: int) -> str:
+    """The hub's word for a number of rows."""
+    return next((name for name, below in _SIZES if rows < below), "n>1M")
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3f}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns), *(" | ".join(map(_cell, row)) for row in rows)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{_cell(name)} {count}" for name, count in counts.items())

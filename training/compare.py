@@ -1,0 +1,142 @@
+"""What two episodes, or two answers, have in common and where they begin to differ."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+from ..rollouts.replay.normalise import Clock, normalise
+from .intake import Usable
+from .messages import Message, characters, render_call
+from .similarity import shingles
+
+__all__ = ["Candidate", "Fork", "acts_of", "fork", "fork_id"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A usable episode, prepared for comparison."""
+
+    usable: Usable
+    score: float | None
+    """What stands for its process."""
+    layers: tuple[str, ...]
+    """Who scored."""
+
+    @property
+    def name(self) -> str:
+        """Run and episode."""
+        return self.usable.outline.name
+
+    @property
+    def resolved(self) -> bool | None:
+        """Its verdict."""
+        return self.usable.trajectory.resolved
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Its conversation."""
+        return self.usable.conversation.messages
+
+    @property
+    def patch(self) -> str | None:
+        """SHA-256 of its final patch."""
+        found = self.usable.trajectory.patch
+        return found.sha256 if found is not None else None
+
+    @cached_property
+    def acts(self) -> frozenset[int]:
+        """Shingles of all that it did."""
+        return shingles(acts_of(self.messages))
+
+    @cached_property
+    def start(self) -> str:
+        """Digest of what it was told and given before it acted: episodes that share it can be compared."""
+        told = [self.usable.conversation.prompt, self.usable.conversation.tools]
+        header = self.usable.trajectory.header
+        return _digest(json.dumps([header.task_id, header.commit, told], sort_keys=True, ensure_ascii=False))
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """For each turn, a digest of all done and seen before it; thoughts and times apart."""
+        found, state = list[str](), self.start
+        for position, turn in enumerate(self.usable.conversation.turns):
+            found.append(state)
+            state = _digest(state + self.actions[position] + self._seen(turn.steps))
+        return tuple(found)
+
+    @cached_property
+    def actions(self) -> tuple[str, ...]:
+        """What it did by each turn, thoughts apart."""
+        return tuple(render_call(self.messages[turn.message]) for turn in self.usable.conversation.turns)
+
+    def _seen(self, steps: Sequence[int]) -> str:
+        trajectory = self.usable.trajectory
+        began = trajectory.steps[0].t_start
+        observed = (
+            normalise(trajectory.steps[i].observation, Clock.around(began, trajectory.steps[i].t_end)) for i in steps
+        )
+        return "\x1f".join(observed)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Two episodes from where they part."""
+
+    turn: int
+    """Position of the first turn that differs."""
+    step: int
+    """Position of its first step."""
+    prompt: tuple[Message, ...]
+    left: tuple[Message, ...]
+    right: tuple[Message, ...]
+
+    @property
+    def ratio(self) -> float:
+        """How many times longer the longer side is, in characters."""
+        sizes = sorted((max(characters(self.left), 1), max(characters(self.right), 1)))
+        return sizes[1] / sizes[0]
+
+
+def fork(left: Candidate, right: Candidate) -> Fork | None:
+    """Where two episodes with the same start part; None when one is the beginning of the other, or both are the same.
+
+    What they share is what was done and what came back. Thoughts, and times in what came back, may differ in it; the
+    prompt is that of `left`.
+    """
+    turns = zip(left.states, left.actions, right.states, right.actions, strict=False)
+    shared = 0
+    for state, action, other_state, other_action in turns:
+        if state != other_state:
+            # The same was done and something else was seen: they part at the answer before.
+            shared = max(shared - 1, 0)
+            break
+        if action != other_action:
+            break
+        shared += 1
+    mine, other = left.usable.conversation.turns, right.usable.conversation.turns
+    if shared >= min(len(mine), len(other)):
+        return None
+    begin, other_begin = mine[shared].message, other[shared].message
+    return Fork(
+        turn=shared,
+        step=mine[shared].steps[0],
+        prompt=left.messages[:begin],
+        left=left.messages[begin:],
+        right=right.messages[other_begin:],
+    )
+
+
+def acts_of(messages: Sequence[Message]) -> str:
+    """All that an agent did, thoughts apart."""
+    return "\n".join(render_call(message) for message in messages if message["role"] == "assistant")
+
+
+def fork_id(level: str, *names: str) -> str:
+    """An id of a pair that follows from what it compares."""
+    return _digest("\x1f".join((level, *names)))[:16]
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

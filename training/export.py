@@ -1,0 +1,293 @@
+"""From runs, or from pairs, to a data set on disk: rows, statistics and a card.
+
+Episodes are read one at a time (pairs: those of one task) and rows are written as they come, so memory does not grow
+with the data; what is kept of each row are some figures and, to find near-duplicates, a kilobyte.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import UsageError
+from ..rollouts.files import write_atomic, write_json
+from .card import Card
+from .columns import Columns, columns_of
+from .compare import acts_of
+from .config import ExportConfig
+from .filters import EpisodeFilter
+from .finder import PairFinder
+from .intake import Intake, Usable, known_tasks, leakage_against
+from .leakage import Leakage
+from .messages import NotPortable, dumps
+from .pair_files import PairSource, is_pairs
+from .preference import SCHEMA_VERSION, Preference
+from .provenance import STATISTICS, by_licence, checked_out, decisions, licences_of, run_facts
+from .records import Outline, find_episodes, open_sources
+from .refusal import Refusal, Refusals
+from .rows import Row, preference_row, step_rows, trajectory_row
+from .similarity import NearDuplicates
+from .statistics import Statistics
+from .writers import DataFile, DataWriter
+
+__all__ = ["CARD", "Exported", "Request", "export_preferences", "export_sft"]
+
+CARD = "README.md"
+Kind = Literal["sft", "preference"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to export, and where to."""
+
+    sources: Sequence[Path]
+    """Runs; of preferences, runs or one folder (or file) of pairs."""
+    out: Path | None
+    """None: count only."""
+    config: ExportConfig
+    tasks: str | None = None
+    """Where the training tasks are, for their licences and reference patches."""
+    eval_tasks: str | None = None
+    """Where the evaluation tasks are, which nothing may give away."""
+    pattern: str | None = None
+    """Only tasks whose id matches this glob."""
+    limit: int | None = None
+    """At most so many rows."""
+    advance: Callable[[], object] | None = None
+    """Called after each episode, or pair."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was written, or, without a folder, would be."""
+
+    folder: Path | None
+    rows: int
+    statistics: Mapping[str, Any]
+    files: Sequence[DataFile]
+
+
+def export_sft(request: Request) -> Exported:
+    """Conversations for supervised fine-tuning. Raises UsageError, TaskError, ConfigError or MissingExtra."""
+    config, by_step = request.config, request.config.unit == "step"
+    sources = open_sources(request.sources)
+    intake = Intake(
+        filter=EpisodeFilter(config.filter, every_step=not by_step),
+        conversation=config.conversation,
+        leakage=leakage_against(request.eval_tasks, config.leakage),
+        tasks=known_tasks(request.tasks, sources),
+        sources={source.run_id: source for source in sources},
+    )
+    given = config.conversation.chat_template_kwargs
+    with_kwargs = bool(given) or any(source.chat_template_kwargs for source in sources)
+    columns = columns_of("sft", by_step=by_step, template_kwargs=with_kwargs)
+    outlines = _ordered(list(find_episodes(sources, request.pattern)), config.seed)
+    rows = _sft_rows(intake, outlines, request, with_kwargs=with_kwargs)
+    build = _Build("sft", columns, request)
+    return build.run(
+        rows,
+        intake.refusals,
+        lambda: {
+            "episodes": intake.seen,
+            **decisions(config, intake.refusals, leakage=intake.leakage),
+            "runs": run_facts(sources, intake.digests),
+        },
+        licences_of(intake.tasks),
+    )
+
+
+def export_preferences(request: Request) -> Exported:
+    """Preferences, found in runs or read from pairs. Raises UsageError, TaskError or ConfigError."""
+    refusals = Refusals()
+    stored = [PairSource(path) for path in request.sources if is_pairs(path)]
+    if not stored:
+        return _export_found(request, refusals)
+    if len(request.sources) > 1:
+        raise UsageError("give either runs, or one folder of pairs")
+    said = stored[0].statistics()
+    leakage = leakage_against(request.eval_tasks, request.config.leakage)
+    with_kwargs = any(pair.chat_template_kwargs for pair in stored[0])
+    pairs = _wanted(_ticked(stored[0], request), request, refusals, leakage)
+    columns = columns_of("preference", template_kwargs=_with_kwargs(request.config, with_kwargs))
+    return _Build("preference", columns, request).run(
+        _preference_rows(pairs, request.config, columns),
+        refusals,
+        lambda: {
+            **decisions(request.config, refusals, leakage=leakage),
+            "runs": said.get("runs", []),
+            "pairs": {key: said[key] for key in ("config", "refused", "leaks", "evaluation") if key in said},
+        },
+        said.get("task_licences", {}),
+    )
+
+
+def _export_found(request: Request, refusals: Refusals) -> Exported:
+    """Find pairs and export them at once."""
+    sources = open_sources(request.sources)
+    config = request.config
+    pairs_config = config.pairs.model_copy(update={"leakage": config.leakage})
+    finder = PairFinder(sources, pairs_config, request.tasks, request.eval_tasks, request.pattern)
+    with_kwargs = _with_kwargs(config, any(source.chat_template_kwargs for source in sources))
+    columns = columns_of("preference", template_kwargs=with_kwargs)
+    found = (pair for _, outlines in finder.groups() for pair in finder.find(outlines))
+    pairs = _wanted(_ticked(found, request), request, refusals, None)
+    return _Build("preference", columns, request).run(
+        _preference_rows(pairs, config, columns),
+        refusals,
+        lambda: {
+            "episodes": finder.intake.seen,
+            **decisions(config, refusals, finder.intake.refusals, finder.refusals, leakage=finder.intake.leakage),
+            "runs": run_facts(sources, finder.intake.digests),
+        },
+        licences_of(finder.intake.tasks),
+    )
+
+
+def _with_kwargs(config: ExportConfig, sent: bool) -> bool:
+    given = config.conversation.chat_template_kwargs
+    return bool(given) if given is not None else sent
+
+
+def _ticked(pairs: Iterable[Preference], request: Request) -> Iterator[Preference]:
+    for pair in pairs:
+        yield pair
+        if request.advance is not None:
+            request.advance()
+
+
+def _ordered(outlines: list[Outline], seed: int | None) -> list[Outline]:
+    """By run and episode, or in an order drawn from the seed."""
+    if seed is None:
+        return outlines
+    return sorted(outlines, key=lambda outline: sha256(f"{seed} {outline.name}".encode()).digest())
+
+
+def _sft_rows(
+    intake: Intake, outlines: Sequence[Outline], request: Request, *, with_kwargs: bool
+) -> Iterator[tuple[Row, str]]:
+    config = request.config
+    seen = NearDuplicates(config.near_duplicate) if config.near_duplicate is not None else None
+    for outline in outlines:
+        for usable in intake.usable([outline]):
+            text = acts_of(usable.conversation.messages)
+            if seen is not None and seen.like(outline.task_id, outline.name, text) is not None:
+                intake.refusals.add(Refusal.NEAR_DUPLICATE, outline.name)
+                continue
+            yield from _of_episode(usable, intake, config, with_kwargs=with_kwargs)
+        if request.advance is not None:
+            request.advance()
+
+
+def _of_episode(
+    usable: Usable, intake: Intake, config: ExportConfig, *, with_kwargs: bool
+) -> Iterator[tuple[Row, str]]:
+    given, sent = config.conversation.chat_template_kwargs, usable.outline.source.chat_template_kwargs
+    kwargs = (sent if given is None else given) if with_kwargs else None
+    name = usable.outline.name
+    intake.use(usable.outline)
+    if config.unit == "trajectory":
+        yield trajectory_row(usable, kwargs), name
+        return
+    for row in step_rows(usable, intake.filter, kwargs):
+        if row is None:
+            intake.refusals.add(Refusal.STEP_REWARD, name)
+        else:
+            yield row, name
+
+
+def _wanted(
+    pairs: Iterable[Preference], request: Request, refusals: Refusals, leakage: Leakage | None
+) -> Iterator[Preference]:
+    """The pairs that are sure enough, of tasks that may be used."""
+    config = request.config
+    for pair in pairs:
+        refused = None
+        if pair.margin < config.min_margin:
+            refused = Refusal.MARGIN
+        elif pair.confidence < config.min_confidence:
+            refused = Refusal.CONFIDENCE
+        elif (pair.chosen.privileged or pair.rejected.privileged) and not config.pairs.filter.privileged:
+            refused = Refusal.PRIVILEGED
+        elif leakage is not None and (leak := leakage.find(pair.task_id, pair.repo, _statement(pair), ())):
+            refusals.leaks.setdefault(str(leak), leak.reason)
+            refused = leak.reason
+        if refused is None:
+            yield pair
+        else:
+            refusals.add(refused, pair.pair_id)
+
+
+def _statement(pair: Preference) -> str:
+    return next((str(message["content"]) for message in pair.prompt if message["role"] == "user"), "")
+
+
+def _preference_rows(pairs: Iterable[Preference], config: ExportConfig, columns: Columns) -> Iterator[tuple[Row, str]]:
+    given = config.conversation.chat_template_kwargs
+    for pair in pairs:
+        kwargs = pair.chat_template_kwargs if given is None else given
+        yield preference_row(pair, kwargs if "chat_template_kwargs" in columns else None), pair.pair_id
+
+
+class _Build:
+    """Takes rows, counts and writes them, and ends with the statistics and the card."""
+
+    def __init__(self, kind: Kind, columns: Columns, request: Request) -> None:
+        self._kind: Kind = kind
+        self._columns = columns
+        self._request = request
+        self._statistics = Statistics()
+
+    def run(
+        self,
+        rows: Iterable[tuple[Row, str]],
+        refusals: Refusals,
+        told: Callable[[], Mapping[str, Any]],
+        licences: Mapping[str, str],
+    ) -> Exported:
+        """Write everything. `told` is asked when all rows were read."""
+        out, formats = self._request.out, self._request.config.formats
+        files: Sequence[DataFile] = ()
+        with nullcontext() if out is None else DataWriter(checked_out(out), self._columns, formats) as writer:
+            self._take(rows, refusals, writer)
+            if writer is not None and self._statistics.rows:
+                files = writer.finish()
+        statistics = self._told(told(), licences, files)
+        if out is not None and files:
+            self._finish(out, statistics, files)
+        return Exported(folder=out if files else None, rows=self._statistics.rows, statistics=statistics, files=files)
+
+    def _take(self, rows: Iterable[tuple[Row, str]], refusals: Refusals, writer: DataWriter | None) -> None:
+        for row, name in rows:
+            try:
+                if writer is None:
+                    dumps(row)
+                else:
+                    writer.write(row)
+            except NotPortable:
+                refusals.add(Refusal.NOT_PORTABLE, name)
+                continue
+            self._statistics.add(row)
+            if self._statistics.rows == self._request.limit:
+                return
+
+    def _told(self, told: Mapping[str, Any], licences: Mapping[str, str], files: Sequence[DataFile]) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": self._kind,
+            "rows": self._statistics.rows,
+            "contents": self._statistics.as_dict(),
+            **told,
+            "licences": by_licence(self._statistics.tasks, licences),
+            "files": [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in files],
+        }
+
+    def _finish(self, out: Path, statistics: Mapping[str, Any], files: Sequence[DataFile]) -> None:
+        kept = {file.name for file in files}
+        for old in (out / "data").iterdir():
+            if f"data/{old.name}" not in kept:
+                old.unlink()
+        card = Card(kind=self._kind, columns=self._columns, files=files, statistics=statistics)
+        write_atomic(out / CARD, card.render())
+        write_json(out / STATISTICS, statistics)

@@ -1,0 +1,63 @@
+"""Who says what a trajectory is worth as a process: the event log's own score, or a layer that scored the run later."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from ..errors import UsageError
+from ..rollouts.files import slug
+from .intake import Usable
+from .records import Outline
+
+__all__ = ["Layers"]
+
+
+class Layers:
+    """Process scores of episodes, with the names of the layers behind them."""
+
+    def __init__(self, layer: str | None = None) -> None:
+        """`layer`: one whose scores lie in the runs' `scores/`; its mean step reward stands for the process score."""
+        self._layer = layer
+        self._means = cache(_mean_rewards)
+
+    def score(self, usable: Usable) -> tuple[float | None, tuple[str, ...]]:
+        """What an episode is worth, and by whose word."""
+        if self._layer is not None:
+            return self._means(usable.outline.source.folder, self._layer).get(usable.outline.folder.name), (
+                self._layer,
+            )
+        said = {
+            criterion.layer or "unknown"
+            for reward in usable.trajectory.rewards
+            if reward is not None
+            for criterion in reward.criteria
+            if criterion.score is not None
+        }
+        return usable.trajectory.process_score, tuple(sorted(said)) or ("unknown",)
+
+    def rescored(self, outlines: Sequence[Outline]) -> Iterator[Outline]:
+        """The episodes with these scores in place of their own."""
+        for outline in outlines:
+            if self._layer is None:
+                yield outline
+            else:
+                means = self._means(outline.source.folder, self._layer)
+                yield replace(outline, process=means.get(outline.folder.name))
+
+
+def _mean_rewards(run: Path, layer: str) -> Mapping[str, float]:
+    """The mean step reward of each episode by a layer. Raises UsageError when the run has no such scores."""
+    path = run / "scores" / f"{slug(layer)}.jsonl"
+    if not path.exists():
+        known = sorted(each.stem for each in path.parent.glob("*.jsonl"))
+        raise UsageError(f"{run} has no scores of {layer!r}; there are {', '.join(known) or 'none'}")
+    rewards: defaultdict[str, list[float]] = defaultdict(list)
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            if row["reward"] is not None:
+                rewards[row["episode_id"]].append(row["reward"])
+    return {episode: round(sum(found) / len(found), 6) for episode, found in rewards.items()}
