@@ -31,7 +31,7 @@ from trajectory_hub.rollouts.run_dir import read_episodes
 
 pytestmark = pytest.mark.docker
 
-SUBMIT = {"name": "submit", "arguments": {}}
+SUBMIT: dict[str, Any] = {"name": "submit", "arguments": {}}
 FIX = {
     "path": "shapes/area.py",
     "old": "    return rectangle(base, height)",
