@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gymnasium.error import ResetNeeded
+
 from ...envs.config import EnvConfig
 from ...envs.engine import Engine
 from ...envs.env import SWEBenchEnv
@@ -50,7 +52,7 @@ def carry_out(
         env.stop(StopReason.EARLY_STOPPED)
         patch = _patch(env)
     finally:
-        env.close()
+        _retire(env, pool)
     clocks = Clock.around(first, last), Clock.around(clock, now())
     found = tuple(Comparer(*clocks).compare("observation", trajectory.start.observation, observation))
     return Playback(
@@ -61,6 +63,17 @@ def carry_out(
         image_id=image_id,
         reset_ms=round(reset_ms, 3),
     )
+
+
+def _retire(env: SWEBenchEnv, pool: SandboxPool | None) -> None:
+    """Remove the sandbox, in the background where there is a pool to do it."""
+    try:
+        if pool is not None:
+            pool.discard(env.sandbox)
+            return
+    except ResetNeeded:
+        pass
+    env.close()
 
 
 def _step(env: SWEBenchEnv, step: Step, began: tuple[datetime, datetime]) -> StepReplay:

@@ -1,5 +1,6 @@
 """`replay.jsonl`: one line an episode, appended as each is done, so that a replay that was stopped goes on."""
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -65,4 +66,6 @@ class ReplayLog:
 
 
 def _line(row: EpisodeReplay) -> str:
-    return row.model_dump_json(exclude_defaults=True) + "\n"
+    # What is as by default is left out, but for the version that says what the defaults are.
+    fields = {"schema_version": row.schema_version} | row.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(fields, ensure_ascii=False) + "\n"
