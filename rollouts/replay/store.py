@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ...errors import UsageError
 from ..files import room_for, write_atomic
+from ..payloads import clean
 from .report import EpisodeReplay
 
 __all__ = ["REPLAYS", "ReplayLog", "read_replays"]
@@ -68,4 +69,4 @@ class ReplayLog:
 def _line(row: EpisodeReplay) -> str:
     # What is as by default is left out, but for the version that says what the defaults are.
     fields = {"schema_version": row.schema_version} | row.model_dump(mode="json", exclude_defaults=True)
-    return json.dumps(fields, ensure_ascii=False) + "\n"
+    return json.dumps(clean(fields), ensure_ascii=False) + "\n"
