@@ -18,6 +18,8 @@ from .errors import TrajHubError
 from .eval.schema_cli import schema
 from .rollouts.calibrate_cli import agreement, calibrate
 from .rollouts.judge_cli import judge
+from .rollouts.label_cli import app as labels_app
+from .rollouts.label_cli import label
 from .rollouts.replay_cli import replay
 from .rollouts.rollout_cli import rollout
 from .rollouts.runs_cli import app as runs_app
@@ -35,6 +37,8 @@ app = typer.Typer(
 )
 app.add_typer(tasks_app, name="tasks")
 app.add_typer(runs_app, name="runs")
+app.add_typer(labels_app, name="labels")
+app.command()(label)
 app.add_typer(export_app, name="export")
 app.command()(rollout)
 app.command()(replay)

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -14,9 +14,11 @@ from ..envs.step import Step
 from ..errors import Failure, UsageError
 from ..rewards.human.blind import Episode, View, names_to_mask, pair_view, step_view
 from ..rewards.human.labels import PairItem, Side, StepItem
+from ..rewards.human.plain import plain_texts
 from ..rewards.human.sampling import Candidate
 from ..rewards.human.visible import Mask
 from ..rewards.scores import CRITERIA
+from .score_log import read_scores, scored_layers
 from .trajectory import Trajectory, read_trajectories, read_trajectory
 
 __all__ = ["LabelRuns"]
@@ -24,6 +26,8 @@ __all__ = ["LabelRuns"]
 _Scores = Mapping[str, float]
 _ByStep = Mapping[int, _Scores]
 _CACHED = 32
+_JUDGE = "judge"
+"""How the names of judges' layers begin."""
 _COUNTED = (None, Failure.MODEL, Failure.TOOL)
 
 
@@ -47,18 +51,31 @@ class _Known:
 class LabelRuns:
     """Several runs. Reads each log once for what sampling needs, and again when one of its episodes is shown."""
 
-    def __init__(self, runs: Sequence[Path], *, pattern: str | None = None, masked: Iterable[str] = ()) -> None:
-        """With `pattern`, only tasks whose id matches it. `masked` are further names to black out in what is shown."""
+    def __init__(
+        self,
+        runs: Sequence[Path],
+        *,
+        pattern: str | None = None,
+        masked: Iterable[str] = (),
+        tick: Callable[[], object] = lambda: None,
+    ) -> None:
+        """With `pattern`, only tasks whose id matches it. `masked` are further names to black out in what is shown.
+
+        `tick` is called for every episode read.
+        """
+        self._tick = tick
         self._folders: dict[tuple[str, str], Path] = {}
         self._known: list[_Known] = []
         self._masked = tuple(masked)
         for run in runs:
             self._read(run, pattern)
+        self._by_name = {(known.run_id, known.episode_id): known for known in self._known}
         self._episode = lru_cache(_CACHED)(self._load)
 
     def _read(self, run: Path, pattern: str | None) -> None:
         judged = _judge_scores(run)
         for trajectory in read_trajectories(run):
+            self._tick()
             header = trajectory.header
             if pattern is not None and not fnmatchcase(header.task_id, pattern):
                 continue
@@ -93,6 +110,17 @@ class LabelRuns:
             return step_view(self._episode(item.run_id, item.episode_id), item.step)
         a, b = self._episode(item.run_a, item.episode_a), self._episode(item.run_b, item.episode_b)
         return pair_view(a, b) if left == "a" else pair_view(b, a)
+
+    def texts(self, item: StepItem | PairItem, left: Side) -> dict[str, str] | None:
+        """What an annotator sees as plain texts; None when the item is of another run."""
+        return plain_texts(self.view(item, left)) if self.holds(item) else None
+
+    def scores(self, item: StepItem | PairItem) -> _Scores:
+        """The rules' scores of a step by criterion; empty for a pair, and for a step that is not here."""
+        if not isinstance(item, StepItem):
+            return {}
+        known = self._by_name.get((item.run_id, item.episode_id))
+        return known.rules.get(item.step, {}) if known is not None else {}
 
     def holds(self, item: StepItem | PairItem) -> bool:
         """Whether the episodes of an item are among these runs."""
@@ -153,17 +181,13 @@ def _lead(a: _ByStep, b: _ByStep) -> dict[str, float]:
 
 
 def _judge_scores(run: Path) -> dict[str, dict[int, dict[str, float]]]:
-    """By episode and step, the mean over the judges' layers in `scores/`; empty when there are none."""
+    """By episode and step, the mean over the judges that scored the run; empty when none did."""
     collected = defaultdict[tuple[str, int, str], list[float]](list)
-    for path in sorted((run / "scores").glob("*.jsonl")):
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                row = json.loads(line)
-                if str(row["layer"]).startswith("rules@"):
-                    continue
-                for name, told in row["criteria"].items():
-                    if told.get("score") is not None:
-                        collected[row["episode_id"], row["step"], name].append(told["score"])
+    for layer in scored_layers(run):
+        for row in read_scores(run, layer) if layer.startswith(_JUDGE) else ():
+            for name, told in row.criteria.items():
+                if told.score is not None:
+                    collected[row.episode_id, row.step, name].append(told.score)
     scores: dict[str, dict[int, dict[str, float]]] = {}
     for (episode, step, name), values in collected.items():
         scores.setdefault(episode, {}).setdefault(step, {})[name] = fmean(values)

@@ -49,17 +49,24 @@ class Session:
     """A sample of items put before annotators. Safe to share between threads."""
 
     def __init__(
-        self, store: LabelStore, items: Sequence[StepItem] | Sequence[PairItem], view_of: ViewOf, *, seed: int = 0
+        self, store: LabelStore, items: Sequence[StepItem | PairItem], view_of: ViewOf, *, seed: int = 0
     ) -> None:
-        """Items are either all steps or all pairs. Raises UsageError when there are none."""
+        """Items are either all steps or all pairs. Raises UsageError when there are none, ValueError for a mixture."""
         if not items:
             raise UsageError("there is nothing to label: no step or pair of these runs was chosen")
+        if any(item.kind != items[0].kind for item in items):
+            raise ValueError("items are either all steps or all pairs")
         self.store = store
         self.kind = items[0].kind
         self._items: dict[str, StepItem | PairItem] = {item.item_id: item for item in items}
         self._view_of = view_of
         self._seed = seed
         store.register(items)
+
+    @property
+    def count(self) -> int:
+        """How many items there are."""
+        return len(self._items)
 
     def order(self, annotator: str) -> list[str]:
         """The items in the order of this annotator, random and always the same."""

@@ -133,7 +133,7 @@ class LabelStore:
         return self.save_all([save]) == 1
 
     def save_all(self, saves: Iterable[Save]) -> int:
-        """Keep several saves, all or none, withdrawn ones as such; the number of those that were new."""
+        """Keep several saves, all or none, and withdraw those that are withdrawn; the number of those that were new."""
         new = 0
         with self._writing():
             for save in saves:
@@ -146,8 +146,8 @@ class LabelStore:
         values = (save.key, save.item_id, save.annotator, _stamp(save.created), body)
         query = "INSERT OR IGNORE INTO saves (key, item_id, annotator, created, body) VALUES (?, ?, ?, ?, ?)"
         new = self._db.execute(query, values).rowcount
-        if new and save.withdrawn is not None:
-            self._db.execute("INSERT INTO withdrawals VALUES (?, ?)", (save.key, _stamp(save.withdrawn)))
+        if save.withdrawn is not None:
+            self._db.execute("INSERT OR IGNORE INTO withdrawals VALUES (?, ?)", (save.key, _stamp(save.withdrawn)))
         return new
 
     def _check(self, save: Save) -> None:

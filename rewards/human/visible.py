@@ -12,7 +12,8 @@ _HIDDEN = re.compile(
 )
 """Control characters, those that change the direction of text, and those without a shape."""
 _NAMES = (
-    "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
+    "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
+    "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
 ).split()
 """Of the control characters, in their order."""
 _MASK = "▇▇▇"
