@@ -64,7 +64,7 @@ def judge(
         print("trajhub: interrupted; the same command goes on where it stopped", file=sys.stderr)
         raise typer.Exit(130)
     if "service" in work.summary.troubles:
-        raise ServiceError(f"the service failed: {console.safe(work.summary.reasons['service'])}; the rest is scored")
+        raise ServiceError(f"the service failed: {console.safe(work.summary.reasons['service'])}; what was answered is kept")
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

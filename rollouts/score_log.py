@@ -118,9 +118,9 @@ def write_scores(run: Path, layer: str, rows: Iterable[StepScoreRow]) -> Path:
 
 
 class ScoreWriter:
-    """Writes rows in the order of episode and step, in constant memory; rows of other steps that are there are kept.
+    """Writes rows in the order of episode and step, in constant memory.
 
-    The file is old or new, never half: it is replaced when the writer is closed, with what was written by then.
+    Rows of other steps that are there are kept, and so is a row with scores where the new one has none. The file is old or new, never half: it is replaced when the writer is closed, with what was written by then.
     """
 
     def __init__(self, run: Path, layer: str) -> None:
@@ -139,9 +139,11 @@ class ScoreWriter:
         if self._last is not None and place <= self._last:
             raise ValueError(f"rows must come in order: {place} after {self._last}")
         self._last = place
-        while self._next is not None and _place(self._next) <= place:
-            if _place(self._next) < place:
-                self._put(self._next)
+        while self._next is not None and _place(self._next) < place:
+            self._put(self._next)
+            self._next = next(self._old, None)
+        if self._next is not None and _place(self._next) == place:
+            row = self._next if row.reward is None and self._next.reward is not None else row
             self._next = next(self._old, None)
         self._put(row)
 

@@ -227,7 +227,7 @@ class Judge:
         except ContextOverflow as error:
             return "too_long", f"the step does not fit the model's context: {error}"
         except ServiceError as error:
-            return "service", self._failed(error)
+            return ("service", self._failed(error)) if self.stopped is None else ("stopped", self.stopped)
         except ConfigError as error:
             self.stop(str(error))
             raise
