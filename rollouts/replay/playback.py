@@ -55,8 +55,10 @@ def carry_out(
         _retire(env, pool)
     clocks = Clock.around(first, last), Clock.around(clock, now())
     found = tuple(Comparer(*clocks).compare("observation", trajectory.start.observation, observation))
+    then = trajectory.start.sandbox.get("image_id")
+    note = f"recorded in image {then}, replayed in {image_id}" if then not in (None, image_id) else None
     return Playback(
-        start=PartReplay(match=worst(item.match for item in found), differences=found),
+        start=PartReplay(match=worst(item.match for item in found), differences=found, note=note),
         steps=steps,
         patch=patch,
         clocks=clocks,

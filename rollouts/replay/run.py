@@ -15,6 +15,8 @@ from ...envs.registration import DEFAULT_WRAPPERS
 from ...envs.sources import load_tasks
 from ...envs.task import Task
 from ...errors import ConfigError, TaskError, TaskNotFound, UsageError
+from ..episode_log import EVENTS
+from ..log import first_event
 from ..manifest import task_digest
 from ..run_dir import RunLock, read_manifest
 from ..trajectory import Trajectory, episode_folders, read_trajectory
@@ -158,7 +160,7 @@ def choose_episodes(
     exact = [folder for folder in folders if folder.name == episode]
     kept = exact or [folder for folder in folders if episode is None or folder.name.startswith(episode)]
     if pattern is not None:
-        kept = [folder for folder in kept if fnmatchcase(read_trajectory(folder).header.task_id, pattern)]
+        kept = [folder for folder in kept if fnmatchcase(_task_id(folder), pattern)]
     if not kept:
         wanted = ", ".join(f"{name} {value!r}" for name, value in (("id", episode), ("task", pattern)) if value)
         raise UsageError(f"{run} has no episode{f' with {wanted}' if wanted else ''}; see `trajhub runs show {run}`")
@@ -167,7 +169,7 @@ def choose_episodes(
 
 def tasks_of(run: Path, folders: Sequence[Path], source: str | Sequence[Task] | None = None) -> dict[str, Task]:
     """The tasks of some episodes, from the source that the run recorded or another. Raises UsageError or TaskError."""
-    wanted = list(dict.fromkeys(read_trajectory(folder).header.task_id for folder in folders))
+    wanted = list(dict.fromkeys(map(_task_id, folders)))
     if source is None:
         config: Mapping[str, Any] = read_manifest(run).get("config") or {}
         source = cast("str | None", config.get("tasks"))
@@ -182,6 +184,13 @@ def tasks_of(run: Path, folders: Sequence[Path], source: str | Sequence[Task] | 
     if missing := [name for name in wanted if name not in known]:
         raise TaskNotFound(f"{run} has episodes of tasks that its source lacks: {', '.join(missing[:5])}")
     return {name: known[name] for name in wanted}
+
+
+def _task_id(folder: Path) -> str:
+    first = first_event(folder / EVENTS)
+    if first is None:
+        raise UsageError(f"{folder / EVENTS} holds no event yet")
+    return first.task_id
 
 
 def unlike_recorded(run: Path, tasks: Collection[Task], engine: Engine, *, force: bool = False) -> tuple[str, ...]:
