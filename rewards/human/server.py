@@ -29,6 +29,7 @@ _BODY_LIMIT = 64 * 1024
 _FILES = {
     "": ("label.html", "text/html; charset=utf-8"),
     "label.js": ("label.js", "text/javascript; charset=utf-8"),
+    "label_view.js": ("label_view.js", "text/javascript; charset=utf-8"),
     "label.css": ("label.css", "text/css; charset=utf-8"),
 }
 _HEADERS = {

@@ -27,7 +27,8 @@ STATEMENT = (
     "It should be -90. The sign is read, but not applied to the parts that follow the first one."
 )
 PATCH = (
-    "diff --git a/src/duration.py b/src/duration.py\nindex 1f2e..9c41 100644\n--- a/src/duration.py\n+++ b/src/duration.py\n"
+    "diff --git a/src/duration.py b/src/duration.py\nindex 1f2e..9c41 100644\n"
+    "--- a/src/duration.py\n+++ b/src/duration.py\n"
     "@@ -41,9 +41,9 @@ def parse(text):\n     sign = -1 if match['sign'] == '-' else 1\n     parts = {}\n"
     "     for unit, value in match.groupdict(default='0').items():\n-        parts[unit] = int(value)\n"
     "+        if unit != 'sign':\n+            parts[unit] = sign * int(value)\n     return cls(**parts)\n"
@@ -52,23 +53,29 @@ def step(
 def ordinary(*, fixed: bool = True) -> list[dict[str, Any]]:
     """What a sensible agent does."""
     command = "cd /testbed && python -m pytest -q tests/test_duration.py -k negative 2>&1 | tail -40"
+    found = "src/duration.py:12:class Duration:\nsrc/duration.py:38:    def parse(cls, text):\n[2 matching lines]"
+    failed = {"ok": False, "error": "tests_failed", "exit_code": 1}
+    read = {"path": "src/duration.py", "start": 1, "end": 90}
+    first = {"pattern": "def parse", "path": "src", "regex": False}
     steps = [
-        step("search", "src/duration.py:12:class Duration:\nsrc/duration.py:38:    def parse(cls, text):\n[2 matching lines]",
-             thought="Find where durations are parsed.", pattern="def parse", path="src", regex=False, score=0.9),
-        step("file_read", SOURCE, path="src/duration.py", start=1, end=90, score=0.8),
-        step("shell", TESTS, thought="Reproduce it first.", command=command, ok=False, error="tests_failed", exit_code=1, score=0.7),
-        step("file_read", SOURCE, path="src/duration.py", start=1, end=90, score=0.1),
-    ]  # fmt: skip
+        step("search", found, thought="Find where durations are parsed.", score=0.9, **first),
+        step("file_read", SOURCE, score=0.8, **read),
+        step("shell", TESTS, thought="Reproduce it first.", command=command, score=0.7, **failed),
+        step("file_read", SOURCE, score=0.1, **read),
+    ]
     if fixed:
-        steps += [
-            step("file_edit", "src/duration.py changed at line 44.", path="src/duration.py", score=1.0,
-                 thought="The sign is read, but only the first part is multiplied by it. I apply it to every part, and leave "
-                 "the group `sign` itself out.",
-                 old="    for unit, value in groups:\n        parts[unit] = int(value)\n    return cls(**parts)\n",
-                 new="    for unit, value in groups:\n        if unit != 'sign':\n            parts[unit] = sign * int(value)\n"
-                 "    return cls(**parts)\n"),
-            step("git", PATCH, subcommand="diff", exit_code=0, score=0.6),
-        ]  # fmt: skip
+        thought = (
+            "The sign is read, but only the first part is multiplied by it. I apply it to every part, and leave the "
+            "group `sign` itself out."
+        )
+        loop = "    for unit, value in groups:\n"
+        old = loop + "        parts[unit] = int(value)\n    return cls(**parts)\n"
+        new = (
+            loop + "        if unit != 'sign':\n            parts[unit] = sign * int(value)\n    return cls(**parts)\n"
+        )
+        changed, path = "src/duration.py changed at line 44.", "src/duration.py"
+        steps.append(step("file_edit", changed, path=path, score=1.0, thought=thought, old=old, new=new))
+        steps.append(step("git", PATCH, subcommand="diff", exit_code=0, score=0.6))
     return [*steps, step("submit", "Submitted.", score=float(fixed))]
 
 
@@ -170,8 +177,8 @@ def write_world(folder: Path) -> Path:
     """The run most tests label: three tasks, two seeds each, one task with hostile texts."""
     episodes = list[dict[str, Any]]()
     for seed in (0, 1):
-        episodes.append({"task": "acme__durations-1", "seed": seed, "steps": ordinary(fixed=seed == 0), "resolved": seed == 0,
-                         "patch": PATCH if seed == 0 else ""})  # fmt: skip
-        episodes.append({"task": "acme__hostile-2", "seed": seed, "statement": HOSTILE + STATEMENT, "patch": PATCH + f"+{HOSTILE}",
-                         "steps": hostile()[seed:], "resolved": False})  # fmt: skip
+        plain = {"task": "acme__durations-1", "seed": seed, "patch": PATCH if seed == 0 else ""}
+        episodes.append(plain | {"steps": ordinary(fixed=seed == 0), "resolved": seed == 0})
+        evil = {"task": "acme__hostile-2", "seed": seed, "patch": PATCH + f"+{HOSTILE}"}
+        episodes.append(evil | {"steps": hostile()[seed:], "resolved": False, "statement": HOSTILE + STATEMENT})
     return write_run(folder / "run-7f3a", episodes)
