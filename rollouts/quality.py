@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
+from .duplicates import NearDuplicate, near_duplicates
 from .secret_patterns import ASSIGNMENT, HINTS, JWT, NAME, PRIVATE_KEY, SCHEME, TOKENS, URL_PASSWORD
 
-__all__ = ["SecretFinding", "find_secrets"]
+__all__ = ["NearDuplicate", "SecretFinding", "find_secrets", "near_duplicates"]
 
 _PLACEHOLDER = re.compile(
     r"example|sample|dummy|placeholder|change_?me|redacted|your[_-]|xxxx|\*\*\*|(?<![a-z])(?:fake|test|foo|bar)(?![a-z])"
@@ -111,7 +112,9 @@ def _assignments(text: str) -> Iterator[SecretFinding]:
         value = text[match.start(1) : match.end(1)].rstrip(".")
         if _looks_random(value):
             before = NAME.search(text, max(0, match.start() - 40), match.start())
-            name = (before[0] if before else "") + re.split(r"[^\w.-]", text[match.start() : match.end()], maxsplit=1)[0]
+            name = (before[0] if before else "") + re.split(r"[^\w.-]", text[match.start() : match.end()], maxsplit=1)[
+                0
+            ]
             if not _NO_SECRET.search(name):
                 yield _finding(f"value of {name.strip('._-')}", value, match.start(1))
 

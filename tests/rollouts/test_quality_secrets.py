@@ -201,7 +201,9 @@ def test_most_values_that_were_drawn_are_recognised(alphabet: str, count: int, l
 def test_the_standard_library_holds_next_to_none() -> None:
     """Ten million characters of code by many hands, about passwords and tokens too."""
     folder = Path(sysconfig.get_paths()["stdlib"])
-    texts = [p.read_text(errors="replace") for p in folder.rglob("*.py") if not {"test", "site-packages"} & set(p.parts)]
+    texts = [
+        p.read_text(errors="replace") for p in folder.rglob("*.py") if not {"test", "site-packages"} & set(p.parts)
+    ]
     assert sum(map(len, texts)) > 5_000_000
     found = [each for text in texts for each in find_secrets(text)]
     assert len(found) <= 3, [each.masked for each in found]
