@@ -95,7 +95,11 @@ class Card:
     def _refused(self) -> str:
         rows = [[name, str(count)] for name, count in self.statistics["refused"].items()]
         text = "## What was left out\n\n" + (_table(["reason", "count"], rows) if rows else "Nothing.")
-        leaks: Mapping[str, str] = self.statistics["leaks"]
+        before: Mapping[str, Any] = self.statistics.get("pairs") or {}
+        if before.get("refused"):
+            found = [[name, str(count)] for name, count in before["refused"].items()]
+            text += "\n\nBefore, when the pairs were found:\n\n" + _table(["reason", "count"], found)
+        leaks: Mapping[str, str] = {**before.get("leaks", {}), **self.statistics["leaks"]}
         if leaks:
             text += "\n\nTasks too near to the evaluation's:\n\n" + "\n".join(f"- {name}" for name in leaks)
         return text
@@ -110,7 +114,16 @@ class Card:
             + _table(list(_RUN_KEYS), rows)
             + "\n\n`digest`: SHA-256 over the sorted lines `<episode> <SHA-256 of its log>` of the episodes used."
             + f"\n\nWritten by trajectory_hub {self.statistics['version']} with these settings:\n\n```yaml\n{config}```"
+            + self._found()
         )
+
+    def _found(self) -> str:
+        """How the pairs were found, where that was done before."""
+        before: Mapping[str, Any] = self.statistics.get("pairs") or {}
+        if not before.get("config"):
+            return ""
+        config = yaml.safe_dump(before["config"], sort_keys=True, allow_unicode=True, width=110)
+        return f"\n\nThe pairs were found with these:\n\n```yaml\n{config}```"
 
     def _licences(self) -> str:
         rows = [[name, str(count)] for name, count in self.statistics["licences"].items()]

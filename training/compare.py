@@ -46,11 +46,6 @@ class Candidate:
         return found.sha256 if found is not None else None
 
     @cached_property
-    def acts(self) -> frozenset[int]:
-        """Shingles of all that it did."""
-        return shingles(acts_of(self.messages))
-
-    @cached_property
     def start(self) -> str:
         """Digest of what it was told and given before it acted: episodes that share it can be compared."""
         told = [self.usable.conversation.prompt, self.usable.conversation.tools]
@@ -80,7 +75,7 @@ class Candidate:
         return "\x1f".join(observed)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fork:
     """Two episodes from where they part."""
 
@@ -91,6 +86,11 @@ class Fork:
     prompt: tuple[Message, ...]
     left: tuple[Message, ...]
     right: tuple[Message, ...]
+
+    @cached_property
+    def acts(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Shingles of what each did from there on."""
+        return shingles(acts_of(self.left)), shingles(acts_of(self.right))
 
     @property
     def ratio(self) -> float:

@@ -36,6 +36,9 @@ __all__ = ["CARD", "Exported", "Request", "export_preferences", "export_sft"]
 
 CARD = "README.md"
 Kind = Literal["sft", "preference"]
+_OF_SFT = {"formats", "unit", "near_duplicate", "seed", "filter", "conversation", "leakage"}
+_OF_PAIRS = {"formats", "min_margin", "min_confidence", "conversation", "leakage"}
+_OF_FOUND = _OF_PAIRS | {"pairs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def export_sft(request: Request) -> Exported:
         intake.refusals,
         lambda: {
             "episodes": intake.seen,
-            **decisions(config, intake.refusals, leakage=intake.leakage),
+            **decisions(_settings(config, _OF_SFT), intake.refusals, leakage=intake.leakage),
             "runs": run_facts(sources, intake.digests),
         },
         licences_of(intake.tasks),
@@ -115,7 +118,7 @@ def export_preferences(request: Request) -> Exported:
         _preference_rows(pairs, request.config, columns),
         refusals,
         lambda: {
-            **decisions(request.config, refusals, leakage=leakage),
+            **decisions(_settings(request.config, _OF_PAIRS), refusals, leakage=leakage),
             "runs": said.get("runs", []),
             "pairs": {key: said[key] for key in ("config", "refused", "leaks", "evaluation") if key in said},
         },
@@ -138,11 +141,22 @@ def _export_found(request: Request, refusals: Refusals) -> Exported:
         refusals,
         lambda: {
             "episodes": finder.intake.seen,
-            **decisions(config, refusals, finder.intake.refusals, finder.refusals, leakage=finder.intake.leakage),
+            **decisions(
+                _settings(config, _OF_FOUND),
+                refusals,
+                finder.intake.refusals,
+                finder.refusals,
+                leakage=finder.intake.leakage,
+            ),
             "runs": run_facts(sources, finder.intake.digests),
         },
         licences_of(finder.intake.tasks),
     )
+
+
+def _settings(config: ExportConfig, names: set[str]) -> dict[str, Any]:
+    """The settings that took part."""
+    return config.model_dump(mode="json", include=names)
 
 
 def _with_kwargs(config: ExportConfig, sent: bool) -> bool:

@@ -68,6 +68,7 @@ def _limited(finder: PairFinder, limit: int | None, advance: Callable[[], object
 
 def _told(finder: PairFinder, statistics: Statistics) -> dict[str, Any]:
     licences = licences_of(finder.intake.tasks)
+    config, intake = finder.config.model_dump(mode="json"), finder.intake
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "pairs",
@@ -75,7 +76,7 @@ def _told(finder: PairFinder, statistics: Statistics) -> dict[str, Any]:
         "episodes": finder.intake.seen,
         "agreement": finder.agreement,
         "contents": statistics.as_dict(),
-        **decisions(finder.config, finder.intake.refusals, finder.refusals, leakage=finder.intake.leakage),
+        **decisions(config, intake.refusals, finder.refusals, leakage=intake.leakage),
         "runs": run_facts(finder.sources, finder.intake.digests),
         "licences": by_licence(statistics.tasks, licences),
         "task_licences": {task_id: licences[task_id] for task_id in statistics.tasks if task_id in licences},

@@ -84,7 +84,7 @@ def _examine(
     parted = fork(chosen, rejected)
     if parted is None:
         return Refusal.SAME_BEGINNING
-    if jaccard(chosen.acts, rejected.acts) >= config.near_duplicate:
+    if jaccard(*parted.acts) >= config.near_duplicate:
         return Refusal.NEAR_DUPLICATE
     if config.max_length_ratio is not None and parted.ratio > config.max_length_ratio:
         return Refusal.LENGTH
@@ -122,8 +122,7 @@ def _chosen(found: Sequence[_Found], config: PairsConfig, refusals: Refusals) ->
     uses, kept = Counter[str](), list[tuple[frozenset[int], frozenset[int]]]()
     for pair in sorted(found, key=lambda one: one.rank(config.seed)):
         names = pair.ground.chosen.name, pair.ground.rejected.name
-        sides = pair.ground.chosen.acts, pair.ground.rejected.acts
-        alike = config.near_duplicate
+        sides, alike = pair.fork.acts, config.near_duplicate
         if any(jaccard(sides[0], a) >= alike and jaccard(sides[1], b) >= alike for a, b in kept):
             refusals.add(Refusal.NEAR_DUPLICATE, " | ".join(names))
         elif len(kept) >= config.per_task or any(uses[name] >= config.per_episode for name in names):

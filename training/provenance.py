@@ -6,8 +6,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from .. import __version__
 from ..envs.task import Task
 from ..errors import UsageError
@@ -67,7 +65,7 @@ def by_licence(rows: Mapping[str, int], licences: Mapping[str, str]) -> dict[str
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def decisions(config: BaseModel, *refusals: Refusals, leakage: Leakage | None = None) -> dict[str, Any]:
+def decisions(config: Mapping[str, Any], *refusals: Refusals, leakage: Leakage | None = None) -> dict[str, Any]:
     """Settings, refusals by reason with the first names of each, and leaks by name."""
     counts = Counter[str]()
     names: dict[str, list[str]] = {}
@@ -79,7 +77,7 @@ def decisions(config: BaseModel, *refusals: Refusals, leakage: Leakage | None = 
         leaks |= {name: str(reason) for name, reason in each.leaks.items()}
     return {
         "version": __version__,
-        "config": config.model_dump(mode="json"),
+        "config": config,
         "refused": dict(sorted(counts.items())),
         "refused_names": dict(sorted(names.items())),
         "leaks": dict(sorted(leaks.items())),
