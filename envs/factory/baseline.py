@@ -31,6 +31,8 @@ class Baseline:
     lines: Mapping[str, frozenset[int]]
     durations: Mapping[str, float]
     """Seconds by test file, of the slowest of the three runs."""
+    overhead: float = 0.0
+    """Seconds of a run that belong to no test: imports and collection."""
 
     @cached_property
     def runs(self) -> list[TestRun]:
@@ -72,6 +74,7 @@ class Baseline:
             "functions": {test: list(called) for test, called in self.functions.items()},
             "lines": {name: sorted(lines) for name, lines in self.lines.items()},
             "durations": dict(self.durations),
+            "overhead": self.overhead,
         }
         part = path.with_suffix(".part")
         part.write_text(json.dumps(data), encoding="utf-8")
@@ -79,7 +82,7 @@ class Baseline:
 
     def time_limit(self, files: Sequence[str]) -> float:
         """Seconds of CPU time after which a run of these test files hangs."""
-        return 6 + 4 * sum(self.durations.get(file, 0.0) for file in files)
+        return 6 + 4 * (self.overhead + sum(self.durations.get(file, 0.0) for file in files))
 
     @classmethod
     def load(cls, path: Path) -> "Baseline | None":
@@ -88,7 +91,7 @@ class Baseline:
             return None
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lines = {name: frozenset(lines) for name, lines in data["lines"].items()}
-        return cls(data["statuses"], data["functions"], lines, data["durations"])
+        return cls(data["statuses"], data["functions"], lines, data["durations"], data["overhead"])
 
 
 def test_files(tree: Tree, package: Package) -> list[str]:
@@ -115,7 +118,8 @@ def measure_baseline(workshop: Workshop, package: Package, files: Sequence[str])
             f"no test of {package.name} passes in the container; check `tests` and `requirements`"
         )
     slowest = {file: max(run.durations.get(file, 0.0) for run in runs) for file in files}
-    return Baseline([run.statuses for run in runs], traced.functions, traced.lines, slowest)
+    overhead = max(0.0, *(run.seconds - sum(run.durations.values()) for run in runs))
+    return Baseline([run.statuses for run in runs], traced.functions, traced.lines, slowest, overhead)
 
 
 def leaked_copies(workshop: Workshop, package: Package) -> list[str]:
