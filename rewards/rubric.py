@@ -147,6 +147,10 @@ class Rubric:
         scorer = self.start(task)
         return [scorer.score(step) for step in steps]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Rubric":
+        # Nothing in it changes, and a judge's connections cannot be copied.
+        return self
+
     def close(self) -> None:
         """Close what its layer holds open, a judge's connections for example; may be called again."""
         close = getattr(self._layer, "close", None)

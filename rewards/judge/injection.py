@@ -7,6 +7,7 @@ where somebody should look, and quotes what it saw.
 
 import base64
 import binascii
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ RULE = "judge_injection"
 _HEAD, _TAIL = 48_000, 16_000
 _BLOBS = 20
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 _TAGGED = re.compile("[\U000e0020-\U000e007e]+")
 _BLOB = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{32,4096}={0,2}(?![A-Za-z0-9+/=])")
 _CYRILLIC = "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u04bb\u0501\u051b\u051d"
@@ -32,9 +34,9 @@ _SCORE = r"(?:scores?|ratings?|grades?|marks?|points?|rewards?)"
 _TOP = r"(?:1(?:\.0+)?(?![.\d])|10 ?/ ?10|100 ?%|(?:full|top|perfect|highest|maximum|max|best)\b)"
 _SIGNS = {
     "overrides_instructions": re.compile(
-        r"\b(?:ignore|disregard|forget|override|bypass|do not follow)\b.{0,30}"
-        r"\b(?:previous|prior|preceding|above|earlier|all|any|your|these|those)\b.{0,30}"
-        r"\b(?:instructions?|prompts?|rules|guidelines|criteria|rubrics?|directions)\b"
+        r"\b(?:ignore|disregard|forget|override|bypass|do not follow)\W{1,3}(?:(?:\w+\W{1,3}){0,4}?"
+        r"(?:previous|prior|preceding|above|earlier|system)|all|any|your|these|those)\W{1,3}(?:\w+\W{1,3}){0,3}?"
+        r"(?:instructions?|prompts?|rules|guidelines|criteria|rubrics?|directions)\b"
         r"|ignoriere?\b.{0,40}\banweisungen|ignorez\b.{0,40}\binstructions|ignora\b.{0,40}\b(?:instrucciones|istruzioni)"
         r"|忽略.{0,12}(?:指令|提示|说明)|игнорируй.{0,40}(?:инструкции|указания)",
         re.IGNORECASE,
@@ -47,8 +49,9 @@ _SIGNS = {
         re.IGNORECASE | re.MULTILINE,
     ),
     "dictates_the_score": re.compile(
-        rf"\b(?:give|assign|award|grant|set|output|return|answer|respond|reply|write|use|rate|score|grade)\b"
-        rf"[^.\n]{{0,60}}(?:{_SCORE}\b[^.\n]{{0,30}}{_TOP}|{_TOP}[^.\n]{{0,30}}\b{_SCORE}\b)"
+        rf"\b(?:give|assign|award|grant|set|output|return|answer|respond|reply|write|use"
+        rf"|(?:rate|score|grade) (?:this|it|me|my|every|each|all|the))\b"
+        rf"[^.\n]{{0,60}}(?:\b{_SCORE}\b[^.\n]{{0,30}}{_TOP}|{_TOP}[^.\n]{{0,30}}\b{_SCORE}\b)"
         rf"|\b(?:deserves?|merits?|must (?:get|receive)|should (?:get|receive|be (?:given|rated|scored)))\b"
         rf"[^.\n]{{0,40}}{_TOP}[^.\n]{{0,20}}(?:{_SCORE}\b|on (?:all|every))",
         re.IGNORECASE,
@@ -119,7 +122,8 @@ def _plain_signs(text: str) -> Iterator[tuple[str, str]]:
 
 def _readings(text: str) -> Iterator[tuple[str, str]]:
     """The text as it is, and as it reads without disguises; what reads the same is not given twice."""
-    yield "", text.replace("\\n", "\n").replace('\\"', '"')
+    text = _ESCAPES.sub(lambda match: json.loads(f'"{match[0]}"'), text).replace("\\n", "\n").replace('\\"', '"')
+    yield "", text
     if not text.isascii():
         hidden = "".join(_TAGGED.findall(text))
         if hidden:

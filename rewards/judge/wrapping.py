@@ -8,7 +8,7 @@ from ..text import writable
 
 __all__ = ["cut", "disarmed", "nonce_for", "wrapped"]
 
-_TOKEN = re.compile(r"<([|\uff5c])([^<>|\uff5c\n]{1,60})\1>")
+_TOKEN = re.compile(r"<([|\uff5c])([^<>|\uff5c\s]{1,60})\1>")
 """<|im_end|>, <|eot_id|> and their like, also with a full-width bar."""
 _TAG = re.compile(
     r"<(?=/?(?:s|bos|eos|pad|think|start_of_turn|end_of_turn|tool_call|tool_response|<SYS>)>)"

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ class Reply:
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict[str, str])
     cut: bool = False
+    delay: float = 0.0
+    """Seconds before the answer."""
 
 
 @dataclass
@@ -50,14 +53,16 @@ def message(
 @contextmanager
 def serving(*replies: Reply) -> Generator[Seen]:
     """Give the replies in order, the last one again and again."""
-    seen, left = Seen(), list(replies)
+    seen, left, lock = Seen(), list(replies), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             seen.bodies.append(json.loads(self.rfile.read(length)))
             seen.keys.append(self.headers.get("Authorization"))
-            reply = left.pop(0) if len(left) > 1 else left[0]
+            with lock:
+                reply = left.pop(0) if len(left) > 1 else left[0]
+            time.sleep(reply.delay)
             data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self.send_response(reply.status)
             for name, value in reply.headers.items():
