@@ -8,7 +8,7 @@ from html import escape
 
 __all__ = ["Block", "Code", "Document", "Figure", "Heading", "Table", "Text"]
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#])")
+_MARKDOWN = re.compile(r"([\\`*{}\[\]<>|#])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STYLE = """
 :root { color-scheme: light dark; }
