@@ -58,19 +58,15 @@ class Card:
         single = _KNOWN_LICENCES.get(next(iter(licences)).lower()) if len(licences) == 1 else None
         licence = {"license": single} if single else {"license": "other", "license_name": "see-the-tasks"}
         rows: int = self.statistics["rows"]
-        names = {"parquet": "default", "jsonl": "default" if len(self.files) == 1 else "jsonl"}
-        configs = [(names[file.name.rpartition(".")[2]], file.name) for file in self.files]
-        described = [{"config_name": name, "features": yaml_features(self.columns)} for name, _ in sorted(configs)]
+        # All configurations of a folder share one reader: the header names the parquet file where there is one.
+        main = max((file.name for file in self.files), key=lambda name: name.endswith(".parquet"))
         return {
             **licence,
             "task_categories": ["text-generation"],
             "tags": ["trajectories", "coding-agents", "tool-calling", "trl", self.kind],
             "size_categories": [size_category(rows)],
-            "configs": [
-                {"config_name": name, "data_files": [{"split": "train", "path": path}]}
-                for name, path in sorted(configs)
-            ],
-            "dataset_info": described,
+            "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": main}]}],
+            "dataset_info": {"features": yaml_features(self.columns)},
         }
 
     def _use(self) -> str:
@@ -78,7 +74,9 @@ class Card:
         return (
             f"{self.statistics['rows']} rows in TRL's conversational format, with tools, for `trl.{trainer}`:\n\n"
             "```python\nfrom datasets import load_dataset\n\n"
-            'data = load_dataset("path/to/this/folder", split="train")\n```'
+            'data = load_dataset("path/to/this/folder", split="train")\n```\n\n'
+            "Messages are JSON in each file: read with these features, their keys are what they were. The JSON lines\n"
+            'alone: `load_dataset("json", data_files="data/train.jsonl", features=data.features)`.'
         )
 
     def _contents(self) -> str:

@@ -83,8 +83,7 @@ def export_sft(request: Request) -> Exported:
         tasks=known_tasks(request.tasks, sources),
         sources={source.run_id: source for source in sources},
     )
-    given = config.conversation.chat_template_kwargs
-    with_kwargs = bool(given) or any(source.chat_template_kwargs for source in sources)
+    with_kwargs = _with_kwargs(config, any(source.chat_template_kwargs for source in sources))
     columns = columns_of("sft", by_step=by_step, template_kwargs=with_kwargs)
     outlines = _ordered(list(find_episodes(sources, request.pattern)), config.seed)
     rows = _sft_rows(intake, outlines, request, with_kwargs=with_kwargs)

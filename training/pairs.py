@@ -41,10 +41,10 @@ class _Found:
     pair_id: str
 
     def rank(self, seed: int) -> tuple[object, ...]:
-        """Best first: by outcome, then the surest, the widest apart, the most alike in length; then by the seed."""
+        """Best first: by outcome, the surest, the widest apart, the most alike in length, then by the seed."""
         by_process = self.ground.reason is Reason.PROCESS
         chance = fork_id(str(seed), self.pair_id)
-        return by_process, -self.confidence, -self.ground.margin, round(self.fork.ratio, 3), chance
+        return by_process, -self.confidence, -self.ground.margin, round(self.fork.ratio), chance
 
 
 def trajectory_pairs(

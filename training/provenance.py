@@ -21,8 +21,11 @@ _UNKNOWN = "unknown"
 
 def checked_out(out: Path) -> Path:
     """`out`, if it is empty or was written by us. Raises UsageError for a folder that holds something else."""
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / STATISTICS).exists())):
-        raise UsageError(f"{out} exists and holds something else; choose another -o")
+    if out.exists() and not (out / STATISTICS).exists():
+        # What a killed export leaves: unfinished files.
+        left = [path for path in out.rglob("*") if not path.name.endswith(".partial")] if out.is_dir() else [out]
+        if [path for path in left if path != out / "data"]:
+            raise UsageError(f"{out} exists and holds something else; choose another -o")
     return out
 
 
