@@ -113,9 +113,8 @@ def _print(figures: dict[str, Any], rows: Sequence[EpisodeReplay]) -> None:
     summary = summarise_replays(rows)
     show_summary(f"{figures['tasks']} tasks x {', '.join(POLICIES)}", summary)
     for found in summary.classes:
-        print(
-            f"\n{found.where}, {found.field}, looks like {found.hint}: {found.episodes} episodes, {safe(found.example)}"
-        )
+        counted = f"{found.episodes} episodes, {found.chance} of them by chance"
+        print(f"\n{found.where}, {found.field}, looks like {found.hint}: {counted}; {safe(found.example)}")
         print(safe(found.diff, keep_newlines=True))
     columns = [key for key in figures["runs"][0] if key != "summary"]
     table("What a replay costs", columns, [[run[key] for key in columns] for run in figures["runs"]])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["replay"]
 
 _WIDTH = 160
+_CHANCE = {True: "otherwise: chance", False: "the same", None: "-"}
 
 
 def replay(
@@ -29,6 +30,9 @@ def replay(
     tasks: Annotated[str | None, typer.Option("--tasks", help="Task source, where it is not the run's own.")] = None,
     grade: Annotated[bool, typer.Option("--grade/--no-grade", help="Judge the patches again.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Also with tasks or images other than recorded.")] = False,
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=0, help="Replay what diverged so often again, to tell chance apart.")
+    ] = 2,
     again: Annotated[bool, typer.Option("--again", help="Also episodes that were replayed before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be replayed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -46,7 +50,7 @@ def replay(
     engine = Engine(docker_host, run_id=f"replay-{run.resolve().name}")
     try:
         unlike = unlike_recorded(run, known.values(), engine, force=force)
-        work = RunReplay(run, engine, folders, known, forced=unlike, grade=grade, again=again)
+        work = RunReplay(run, engine, folders, known, forced=unlike, grade=grade, again=again, repeats=repeats)
         if dry_run:
             _show_plan(work, as_json)
             return
@@ -96,7 +100,7 @@ def _show(run: Path, summary: "ReplaySummary", rows: "list[EpisodeReplay]", as_j
         show_summary(f"Replay of {run}", summary)
         for row in rows if full else ():
             _show_steps(row)
-    hint = [f"trajhub replay {run} --episode {name}" for name in list(summary.diverged)[:1] if not full]
+    hint = [f"trajhub replay {run} --episode {item.episode_id}" for item in summary.diverged[:1] if not full]
     console.next_steps(run / REPLAYS, *hint)
 
 
@@ -110,9 +114,10 @@ def show_summary(title: str, summary: "ReplaySummary") -> None:
     if summary.normalisers:
         console.table("Equivalent after", ("normaliser", "steps"), list(summary.normalisers.items()))
     if summary.diverged:
-        console.table("Diverged first at", ("episode", "where"), list(summary.diverged.items()))
-        classes = [(item.where, item.field, item.hint, item.episodes, item.example) for item in summary.classes]
-        console.table("By class", ("where", "field", "looks like", "episodes", "example"), classes)
+        rows = [(item.episode_id, item.place, item.hint, _CHANCE[item.chance]) for item in summary.diverged]
+        console.table("Diverged first at", ("episode", "where", "looks like", "again"), rows)
+        classes = [(item.where, item.field, item.hint, item.episodes, item.chance) for item in summary.classes]
+        console.table("By class", ("where", "field", "looks like", "episodes", "by chance"), classes)
     if summary.not_replayed:
         console.table("Not replayed", ("episode", "why"), list(summary.not_replayed.items()))
     for note in summary.notes:

@@ -19,8 +19,9 @@ from ..episode_log import EVENTS
 from ..events import now
 from ..trajectory import Trajectory
 from .assemble import Findings, assemble, with_rewards
+from .chance import by_chance
 from .parts import compare_end, compare_patch, compare_verdict
-from .playback import carry_out
+from .playback import Playback, carry_out
 from .report import EpisodeReplay, PartReplay
 from .rewards import check_rewards
 
@@ -41,6 +42,8 @@ class ReplaySettings:
     """The rubric that the rewards should come from; None for the default."""
     forced: tuple[str, ...] = ()
     """What is not as recorded and was let pass; noted in the report."""
+    repeats: int = 2
+    """How often at most what diverged is replayed again, to tell chance from another record."""
 
 
 def config_of(trajectory: Trajectory, config: EnvConfig | None = None) -> EnvConfig:
@@ -80,8 +83,12 @@ def replay_episode(
         "forced": chosen.forced,
     }
     began = time.monotonic()
+
+    def play(part: Trajectory) -> Playback:
+        return carry_out(part, task, engine, config_of(part, chosen.config), pool)
+
     try:
-        played = carry_out(trajectory, task, engine, config_of(trajectory, chosen.config), pool)
+        played = play(trajectory)
     except EngineUnavailable:
         raise
     except InfrastructureError as error:
@@ -98,7 +105,11 @@ def replay_episode(
         end=compare_end(trajectory),
     )
     about |= {"image_id": played.image_id, "reset_ms": played.reset_ms, "wall_ms": round(wall_ms, 3)}
-    return assemble(about | {"rewards": rewards, "grading_ms": grading_ms}, found)
+    row = assemble(about | {"rewards": rewards, "grading_ms": grading_ms}, found)
+    if row.first is None:
+        return row
+    chance = by_chance(trajectory, played, row.first, play, chosen.repeats)
+    return row.model_copy(update={"first": row.first.model_copy(update={"chance": chance})})
 
 
 def _graded(

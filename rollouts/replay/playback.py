@@ -15,6 +15,7 @@ from ...envs.pool import SandboxPool
 from ...envs.step import Step
 from ...envs.task import Task
 from ...errors import StopReason
+from ...tools.registry import ToolRegistry
 from ..events import now
 from ..trajectory import Trajectory
 from .compare import Comparer, compare_step, judged
@@ -30,6 +31,9 @@ class Playback:
 
     start: PartReplay
     steps: list[StepReplay]
+    taken: list[Step | None]
+    """The steps as they went now; None where the episode was over."""
+    began: datetime
     patch: str
     clocks: tuple[Clock, Clock]
     """When the recorded episode came about, and when its replay did."""
@@ -48,7 +52,7 @@ def carry_out(
         reset_ms = (time.monotonic() - began) * 1000
         image_id = env.sandbox.image_id
         first, last = _span(trajectory.steps, clock)
-        steps = [_step(env, step, (first, clock)) for step in trajectory.steps]
+        taken = [_take(env, step) for step in trajectory.steps]
         env.stop(StopReason.EARLY_STOPPED)
         patch = _patch(env)
     finally:
@@ -59,7 +63,9 @@ def carry_out(
     note = f"recorded in image {then}, replayed in {image_id}" if then not in (None, image_id) else None
     return Playback(
         start=PartReplay(match=worst(item.match for item in found), differences=found, note=note),
-        steps=steps,
+        steps=[_compared(*pair, (first, clock), env.tools) for pair in zip(trajectory.steps, taken, strict=True)],
+        taken=taken,
+        began=clock,
         patch=patch,
         clocks=clocks,
         image_id=image_id,
@@ -78,12 +84,15 @@ def _retire(env: SWEBenchEnv, pool: SandboxPool | None) -> None:
     env.close()
 
 
-def _step(env: SWEBenchEnv, step: Step, began: tuple[datetime, datetime]) -> StepReplay:
-    if env.episode.over:
-        lost = Difference(field="episode", match=Match.DIVERGED, hint=Hint.CONTENT, diff="the episode was over")
-        return judged(step, [lost], replayed_ms=None)
-    info = env.step(step.action)[-1]
-    return compare_step(step, info["step"], began, env.tools)
+def _take(env: SWEBenchEnv, step: Step) -> Step | None:
+    return None if env.episode.over else env.step(step.action)[-1]["step"]
+
+
+def _compared(step: Step, taken: Step | None, began: tuple[datetime, datetime], tools: ToolRegistry) -> StepReplay:
+    if taken is not None:
+        return compare_step(step, taken, began, tools)
+    lost = Difference(field="episode", match=Match.DIVERGED, hint=Hint.CONTENT, diff="the episode was over")
+    return judged(step, [lost], replayed_ms=None)
 
 
 def _patch(env: SWEBenchEnv) -> str:

@@ -125,6 +125,9 @@ class Cause(_Strict):
     step: int | None = None
     field: str
     hint: Hint | None = None
+    chance: bool | None = None
+    """Replayed again, it came out otherwise, or as recorded (true): chance is at work. It came out as in the first
+    replay (false): the record, or the world it was made in, is another. None where that was not tried."""
 
 
 class EpisodeReplay(_Strict):

@@ -48,6 +48,7 @@ class RunReplay:
         forced: tuple[str, ...] = (),
         grade: bool = True,
         again: bool = False,
+        repeats: int = 2,
     ) -> None:
         config: Mapping[str, Any] = read_manifest(run).get("config") or {}
         self._engine = engine
@@ -58,6 +59,7 @@ class RunReplay:
             config=EnvConfig.of(env) if env is not None else None,
             wrappers=tuple(config.get("wrappers") or DEFAULT_WRAPPERS),
             forced=forced,
+            repeats=repeats,
         )
         self._grader = Grader(engine, GraderConfig.model_validate(config.get("grader") or {})) if grade else None
         self._chosen = [folder.name for folder in folders]
@@ -80,7 +82,7 @@ class RunReplay:
 
     def run(self, workers: int = 2, on_episode: Callable[[EpisodeReplay], None] = lambda row: None) -> None:
         """Replay what is left. Raises EngineUnavailable, or ConfigError while another process works on the run."""
-        with RunLock(self._run), SandboxPool(self._engine, workers, workers=workers) as pool:
+        with RunLock(self._run), SandboxPool(self._engine, 2 * workers, workers=max(2, workers)) as pool:
             again = {job.folder.name for job in self.jobs}
             self._log.keep_only(set(self._log.rows) - again)
 
@@ -126,12 +128,14 @@ def replay_run(
     grade: bool = True,
     force: bool = False,
     again: bool = False,
+    repeats: int = 2,
     on_episode: Callable[[EpisodeReplay], None] = lambda row: None,
 ) -> list[EpisodeReplay]:
     """Replay the episodes of a run that were not replayed yet; the replays of all that were chosen.
 
     `tasks`: the tasks, or where to load them from instead of the run's own source. `force`: also where a task or an
-    image is not the one that `run.json` recorded. Raises ConfigError (naming what is not as recorded), TaskNotFound,
+    image is not the one that `run.json` recorded. `repeats`: how often at most what diverged is replayed again, to tell
+    chance from another record. Raises ConfigError (naming what is not as recorded), TaskNotFound,
     UsageError and EngineUnavailable.
     """
     folder = Path(run)
@@ -141,7 +145,7 @@ def replay_run(
     try:
         known = tasks_of(folder, folders, tasks)
         unlike = unlike_recorded(folder, known.values(), connection, force=force)
-        replay = RunReplay(folder, connection, folders, known, forced=unlike, grade=grade, again=again)
+        replay = RunReplay(folder, connection, folders, known, forced=unlike, grade=grade, again=again, repeats=repeats)
         replay.run(workers, on_episode)
         return replay.rows
     finally:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .report import EpisodeReplay, Match, PartReplay, StepReplay
 
-__all__ = ["DivergenceClass", "ReplaySummary", "Shares", "summarise_replays"]
+__all__ = ["Divergence", "DivergenceClass", "ReplaySummary", "Shares", "summarise_replays"]
 
 
 class _Strict(BaseModel):
@@ -38,6 +38,17 @@ class Shares(_Strict):
         return int(getattr(self, match)) / self.total if self.total else None
 
 
+class Divergence(_Strict):
+    """Where an episode diverged first."""
+
+    run_id: str
+    episode_id: str
+    place: str
+    hint: str
+    chance: bool | None = None
+    """See `Cause.chance`."""
+
+
 class DivergenceClass(_Strict):
     """Divergences that look alike."""
 
@@ -47,6 +58,8 @@ class DivergenceClass(_Strict):
     hint: str
     episodes: int
     """Episodes that diverged like this first."""
+    chance: int
+    """Those of them that came out otherwise when they were replayed again."""
     example: str
     """One of them, with its step."""
     diff: str
@@ -64,7 +77,7 @@ class ReplaySummary(_Strict):
     """How many steps each normaliser was needed for."""
     classes: tuple[DivergenceClass, ...]
     """First divergences by class, the most frequent first."""
-    diverged: dict[str, str]
+    diverged: tuple[Divergence, ...]
     """Where each episode that diverged did so first."""
     rewards_checked: int
     rewards_diverged: int
@@ -98,7 +111,7 @@ def summarise_replays(rows: Sequence[EpisodeReplay]) -> ReplaySummary:
         not_replayed={row.episode_id: row.problem or "" for row in rows if row.match is None},
         normalisers=dict(Counter(name for step in steps for name in step.normalisers).most_common()),
         classes=tuple(_classes(done)),
-        diverged={row.episode_id: row.place for row in done if row.first is not None},
+        diverged=tuple(_divergences(done)),
         rewards_checked=sum(row.rewards.checked for row in done),
         rewards_diverged=wrong,
         notes=tuple(dict.fromkeys(_notes(rows))),
@@ -122,9 +135,17 @@ def _classes(rows: Iterable[EpisodeReplay]) -> Iterator[DivergenceClass]:
             field=field,
             hint=hint,
             episodes=len(alike),
+            chance=sum(row.first is not None and row.first.chance is True for row in alike),
             example=f"{alike[0].episode_id}: {alike[0].place}",
             diff=_diff(alike[0]),
         )
+
+
+def _divergences(rows: Iterable[EpisodeReplay]) -> Iterator[Divergence]:
+    for row in rows:
+        if row.first is not None:
+            hint, chance = str(row.first.hint), row.first.chance
+            yield Divergence(run_id=row.run_id, episode_id=row.episode_id, place=row.place, hint=hint, chance=chance)
 
 
 def _where(row: EpisodeReplay) -> str:

@@ -137,6 +137,20 @@ def test_an_edited_observation_is_found(recorded: Path, tiny_task: Task, engine:
     assert "-5" in row.steps[2].differences[0].diff
     assert "+6" in row.steps[2].differences[0].diff
     assert row.place == "step 2 (shell), observation"
+    assert row.first is not None and row.first.chance is False
+
+
+def test_chance_is_told_from_another_record(tiny_task: Task, engine: Engine, tmp_path: Path) -> None:
+    random = "python3 -c 'import random; print(random.random())'"
+    policy = ScriptedPolicy({"default": [shell("pwd"), shell(random), shell(random)]})
+    run_rollout(tmp_path / "run", load_config({"tasks": "tiny", "warm": 0}), policy=policy, tasks=[tiny_task])
+    row = replayed(tmp_path / "run", tiny_task, engine)
+    assert [step.hint for step in row.steps] == [None, Hint.NUMBERS, Hint.AFTERMATH, None]
+    assert row.first is not None and (row.first.step, row.first.chance) == (1, True)
+    summary = summarise_replays([row])
+    assert [(item.where, item.episodes, item.chance) for item in summary.classes] == [("shell", 1, 1)]
+    unsure = replayed(tmp_path / "run", tiny_task, engine, again=True, repeats=0)
+    assert unsure.first is not None and unsure.first.chance is None
 
 
 def test_an_edited_action_is_found(recorded: Path, tiny_task: Task, engine: Engine) -> None:
