@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,13 +58,15 @@ def judge(
     if dry_run:
         _show_plan(run, settled, chosen)
         return
-    work, interrupted = _work(run, settled, chosen, quiet=as_json)
+    work = _work(run, settled, chosen, quiet=as_json)
     _report(run, work, as_json)
-    if interrupted:
+    if work.interrupted:
         print("trajhub: interrupted; the same command goes on where it stopped", file=sys.stderr)
         raise typer.Exit(130)
     if "service" in work.summary.troubles:
-        raise ServiceError(f"the service failed: {console.safe(work.summary.reasons['service'])}; what was answered is kept")
+        raise ServiceError(
+            f"the service failed: {console.safe(work.summary.reasons['service'])}; what was answered is kept"
+        )
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,8 +99,7 @@ def _show_plan(run: Path, config: "JudgeRunConfig", chosen: "Selected") -> None:
     console.emit_json(plan)
 
 
-def _work(run: Path, config: "JudgeRunConfig", chosen: "Selected", *, quiet: bool) -> "tuple[JudgeRun, bool]":
-    """Do it; whether it was interrupted."""
+def _work(run: Path, config: "JudgeRunConfig", chosen: "Selected", *, quiet: bool) -> "JudgeRun":
     from ..rewards.judge.asking import Judge
     from .judge_run import JudgeRun
     from .scoring import judge_cache
@@ -108,22 +109,19 @@ def _work(run: Path, config: "JudgeRunConfig", chosen: "Selected", *, quiet: boo
         work = JudgeRun(run, config, chosen, asker)
         if not quiet:
             print(f"Judging {steps} steps of {len(chosen)} episodes by {console.safe(asker.name)}", file=sys.stderr)
-        with _interruptible(), console.progress("Judging", steps) as tick:
+        with _interruptible(work.interrupt), console.progress("Judging", steps) as tick:
 
             def advance(summary: "JudgeSummary") -> None:
                 cost = "" if not summary.cost_usd else f", {summary.cost_usd:.4f} USD"
                 tick(note=f"{summary.requests} requests, {summary.cached} cached{cost}")
 
-            try:
-                work.score(advance)
-            except KeyboardInterrupt:
-                return work, True
-    return work, False
+            work.score(advance)
+    return work
 
 
 @contextmanager
-def _interruptible() -> Generator[None]:
-    """The first Ctrl-C (or SIGTERM) waits for requests under way, the second quits at once."""
+def _interruptible(stop: Callable[[], None]) -> Generator[None]:
+    """The first Ctrl-C (or SIGTERM) calls `stop`, which waits for requests under way, the second quits at once."""
     pressed = 0
 
     def handle(_signal: int, _frame: object) -> None:
@@ -132,7 +130,7 @@ def _interruptible() -> Generator[None]:
         if pressed > 1:
             os._exit(130)
         print("\ntrajhub: waiting for the requests under way; again to quit at once", file=sys.stderr)
-        raise KeyboardInterrupt
+        stop()
 
     old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -101,36 +101,38 @@ class JudgeRun:
         self.summary = JudgeSummary(judge.name)
         self.written: dict[str, Path] = {}
         """The files, by layer."""
+        self.interrupted = False
         self._run, self._config, self._chosen, self._judge = run, config, chosen, judge
         self._rubric = load_rubric(config.rubric)
         self._combines = config.layers.combine != "judge" or config.layers.veto
         self._combined = ""
         self._writers: dict[str, ScoreWriter] = {}
 
+    def interrupt(self) -> None:
+        """Ask nothing more; `score` returns when the requests under way are answered. For a signal handler."""
+        self.interrupted = True
+        self._judge.stop("interrupted")
+
     def score(self, on_step: Callable[[JudgeSummary], None]) -> JudgeSummary:
         """Score them; `on_step` is called after each. What is done is written, whatever ends it.
 
-        After KeyboardInterrupt, which passes, requests under way are waited for. Raises ConfigError when the service
-        refuses the key or the model.
+        Raises ConfigError when the service refuses the key or the model.
         """
         began, waiting = time.monotonic(), deque[_Waiting]()
-        with ExitStack() as stack:
-            try:
+        try:
+            with ExitStack() as stack:
                 for item in self._submitted():
                     waiting.append(item)
                     if len(waiting) > self._config.judge.workers * _AHEAD:
                         self._take(waiting.popleft(), stack)
                         on_step(self.summary)
+                    if self.interrupted:
+                        break
                 while waiting:
                     self._take(waiting.popleft(), stack)
                     on_step(self.summary)
-            except KeyboardInterrupt:
-                self._judge.stop("interrupted")
-                for item in waiting:
-                    self._take(item, stack, only_answered=True)
-                raise
-            finally:
-                self.summary.seconds = time.monotonic() - began
+        finally:
+            self.summary.seconds = time.monotonic() - began
         return self.summary
 
     def _submitted(self) -> Iterator[_Waiting]:
@@ -140,10 +142,10 @@ class JudgeRun:
                 rules, last = rule_scores(trajectory, self._rubric), trajectory
             yield _Waiting(trajectory, rules[position] if rules else None, self._judge.submit(view))
 
-    def _take(self, item: _Waiting, stack: ExitStack, *, only_answered: bool = False) -> None:
-        """Wait for the answers about a step, and write what they make."""
+    def _take(self, item: _Waiting, stack: ExitStack) -> None:
+        """Wait for the answers about a step, and write what they make; nothing of a step that was interrupted."""
         outcomes = item.pending.outcomes()
-        if only_answered and any(outcome.trouble == "stopped" for outcome in outcomes):
+        if self.interrupted and any(outcome.trouble == "stopped" for outcome in outcomes):
             return
         made = judgement(self._judge, item.pending.view, outcomes)
         flagged = bool(item.pending.view.flags)
