@@ -4,12 +4,13 @@ Rules read acts rather than steps, so that `sed -n 1,40p a.py` in a shell and `f
 judged alike.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from ..envs.step import Step
 from .paths import Role, role
 from .shell import Command, Kind
-from .text import Text
+from .text import Text, content_words, pieces, telling, words
 
 __all__ = ["FLOOD", "INFRASTRUCTURE_ERRORS", "LIMIT_ERRORS", "Act", "Edit", "Span", "TestRun"]
 
@@ -17,8 +18,12 @@ INFRASTRUCTURE_ERRORS = frozenset(("sandbox_recovered", "sandbox_lost"))
 """Errors that are not the agent's doing: nothing is held against a step that ends by one."""
 LIMIT_ERRORS = frozenset(("timeout", "out_of_memory", "disk_full", "too_many_processes"))
 """Errors of a command that used up what it was given."""
+_CALLED = 200
 FLOOD = 8_000
 """Characters of an observation that are more than an agent can use at once."""
+
+
+_ASKING = frozenset((Kind.READ, Kind.SEARCH, Kind.LIST, Kind.VCS, Kind.RUN, Kind.TEST))
 
 
 @dataclass(slots=True)
@@ -90,6 +95,9 @@ class Act:
     """It failed for a reason that is not the agent's."""
     said: Text
     """What an edit writes or a command says; empty for other acts."""
+    _call: Counter[str] | None = None
+    _meant: set[str] | None = None
+    _told: set[str] | None = None
 
     @property
     def index(self) -> int:
@@ -110,3 +118,36 @@ class Act:
     def repository_edits(self) -> tuple[Edit, ...]:
         """Changes inside the repository that took effect."""
         return tuple(e for e in self.edits if e.changed and role(e.path) is not Role.OUTSIDE)
+
+    @property
+    def call(self) -> Counter[str]:
+        """The pieces of its arguments, or of what was given in their place."""
+        if self._call is None:
+            told = self.step.arguments if self.step.tool is not None else {"": self.step.action}
+            self._call = pieces(told)
+        return self._call
+
+    @property
+    def meant(self) -> set[str]:
+        """The words by which the agent's thought says what it is about; none without a thought."""
+        if self._meant is None:
+            self._meant = content_words(self.step.thought) if self.step.thought else set()
+        return self._meant
+
+    @property
+    def told(self) -> set[str]:
+        """The words of its arguments, or of what was given in their place."""
+        if self._told is None:
+            given = [*self.step.arguments.values()] if self.step.tool is not None else [self.step.action[:_CALLED]]
+            brief = words(" ".join(text for text in map(str, given) if len(text) <= _CALLED))
+            self._told = brief | self.said.words if self.said.raw else brief
+        return self._told
+
+    def taken(self, source: "Act") -> set[str]:
+        """The words of its arguments that an earlier step showed and did not itself ask for."""
+        return telling((self.told & source.text.words) - source.told)
+
+    @property
+    def asks(self) -> bool:
+        """It was to bring information, rather than to change or say something."""
+        return self.kind in _ASKING

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .acts import LIMIT_ERRORS, Act
 from .shell import Kind
-from .text import answer, failure_line, words
+from .text import Text, failure_line, words
 
 if TYPE_CHECKING:
     from .history import History
@@ -40,17 +40,21 @@ class Check:
     strength: float
     """1 for tests and for a command that failed earlier, 0.6 for another command about the issue, 0.2 when it
     says just what it said before the change."""
-    answer: str
+    said: Text
     before_change: bool
     quote: str
+
+    @property
+    def answer(self) -> str:
+        """What it said, but for what differs from run to run."""
+        return self.said.answer
 
 
 def assess(act: Act, history: "History") -> Check | None:
     """What a step proves, given what happened before it; None when nothing."""
     if act.kind not in (Kind.TEST, Kind.RUN) or act.excused or act.step.error in LIMIT_ERRORS:
         return None
-    said = answer(act.observation)
-    strength = _strength(act, history, said)
+    strength = _strength(act, history)
     if not strength:
         return None
     return Check(
@@ -58,13 +62,13 @@ def assess(act: Act, history: "History") -> Check | None:
         epoch=history.epoch,
         ok=_passes(act, history),
         strength=strength,
-        answer=said,
+        said=act.text,
         before_change=history.source_edit_at < 0,
         quote=failure_line(act.observation),
     )
 
 
-def _strength(act: Act, history: "History", said: str) -> float:
+def _strength(act: Act, history: "History") -> float:
     if act.tests is not None:
         return 1.0 if sum(act.tests.counts) and not history.tampered else 0.0
     if act.failed and any(mark in act.observation[-1_000:] for mark in _BROKEN):
@@ -72,7 +76,7 @@ def _strength(act: Act, history: "History", said: str) -> float:
     earlier = history.checks.get(act.signature)
     if earlier and not earlier.ok and not _script_changed(act, history, earlier.index):
         return 1.0
-    if earlier and earlier.ok and earlier.answer == said and earlier.epoch < history.epoch:
+    if earlier and earlier.ok and earlier.epoch < history.epoch and earlier.answer == act.text.answer:
         return 0.2
     return 0.6 if _about_the_issue(act, history) else 0.0
 

@@ -59,6 +59,8 @@ class History:
         self.lines: set[str] = set()
         """Every line that was shown."""
         self.recent: deque[Act] = deque(maxlen=_RECENT)
+        self.last: Act | None = None
+        """The step before."""
         self.checks: dict[str, Check] = {}
         """The last check by each command."""
         self.last_check: Check | None = None
@@ -97,11 +99,8 @@ class History:
         self.refusals: dict[str, int] = {}
         """How often each kind of act ended by each error."""
         self.submitted = False
-
-    @property
-    def last(self) -> Act | None:
-        """The step before."""
-        return self.recent[-1] if self.recent else None
+        self.thoughts = 0
+        """How many steps came with a thought."""
 
     @property
     def unverified(self) -> bool:
@@ -158,7 +157,9 @@ class History:
         self._record_call(act)
         self.last_advance = self.count if advanced else self.last_advance
         self.submitted = self.submitted or act.kind is Kind.SUBMIT
+        self.thoughts += act.step.thought is not None
         self.recent.append(act)
+        self.last = act
         self.count += 1
 
     def _record_call(self, act: Act) -> None:

@@ -62,9 +62,13 @@ def _path(value: object, workdir: str) -> str:
 
 def _signature(step: Step, path: str) -> str:
     """Tool and arguments as a key; the path is the normalised one, defaults left out are not told from given ones."""
-    values = [(name, value) for name, value in step.arguments.items() if value is not None and name != "path"]
+    values = [(name, _key(value)) for name, value in step.arguments.items() if value is not None and name != "path"]
     text = f"{step.tool}:{path}:{sorted(values, key=_first)!r}"
     return text if len(text) <= 400 else f"{text[:80]}:{digest(text)}"
+
+
+def _key(value: object) -> object:
+    return digest(value) if isinstance(value, str) and len(value) > 200 else value
 
 
 def _first(pair: tuple[str, Any]) -> str:
@@ -117,7 +121,8 @@ def _write(step: Step, path: str, workdir: str) -> dict[str, Any]:
 
 def _bare(text: str) -> str:
     """Text without comments and blanks."""
-    return "".join(_COMMENT.sub("", text[:20_000]).split())
+    shown = text[:20_000]
+    return "".join((_COMMENT.sub("", shown) if "#" in shown or "//" in shown else shown).split())
 
 
 def _search(step: Step, path: str, workdir: str) -> dict[str, Any]:
@@ -176,6 +181,10 @@ def _counted(observation: str) -> tuple[int, int]:
     return passed, failed
 
 
+def _think(step: Step, path: str, workdir: str) -> dict[str, Any]:
+    return {"kind": Kind.THINK, "paths": ()}
+
+
 def _submit(step: Step, path: str, workdir: str) -> dict[str, Any]:
     return {"kind": Kind.SUBMIT, "paths": ()}
 
@@ -188,6 +197,7 @@ _MAKERS = {
     "git": _git,
     "run_tests": _tests,
     "submit": _submit,
+    "think": _think,
 }
 
 

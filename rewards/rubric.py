@@ -170,7 +170,7 @@ def _judge_layer(config: RubricConfig) -> Layer | None:
 def _advances(scores: Mapping[str, CriterionScore]) -> bool:
     """Whether a step brought the work on: a rule of goal progress says so, none denies it, and it is no repetition."""
     said = [rule.score for rule in scores["goal_progress"].rules if rule.rule != "keeps_moving"]
-    new = [rule.score for rule in scores["non_redundancy"].rules]
+    new = [rule.score for rule in scores["non_redundancy"].rules if rule.rule != "thinks_something_new"]
     return bool(said) and max(said) >= _ADVANCE and min([*said, *new]) >= _NO_ADVANCE
 
 

@@ -15,6 +15,8 @@ class Kind(StrEnum):
     """What a step does, whichever tool it uses. In order of strength: the strongest part names a compound command."""
 
     IDLE = "idle"
+    THINK = "think"
+    """Words of the agent that touch nothing; a tool for it exists with other agents."""
     LIST = "list"
     VCS = "vcs"
     READ = "read"

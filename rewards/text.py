@@ -3,21 +3,33 @@
 import hashlib
 import re
 import string
+from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any, cast
 
 __all__ = [
     "Text",
     "answer",
+    "content_words",
     "digest",
     "excerpt",
     "failure_line",
     "listed",
     "names",
     "path_key",
+    "pieces",
+    "shared",
+    "telling",
     "telling_words",
     "words",
     "writable",
 ]
+
+def listed(text: str) -> frozenset[str]:
+    """The words of a constant list."""
+    return frozenset(text.split())
+
 
 _KEPT = (string.ascii_letters + string.digits + "_/-").encode()
 _SEPARATED = bytes(byte if byte in _KEPT else 32 for byte in range(256))
@@ -33,6 +45,14 @@ _KEYWORDS = frozenset(
     "with for while else elif lambda yield assert print test tests".split()
 )
 _VARYING = re.compile(r"(?<![0-9])[0-9](?:x[0-9a-fA-F]+|[0-9]*(?:\.[0-9]+)?\s?(?:s|ms|sec|secs|seconds)\b)")
+_ENGLISH = listed(
+    "the and for that this with will now not are can has have was were been being should would could need needs let "
+    "lets from into its our then than but also all any first next more some such these those there here what which "
+    "when where how you your they them their one two just like based given since because using use used"
+)
+_FILLER = _ENGLISH | {word.capitalize() for word in _ENGLISH}
+"""English words that say nothing of a matter."""
+_ONE_PIECE = 80
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
 
 
@@ -44,11 +64,6 @@ def writable(text: str) -> str:
 def quoted_line(line: str) -> str:
     """A quote of a line, without the rules that test runners draw."""
     return excerpt(line.strip(" =-_"))
-
-
-def listed(text: str) -> frozenset[str]:
-    """The words of a constant list."""
-    return frozenset(text.split())
 
 
 def excerpt(text: str, limit: int = 80) -> str:
@@ -77,22 +92,27 @@ def words(text: str) -> set[str]:
     """
     if len(text) > _HEAD + _TAIL:
         text = f"{text[:_HEAD]} {text[-_TAIL:]}"
-    return set(text.encode("ascii", "replace").translate(_SEPARATED).decode("ascii").split())
+    return set(_split(text))
+
+
+def _split(text: str) -> list[str]:
+    return text.encode("ascii", "replace").translate(_SEPARATED).decode("ascii").split()
 
 
 @lru_cache(maxsize=8192)
 def path_key(path: str) -> str:
     """What `words` leaves of a path: its longest piece without a dot."""
-    return max(path.encode("ascii", "replace").translate(_SEPARATED).decode("ascii").split() or [path], key=len)
+    return max(_split(path) or [path], key=len)
 
 
 class Text:
     """An observation, taken apart once for all rules."""
 
-    __slots__ = ("_lines", "_print", "_words", "raw")
+    __slots__ = ("_answer", "_lines", "_print", "_words", "raw")
 
     def __init__(self, raw: str) -> None:
         self.raw = raw
+        self._answer: str | None = None
         self._lines: set[str] | None = None
         self._print: str | None = None
         self._words: set[str] | None = None
@@ -111,6 +131,13 @@ class Text:
         if self._words is None:
             self._words = words(self.raw)
         return self._words
+
+    @property
+    def answer(self) -> str:
+        """A hash of what a run said."""
+        if self._answer is None:
+            self._answer = answer(self.raw)
+        return self._answer
 
     @property
     def print(self) -> str:
@@ -150,3 +177,41 @@ def names(statement: str, limit: int = 60) -> tuple[str, ...]:
 def _looks_like_code(word: str) -> bool:
     """Whether a word is written as code is: with an underscore inside, or with capitals beyond the first letter."""
     return "_" in word.strip("_") or not (word[1:].islower() or word.isupper() or word.isdigit())
+
+
+def telling(found: set[str]) -> set[str]:
+    """Those of some words that say something of a matter: neither filler nor too short."""
+    return {word for word in found if len(word) > 2 and word not in _FILLER}
+
+
+def content_words(text: str) -> set[str]:
+    """The words of a text that say something of its matter."""
+    return telling(words(text))
+
+
+def pieces(arguments: Mapping[str, Any]) -> Counter[str]:
+    """What a call says, as counted pieces. A short value is one, so that two long paths are as unlike as two numbers."""
+    counted: Counter[str] = Counter()
+    for value in arguments.values():
+        items = cast("list[object]", value) if isinstance(value, list | tuple) else (value,)
+        for item in items:
+            text = str(item)[:_HEAD] if item is not None else ""
+            if len(text) <= _ONE_PIECE and len(text.split()) <= 1:
+                counted[text] += 1
+            else:
+                counted.update(_split(text))
+    return counted
+
+
+def shared(one: Counter[str], other: Counter[str], least: float = 0.0) -> float:
+    """Pieces in common among all pieces (Jaccard's index of two multisets); 1 when both are empty.
+
+    0 instead of a value that cannot be above `least` since one of them is so much longer.
+    """
+    few, many = sorted((one.total(), other.total()))
+    if few <= least * many:
+        return 1.0 if not many else 0.0
+    if len(other) < len(one):
+        one, other = other, one
+    common = sum(min(count, other[piece]) for piece, count in one.items() if piece in other)
+    return common / (few + many - common)

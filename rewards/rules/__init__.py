@@ -10,7 +10,7 @@ from .base import Rule, rules_of
 
 __all__ = ["RULES_VERSION", "all_rules"]
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 _MODULES = (goal_progress, tool_choice, argument_correctness, use_of_information, non_redundancy)
 
 

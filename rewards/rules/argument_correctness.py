@@ -4,7 +4,7 @@ import posixpath
 
 from ..acts import LIMIT_ERRORS
 from ..shell import Kind
-from ..text import excerpt, failure_line, listed, telling_words
+from ..text import excerpt, failure_line, listed, telling, telling_words
 from .base import Finding, View, rule
 
 __all__: list[str] = []
@@ -17,6 +17,9 @@ _WELL_KNOWN = listed(
     ". README.md README.rst setup.py setup.cfg pyproject.toml src tests test docs Makefile package.json"
 )
 _MANY_MATCHES = 100
+_NEED_ARGUMENTS = (Kind.READ, Kind.SEARCH, Kind.EDIT, Kind.MALFORMED)
+_NAMED = 0.5
+"""Share of the words of a call, or of a shorter thought, that the other names when both are about the same."""
 
 
 @rule(_ARGUMENTS, Kind.MALFORMED, decisive=True)
@@ -179,3 +182,22 @@ def corrects_itself(v: View) -> Finding:
     if v.step.error == last.step.error:
         return 0.1, f"is refused as step {last.index} was ({v.step.error}): {failure_line(v.act.observation)}"
     return (1.0 if v.step.ok else 0.4), f"corrects step {last.index} ({last.step.error}): {v.asked}"
+
+
+@rule(_ARGUMENTS)
+def says_what_it_does(v: View) -> Finding:
+    """A call is about what the thought before it is about, and an agent that says why it acts says it each time."""
+    if v.act.kind in (Kind.IDLE, Kind.SUBMIT):
+        return None
+    if v.step.thought is None:
+        if not v.history.thoughts:
+            return None
+        return 0.1, f"acts without a word of why, as it gave before: {v.asked}"
+    told = telling(v.act.told)
+    if not told and v.act.kind not in _NEED_ARGUMENTS:
+        return None
+    named = told & v.act.meant
+    share = min(1.0, len(named) / (_NAMED * max(1, min(len(told), len(v.act.meant)))))
+    score = (0.0 if v.act.kind is Kind.MALFORMED else 0.3) + 0.7 * share
+    what = f'"{min(named)}"' if named else "nothing"
+    return score, f"its thought names {what} of what it calls: {v.asked}"

@@ -2,7 +2,7 @@
 
 from ..acts import INFRASTRUCTURE_ERRORS
 from ..shell import Kind
-from ..text import excerpt
+from ..text import excerpt, shared
 from .base import Finding, View, rule
 
 __all__: list[str] = []
@@ -13,6 +13,14 @@ _SHORT_ANSWER = 60
 _ENOUGH_WORDS = 6
 _ALIKE, _EQUAL = 0.8, 0.95
 """Shares of common words from which two attempts are nearly, or all but, the same."""
+_OTHER_CALL = 0.4
+"""Share of their pieces up to which two calls have nothing to do with each other."""
+_CORRECTED = 0.9
+"""A call that is accepted has at least that much over one like it: most such pairs are an error and its correction."""
+_OTHER_THOUGHT = 0.7
+"""Share of words not in the thought before, from which on a thought is another one."""
+_ENOUGH_THOUGHT = 4
+"""Different words below which a thought says too little to be compared."""
 
 
 @rule(_NEW, decisive=True)
@@ -169,3 +177,28 @@ def _likeness(one: set[str], other: set[str]) -> float:
     """Shared words among all words (Jaccard)."""
     common = len(one & other)
     return common / (len(one) + len(other) - common)
+
+
+@rule(_NEW)
+def differs_from_the_last(v: View) -> Finding:
+    """A call by the tool of the step before, in the same words but for a few: the step before, once more."""
+    last = v.history.last
+    if last is None or last.step.tool != v.step.tool or v.act.kind in (Kind.IDLE, Kind.SUBMIT) or last.excused:
+        return None
+    likeness = shared(v.act.call, last.call, least=_OTHER_CALL)
+    told = f"shares {likeness:.0%} with step {last.index}: {v.asked}"
+    if v.step.ok:
+        likeness *= _CORRECTED
+    return min(1.0, (1 - likeness) / (1 - _OTHER_CALL)), told
+
+
+@rule(_NEW)
+def thinks_something_new(v: View) -> Finding:
+    """A thought in the words of the thought before it says that again."""
+    last = v.history.last
+    if last is None or v.act.kind is Kind.IDLE or min(len(v.act.meant), len(last.meant)) < _ENOUGH_THOUGHT:
+        return None
+    fresh = len(v.act.meant - last.meant) / len(v.act.meant)
+    thought = excerpt(v.step.thought or "")
+    told = f"{1 - fresh:.0%} of its words stood in the thought of step {last.index}: {thought}"
+    return min(1.0, fresh / _OTHER_THOUGHT), told

@@ -9,6 +9,17 @@ __all__: list[str] = []
 
 _INFORMATION = "use_of_information"
 _FRESH = 4
+_LITTLE = 25
+"""Different words below which a result says next to nothing."""
+_ROUTINE = 0.55
+"""What a step is worth that needs no information, like a test run after a change."""
+_STUBBORN = 0.4
+"""How far a call refused after one of its own kind is misread, rather than tried once more."""
+_UNAWARE = 0.4
+"""The same of a step after a call that does not exist: the agent does not know what it can do."""
+_HALF = 0.5
+_PLENTY = 8
+"""Words taken from a result that leave no doubt that it was used."""
 
 
 @rule(_INFORMATION, Kind.READ, Kind.SEARCH, Kind.EDIT, Kind.TEST, Kind.VCS)
@@ -166,3 +177,54 @@ def learns_from_refusal(v: View) -> Finding:
     if not v.step.ok:
         return 0.1, f"is refused again after step {last.index} showed the text: {excerpt(v.act.observation)}"
     return 1.0, f"uses what step {last.index} showed: {excerpt(last.observation)}"
+
+
+@rule(_INFORMATION)
+def takes_up_the_result(v: View) -> Finding:
+    """A thought names what the last result showed; a result of a few words informs nothing, and silence tells nothing."""
+    last = v.history.last
+    if last is None or not v.history.thoughts or v.act.kind is Kind.IDLE:
+        return None
+    shown = last.text.words
+    little = len(shown) < _LITTLE
+    if v.step.thought is None:
+        return 0.0 if little else 0.3, f"says nothing of what step {last.index} showed: {excerpt(last.observation)}"
+    taken = (v.act.meant & shown) - last.meant - last.told
+    if taken:
+        return 0.6 + 0.4 * min(len(taken), _PLENTY) / _PLENTY, f'takes up "{min(taken)}" from step {last.index}'
+    if little:
+        return 0.3, f"step {last.index} showed next to nothing to go by: {excerpt(last.observation)}"
+    return 0.6, f"names nothing of what step {last.index} showed: {excerpt(v.step.thought)}"
+
+
+@rule(_INFORMATION)
+def builds_on_the_result(v: View) -> Finding:
+    """How much a step rests on the last result: on an answer, on its words, and by making a change of it."""
+    last = v.history.last
+    if last is None or v.act.kind in (Kind.IDLE, Kind.SUBMIT):
+        return None
+    taken = v.act.taken(last)
+    answered = last.asks and last.step.ok
+    makes = v.act.kind is Kind.EDIT and not any(edit.created for edit in v.act.edits)
+    share = (min(len(taken), _PLENTY) / _PLENTY + answered + makes) / 3
+    words = f'"{min(taken)}"' if taken else "no word"
+    verb = "makes a change" if makes else "goes on"
+    return _ROUTINE + (1 - _ROUTINE) * share, f"{verb} with {words} of what step {last.index} showed: {v.asked}"
+
+
+@rule(_INFORMATION)
+def reads_the_state_rightly(v: View) -> Finding:
+    """A refused call shows that the thought before it misread the state: most so when both differ from those before."""
+    last = v.history.last
+    if last is None or v.act.excused or v.act.kind is Kind.IDLE:
+        return None
+    refused = v.step.error is not None and not v.step.ok
+    misread = (1.0 if last.step.tool != v.step.tool else _STUBBORN) if refused else 0.0
+    misread += _UNAWARE if last.kind is Kind.MALFORMED else 0.0
+    if not misread:
+        return None
+    fresh = len(v.act.meant - last.meant) / len(v.act.meant) if v.act.meant else _HALF
+    score = 1 - misread / (1 + _UNAWARE) * (_HALF + _HALF * fresh)
+    if refused:
+        return score, f"is refused after step {last.index}: {failure_line(v.act.observation)}"
+    return score, f"comes after a call that does not exist: {excerpt(last.step.action)}"

@@ -98,10 +98,23 @@ def test_a_step_read_from_a_log_gets_the_scores_it_had(bench: Bench) -> None:
 def test_times_and_telemetry_have_no_part_in_a_score(bench: Bench) -> None:
     bench.solve()
     slow = [
-        replace(step, duration_ms=9e9, telemetry=Telemetry(wall_ms=9e9, memory_peak_bytes=1 << 40), thought="slow")
+        replace(step, duration_ms=9e9, telemetry=Telemetry(wall_ms=9e9, memory_peak_bytes=1 << 40))
         for step in bench.steps
     ]
     assert Rubric().score(bench.task, slow) == bench.scores()
+
+
+def test_thoughts_are_read_by_the_rules_for_thoughts_and_by_no_other(bench: Bench) -> None:
+    bench.solve()
+    thinking = [replace(step, thought=f"Now step {step.index}: look at the cart and its total.") for step in bench.steps]
+    readers = {"says_what_it_does", "takes_up_the_result", "thinks_something_new"}
+    without, found = bench.scores(), Rubric().score(bench.task, thinking)
+    names = set[str]()
+    for before, after in zip(without, found, strict=True):
+        for criterion, score in after.criteria.items():
+            names |= {rule.rule for rule in score.rules}
+            assert [rule for rule in score.rules if rule.rule not in readers] == list(before.criteria[criterion].rules)
+    assert readers <= names
 
 
 def test_a_huge_observation_costs_no_more_than_a_large_one(bench: Bench) -> None:

@@ -116,3 +116,15 @@ def test_refused_arguments_are_corrected(bench: Bench) -> None:
     assert bench.said()["corrects_itself"].score == 0.1
     bench.read("shop/money.py")
     assert bench.said()["corrects_itself"].score == 1.0
+
+
+def test_a_call_is_what_its_thought_announces(bench: Bench) -> None:
+    bench.read("shop/cart.py")
+    assert "says_what_it_does" not in bench.said(), "no thought was given so far"
+    bench.act("search", "Where is DISCOUNT_THRESHOLD set?", pattern="DISCOUNT_THRESHOLD")
+    named = bench.said()["says_what_it_does"]
+    assert named.score > 0.6 and "DISCOUNT_THRESHOLD" in named.evidence
+    bench.act("search", "Let me change the amount that is compared.", pattern="class Money")
+    assert bench.said()["says_what_it_does"].score == 0.3
+    bench.read("shop/money.py")
+    assert bench.said()["says_what_it_does"].score == 0.1

@@ -97,3 +97,50 @@ def test_a_refused_edit_is_learnt_from(bench: Bench) -> None:
     assert bench.said()["learns_from_refusal"].score == 0.1
     bench.fix()
     assert bench.said()["learns_from_refusal"].score == 1.0
+
+
+def test_a_thought_takes_up_what_was_shown(bench: Bench) -> None:
+    bench.act("file_read", "First the cart.", path="shop/cart.py")
+    assert "takes_up_the_result" not in bench.said()
+    bench.act("search", "`rounded` comes from another module and ValueError is raised for amounts.", pattern="rounded")
+    taken = bench.said()["takes_up_the_result"]
+    assert taken.score > 0.6 and "from step 0" in taken.evidence
+    bench.act("file_read", "Something else entirely.", path="shop/cart.py", start=2)
+    bench.act("file_read", "Something else entirely.", path="shop/money.py")
+    assert bench.said()["takes_up_the_result"].score == 0.6
+    bench.act("shell", "Now run it.", command="python3 -c 'import shop'")
+    bench.act("search", "Onwards.", pattern="def total")
+    little = bench.said()["takes_up_the_result"]
+    assert little.score == 0.3 and "next to nothing" in little.evidence
+    bench.read("shop/long.py", start=1, end=40)
+    assert bench.said()["takes_up_the_result"].score == 0.0, "silent after having spoken"
+
+
+def test_without_thoughts_silence_means_nothing(bench: Bench) -> None:
+    bench.solve()
+    names = {rule.rule for score in bench.scores() for c in score.criteria.values() for rule in c.rules}
+    assert names.isdisjoint({"takes_up_the_result", "says_what_it_does", "thinks_something_new"})
+
+
+def test_a_change_made_of_an_answer_builds_on_it(bench: Bench) -> None:
+    bench.read("shop/cart.py")
+    bench.fix()
+    built = bench.said()["builds_on_the_result"]
+    assert built.score > 0.85 and "step 0" in built.evidence
+    bench.test("tests/test_cart.py")
+    assert bench.said()["builds_on_the_result"].score < 0.65, "the run would have come after any change"
+    bench.shell("echo done")
+    assert "builds_on_the_result" not in bench.said()
+
+
+def test_a_refusal_after_another_kind_of_step_misreads_it(bench: Bench) -> None:
+    bench.read("shop/cart.py")
+    assert "reads_the_state_rightly" not in bench.said()
+    bench.act("file_edit", "Raise the rate for large baskets.", path="shop/cart.py", old="no such text", new="x")
+    first = bench.said()["reads_the_state_rightly"]
+    bench.act("file_edit", "Raise the rate for large baskets.", path="shop/cart.py", old="nor such a text", new="x")
+    again = bench.said()["reads_the_state_rightly"]
+    assert first.score < again.score < 1.0 and "is refused after step 0" in first.evidence
+    bench.act_text("no call at all")
+    bench.read("shop/money.py")
+    assert "does not exist" in bench.said()["reads_the_state_rightly"].evidence

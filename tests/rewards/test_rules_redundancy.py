@@ -101,3 +101,35 @@ def test_the_same_attempt_in_other_words(bench: Bench) -> None:
     assert bench.said()["tries_something_else"].score <= 0.5
     bench.act("file_write", path="note.py", content="import json\nprint(json.dumps({'a': 1, 'b': [2, 3, 4, 5, 6]}))\n")
     assert bench.said()["tries_something_else"].score == 1.0
+
+
+def test_nearly_the_call_before_is_the_call_before(bench: Bench) -> None:
+    text = "def total(self):\n    amount = sum(price * number for price, number in self.items)\n    return amount\n"
+    bench.act("file_edit", path="shop/cart.py", old=text, new=text.replace("amount", "total"))
+    bench.act("file_edit", path="shop/cart.py", old=text.replace("items", "goods"), new=text.replace("amount", "total"))
+    refused = bench.said()["differs_from_the_last"]
+    assert refused.score < 0.2 and "with step 0" in refused.evidence
+    bench.steps[-1] = replace(bench.steps[-1], ok=True, error=None)
+    assert refused.score < bench.said()["differs_from_the_last"].score < 0.4, "the second may be a correction"
+
+
+def test_the_next_part_of_a_file_is_another_call(bench: Bench) -> None:
+    bench.read("shop/long.py", start=1, end=100)
+    bench.read("shop/long.py", start=101, end=200)
+    assert bench.said()["differs_from_the_last"].score == 1.0
+    bench.act("search", pattern="def rounded")
+    assert "differs_from_the_last" not in bench.said(), "another tool"
+
+
+def test_a_thought_in_the_words_of_the_last_is_not_new(bench: Bench) -> None:
+    first = "The discount is missing at the threshold, so I look at the total of the cart."
+    bench.act("file_read", first, path="shop/cart.py")
+    assert "thinks_something_new" not in bench.said()
+    bench.act("search", first.replace("look at", "check"), pattern="DISCOUNT_THRESHOLD")
+    said = bench.said()["thinks_something_new"]
+    assert said.score < 0.3 and "thought of step 0" in said.evidence
+    bench.act("file_edit", "Comparing with >= repairs it.", path="shop/cart.py", old=OLD, new=NEW)
+    assert "thinks_something_new" not in bench.said(), "too short to be compared"
+    bench.act("run_tests", "Comparing with >= repairs it, which existing tests must confirm.", tests=["tests/test_cart.py"])
+    bench.act("git", "Everything passes; finally reviewing my own modification before handing over.", subcommand="diff")
+    assert bench.said()["thinks_something_new"].score == 1.0

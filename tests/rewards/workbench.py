@@ -154,9 +154,9 @@ class Bench:
 
     def act(self, tool: str, thought: str | None = None, **arguments: Any) -> Step:
         """Call a tool and keep the step."""
-        return self.act_text(json.dumps({"name": tool, "arguments": arguments}))
+        return self.act_text(json.dumps({"name": tool, "arguments": arguments}), thought)
 
-    def act_text(self, action: str) -> Step:
+    def act_text(self, action: str, thought: str | None = None) -> Step:
         """Do what a text asks for, as the environment would."""
         call = self.tools.parse(action)
         if isinstance(call, ParsedCall):
@@ -179,6 +179,7 @@ class Bench:
             t_start=WHEN,
             t_end=WHEN,
             duration_ms=1.0,
+            thought=thought,
         )
         self.steps.append(step)
         return step
