@@ -1,12 +1,15 @@
 """What tests of rollouts share: tasks of the tiny repository, and a run of them in this process."""
 
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from trajectory_hub.envs.task import Task
 from trajectory_hub.rollouts import Policy, Summary, load_config, run_rollout
 from trajectory_hub.rollouts.config import read_overrides
+
+from .model_server import SCRIPT, Server
 
 RunTasks = Callable[..., Summary]
 
@@ -25,3 +28,14 @@ def run_tasks(tmp_path: Path, three_tasks: list[Task]) -> RunTasks:
         return run_rollout(tmp_path / "run", config, policy=policy, tasks=tasks)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    subprocess.run(["bash", str(SCRIPT), "install"], check=True, timeout=800)
+    running = Server(tmp_path_factory.mktemp("server") / "log.txt")
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.kill()
