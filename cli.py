@@ -15,6 +15,8 @@ from .envs.grade_cli import grade
 from .envs.sandbox_cli import clean
 from .envs.tasks_cli import app as tasks_app
 from .errors import TrajHubError
+from .eval.audit_cli import audit
+from .eval.check_cli import check
 from .eval.schema_cli import schema
 from .rollouts.calibrate_cli import agreement, calibrate
 from .rollouts.judge_cli import judge
@@ -49,6 +51,8 @@ app.command()(pairs)
 app.command()(grade)
 app.command()(clean)
 app.command()(doctor)
+app.command()(check)
+app.command()(audit)
 app.command()(schema)
 
 

@@ -15,6 +15,7 @@ from ..rollouts.events import SCHEMA_VERSION, AnyEvent
 from ..rollouts.payloads import StepReward
 from ..rollouts.run_model import RunManifest
 from ..rollouts.trajectory import Trajectory
+from ..training.preference import Preference
 
 __all__ = ["FOLDER", "PAGE", "reference_page", "render", "schemas", "write_schemas"]
 
@@ -26,6 +27,7 @@ _ABOUT = {
     "task": "One task, as sources yield it.",
     "event": "One line of `events.jsonl`.",
     "trajectory": "One episode as data, as `read_trajectory` returns it.",
+    "preference": "One pair, a line of `pairs.jsonl`.",
     "reward": "What a step was worth: payload of `step_reward`.",
     "run": "`run.json`.",
     "verdict": "`verdict.json`, what the trusted grader said.",
@@ -37,6 +39,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
     """Every schema by file name."""
     return {
         "event.json": _schema(AnyEvent),
+        "preference.json": _schema(Preference),
         "reward.json": _schema(StepReward),
         "rollout.json": _schema(RolloutConfig),
         "run.json": _schema(RunManifest),
