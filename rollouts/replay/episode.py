@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ...envs.registration import DEFAULT_WRAPPERS
 from ...envs.task import Task
 from ...errors import EngineUnavailable, InfrastructureError
 from ...rewards.rubric import Rubric
+from ...tools.registry import ToolRegistry
 from ..episode_log import EVENTS
 from ..events import now
 from ..trajectory import Trajectory
@@ -40,6 +41,8 @@ class ReplaySettings:
     """Those of the run; rewards can be computed again where `RubricReward` is among them."""
     rubric: Rubric | None = None
     """The rubric that the rewards should come from; None for the default."""
+    tools: ToolRegistry = field(default_factory=ToolRegistry)
+    """Those that the run's agents had."""
     forced: tuple[str, ...] = ()
     """What is not as recorded and was let pass; noted in the report."""
     repeats: int = 2
@@ -85,7 +88,7 @@ def replay_episode(
     began = time.monotonic()
 
     def play(part: Trajectory) -> Playback:
-        return carry_out(part, task, engine, config_of(part, chosen.config), pool)
+        return carry_out(part, task, engine, config_of(part, chosen.config), pool, chosen.tools)
 
     try:
         played = play(trajectory)

@@ -42,11 +42,16 @@ class Playback:
 
 
 def carry_out(
-    trajectory: Trajectory, task: Task, engine: Engine, config: EnvConfig, pool: SandboxPool | None
+    trajectory: Trajectory,
+    task: Task,
+    engine: Engine,
+    config: EnvConfig,
+    pool: SandboxPool | None,
+    tools: ToolRegistry,
 ) -> Playback:
     """Reset, do every action, take the patch. Raises InfrastructureError."""
     clock, began = now(), time.monotonic()
-    env = SWEBenchEnv([task], config=config, engine=engine, pool=pool)
+    env = SWEBenchEnv([task], config=config, engine=engine, pool=pool, tools=tools)
     try:
         observation, _ = env.reset(options={"task_id": task.instance_id})
         reset_ms = (time.monotonic() - began) * 1000
