@@ -29,6 +29,7 @@ Users = Annotated[
     typer.Option("--user", help="NAME=ID: who an annotator is in the other tool (e-mail, number or UUID)."),
 ]
 _PORT = 8765
+_TOLD = 10
 
 
 class Format(StrEnum):
@@ -101,6 +102,7 @@ def _show_choice(chosen: "Sequence[Candidate]", as_json: bool) -> None:
     counts = Counter((each.item.task_id, each.outcome) for each in chosen)
     rows = [(task, outcome, count) for (task, outcome), count in sorted(counts.items())]
     console.table(f"{len(chosen)} to label", ("task", "outcome", "chosen"), rows)
+    console.next_steps("nothing was written", "the same without --dry-run")
 
 
 def _serve(server: Any, session: "Session", annotator: str | None, labels: Path) -> None:
@@ -108,12 +110,9 @@ def _serve(server: Any, session: "Session", annotator: str | None, labels: Path)
     from urllib.parse import urlencode
 
     address = f"{server.url}?{urlencode({'annotator': annotator})}" if annotator else server.url
-    print(
-        f"{session.count} {session.kind}s to label. Open this in a browser on this machine:\n\n  {address}\n",
-        flush=True,
-    )
-    print("Every label is saved at once. Ctrl-C ends.", flush=True)
     try:
+        print(f"{session.count} {session.kind}s to label. Open this in a browser on this machine:\n\n  {address}\n")
+        print("Every label is saved at once. Ctrl-C ends.", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         print()
@@ -186,6 +185,8 @@ def import_labels(
     from ..rewards.human.files import read_labels
     from ..rewards.human.store import LabelStore
 
+    if not source.exists():
+        raise UsageError(f"there is no {source}")
     with LabelStore(labels) as store:
         arrived = read_labels(source, of.value, _users(user), {item.item_id: item for item in store.items()})
         added = 0 if dry_run else deposit(arrived, store)
@@ -200,8 +201,10 @@ def _report(arrived: "Arrived", added: int, as_json: bool) -> None:
         return
     read = f"{len(arrived.saves)} saves of {len(arrived.items)} items read"
     print(f"{read}, {arrived.new} of them made there; {added} added.")
-    for sentence in arrived.ignored:
+    for sentence in arrived.ignored[:_TOLD]:
         print(f"Left out: {console.safe(sentence)}")
+    if len(arrived.ignored) > _TOLD:
+        print(f"Left out: {len(arrived.ignored) - _TOLD} more (all of them with --json)")
 
 
 def _users(given: Sequence[str] | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ from trajectory_hub.rollouts import payloads
 from trajectory_hub.rollouts.episode_log import EVENTS
 from trajectory_hub.rollouts.log import EventWriter, Header
 from trajectory_hub.rollouts.run_dir import EPISODES, ensure_run
+from trajectory_hub.rollouts.score_log import CriterionRow, StepScoreRow, write_scores
 
 SECRETS = ("nimbus-coder", "acme/zephyr-9b", "zephyr-9b", "run-7f3a", "nimbus-coder 3.2")
 """Agent, model and run: none of these may reach a browser."""
@@ -38,6 +39,7 @@ TESTS = "12 tests: 11 passed, 1 failed.\n\nLog:\n" + "".join(
     f"tests/test_duration.py::test_{i} PASSED\n" for i in range(60)
 )
 
+JUDGE = "judge@1:tiny"
 Scores = Mapping[str, float | None]
 
 
@@ -55,7 +57,7 @@ def ordinary(*, fixed: bool = True) -> list[dict[str, Any]]:
     command = "cd /testbed && python -m pytest -q tests/test_duration.py -k negative 2>&1 | tail -40"
     found = "src/duration.py:12:class Duration:\nsrc/duration.py:38:    def parse(cls, text):\n[2 matching lines]"
     failed = {"ok": False, "error": "tests_failed", "exit_code": 1}
-    read = {"path": "src/duration.py", "start": 1, "end": 90}
+    read: dict[str, Any] = {"path": "src/duration.py", "start": 1, "end": 90}
     first = {"pattern": "def parse", "path": "src", "regex": False}
     steps = [
         step("search", found, thought="Find where durations are parsed.", score=0.9, **first),
@@ -98,8 +100,7 @@ def write_run(folder: Path, episodes: Sequence[Mapping[str, Any]], *, agent: str
         _write_episode(folder, run_id, agent, episode)
     rows = [row for episode in episodes for row in _judge_rows(episode)]
     if rows:
-        (folder / "scores").mkdir()
-        (folder / "scores" / "judge.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_scores(folder, JUDGE, rows)
     return folder
 
 
@@ -154,21 +155,17 @@ def _payloads(index: int, each: Mapping[str, Any]) -> list[payloads.Payload]:
     ]
 
 
-def _judge_rows(episode: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _judge_rows(episode: Mapping[str, Any]) -> list[StepScoreRow]:
     judged: Sequence[Scores] = episode.get("judge", ())
-    common = {
-        "schema_version": "1.0",
-        "episode_id": episode_id(episode),
-        "task_id": episode["task"],
-        "layer": "judge@1:tiny",
-    }
     return [
-        common
-        | {
-            "step": index,
-            "reward": None,
-            "criteria": {name: {"score": s, "evidence": "", "spread": None} for name, s in scores.items()},
-        }
+        StepScoreRow(
+            episode_id=episode_id(episode),
+            task_id=episode["task"],
+            step=index,
+            layer=JUDGE,
+            criteria={name: CriterionRow(score=score) for name, score in scores.items()},
+            reward=None,
+        )
         for index, scores in enumerate(judged)
     ]
 
