@@ -10,7 +10,7 @@ from typing import Any, cast
 from ...envs.step import Step
 from ...tools.registry import ToolRegistry
 from ..payloads import clean
-from .normalise import Clock, needed, normalise
+from .normalise import Clock, needed, normalise, paired
 from .report import Difference, Hint, Match, StepReplay, worst
 
 __all__ = ["Comparer", "compare_step", "diverged", "judged", "settled"]
@@ -50,20 +50,19 @@ class Comparer:
 
     def text(self, field: str, recorded: str, replayed: str) -> Difference:
         """The difference between two texts that are not identical."""
-        left, right = normalise(recorded, self.then), normalise(replayed, self.now)
-        names = needed(recorded, replayed, self.then, self.now) if left == right else ()
-        if left == right:
+        names = needed(recorded, replayed, self.then, self.now)
+        if names is not None:
             return Difference(field=field, match=Match.EQUIVALENT, normalisers=names)
+        then, now = paired(recorded, replayed, self.then, self.now)
+        left, right = normalise(recorded, then), normalise(replayed, now)
         if self.unordered and sorted(left.splitlines()) == sorted(right.splitlines()):
             more = self._beyond_order(recorded, replayed)
             return Difference(field=field, match=Match.EQUIVALENT, normalisers=("order", *more))
         return diverged(field, left, right)
 
     def _beyond_order(self, recorded: str, replayed: str) -> tuple[str, ...]:
-        left, right = sorted(recorded.splitlines()), sorted(replayed.splitlines())
-        if left == right:
-            return ()
-        return needed("\n".join(left), "\n".join(right), self.then, self.now)
+        left, right = ("\n".join(sorted(text.splitlines())) for text in (recorded, replayed))
+        return () if left == right else needed(left, right, self.then, self.now) or ()
 
     def _mappings(self, field: str, recorded: Mapping[str, Any], replayed: Mapping[str, Any]) -> Iterator[Difference]:
         left, right = recorded, replayed

@@ -7,13 +7,14 @@ which its text came about, so that an altered date of a file or a commit is stil
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["LEAD", "NORMALISERS", "Clock", "Normaliser", "needed", "normalise"]
+__all__ = ["LEAD", "NORMALISERS", "Clock", "Normaliser", "needed", "normalise", "paired"]
 
 LEAD = timedelta(hours=2)
 """How long before an episode its sandbox may have been started."""
+_MARGIN = 2  # lines, as much as a normaliser looks around
 _SLACK = timedelta(seconds=61)  # times without seconds
 
 
@@ -23,6 +24,8 @@ class Clock:
 
     earliest: datetime
     latest: datetime
+    also: frozenset[str] = frozenset()
+    """Points in time as the other text has them, written when it came about."""
 
     @classmethod
     def around(cls, began: datetime, ended: datetime) -> "Clock":
@@ -100,13 +103,22 @@ def _moments(match: re.Match[str], clock: Clock) -> list[datetime]:
         return []
 
 
+_TIMES = (_DATED, _NAMED, _MAILED, _EPOCH, _OF_DAY)
+
+
 def _timestamps(text: str, clock: Clock) -> str:
     def replaced(match: re.Match[str]) -> str:
-        return "<time>" if any(map(clock.holds, _moments(match, clock))) else match[0]
+        return "<time>" if match[0] in clock.also or any(map(clock.holds, _moments(match, clock))) else match[0]
 
-    for expression in (_DATED, _NAMED, _MAILED, _EPOCH, _OF_DAY):
+    for expression in _TIMES:
         text = expression.sub(replaced, text)
     return text
+
+
+def _written(text: str, clock: Clock) -> frozenset[str]:
+    """The points in time in a text that lie within its own time."""
+    found = (match for expression in _TIMES for match in expression.finditer(text))
+    return frozenset(match[0] for match in found if any(map(clock.holds, _moments(match, clock))))
 
 
 NORMALISERS: Mapping[str, Normaliser] = {
@@ -140,17 +152,37 @@ something before was longer."""
 
 def normalise(text: str, clock: Clock, without: str | None = None) -> str:
     """`text` after all normalisers but one."""
-    for name, replace in NORMALISERS.items():
+    for name, apply in NORMALISERS.items():
         if name != without:
-            text = replace(text, clock)
+            text = apply(text, clock)
     return text
 
 
-def needed(recorded: str, replayed: str, then: Clock, now: Clock) -> tuple[str, ...]:
-    """The normalisers without which two texts, equal after all of them, would not be equal."""
-    found = tuple(name for name in NORMALISERS if normalise(recorded, then, name) != normalise(replayed, now, name))
-    if found:
-        return found
-    return tuple(  # any of several would do
-        name for name, replace in NORMALISERS.items() if replace(recorded, then) == replace(replayed, now)
-    )[:1]
+def paired(recorded: str, replayed: str, then: Clock, now: Clock) -> tuple[Clock, Clock]:
+    """Both clocks, so that what one side takes for its present the other does too: an image may be as old as a run."""
+    return replace(then, also=_written(replayed, now)), replace(now, also=_written(recorded, then))
+
+
+def needed(recorded: str, replayed: str, then: Clock, now: Clock) -> tuple[str, ...] | None:
+    """The normalisers without which two different texts would not be equal; None when they are not equal after all."""
+    left, right = _changed(recorded, replayed)
+    then, now = paired(left, right, then, now)
+
+    def equal(without: str | None = None) -> bool:
+        return normalise(left, then, without) == normalise(right, now, without)
+
+    if not equal():
+        return None
+    alone = (name for name, apply in NORMALISERS.items() if apply(left, then) == apply(right, now))
+    # Where any of several would do, the first is named.
+    return tuple(name for name in NORMALISERS if not equal(name)) or tuple(alone)[:1]
+
+
+def _changed(recorded: str, replayed: str) -> tuple[str, str]:
+    """The lines from the first that differs to the last, with a margin: the rest need not be looked at."""
+    left, right = recorded.split("\n"), replayed.split("\n")
+    most = min(len(left), len(right))
+    head = next((i for i in range(most) if left[i] != right[i]), most)
+    tail = next((i for i in range(most - head) if left[-1 - i] != right[-1 - i]), most - head)
+    head, tail = max(head - _MARGIN, 0), max(tail - _MARGIN, 0)
+    return "\n".join(left[head : len(left) - tail]), "\n".join(right[head : len(right) - tail])

@@ -80,6 +80,17 @@ def test_what_the_clock_or_chance_did_not_write_stays_different(recorded: str, r
     assert normalise(recorded, CLOCKS[0]) != normalise(replayed, CLOCKS[1])
 
 
+def test_a_time_of_the_image_that_is_as_old_as_the_run_is_no_difference() -> None:
+    recorded = "total 8\n1 root 2026-11-21 10:50 old.py 0x7f12ab34cd50\n1 root 2026-11-21 11:40 new.py"
+    replayed = "total 8\n1 root 2026-11-21 10:50 old.py 0x7f99ab34cd50\n1 root 2027-02-03 09:05 new.py"
+    assert needed(recorded, replayed, *CLOCKS) == ("addresses", "timestamps")
+
+
+def test_two_dates_of_the_past_that_change_places_are_a_difference() -> None:
+    recorded, replayed = "a 2019-05-05\nb 2020-06-06", "a 2020-06-06\nb 2019-05-05"
+    assert needed(recorded, replayed, *CLOCKS) is None
+
+
 def test_two_normalisers_that_are_both_needed_are_both_named() -> None:
     recorded, replayed = "0x7f12ab34cd50 in 0.1s", "0x7f12ab34ffff in 0.2s"
     assert needed(recorded, replayed, *CLOCKS) == ("addresses", "durations")
