@@ -91,7 +91,7 @@ class Baseline:
             return None
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lines = {name: frozenset(lines) for name, lines in data["lines"].items()}
-        return cls(data["statuses"], data["functions"], lines, data["durations"], data["overhead"])
+        return cls(data["statuses"], data["functions"], lines, data["durations"], data.get("overhead", 0.0))
 
 
 def test_files(tree: Tree, package: Package) -> list[str]:
