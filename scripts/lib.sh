@@ -149,6 +149,23 @@ except TrajHubError as error:
     sys.exit(str(error))" "$1" 2>>"$LOG"
 }
 
+# A browser that is there is used, or the one that TRAJHUB_CHROMIUM names; without one, Debian's is installed.
+ensure_browser() {
+  local browser
+  phase "Browser"
+  if [ -n "${TRAJHUB_CHROMIUM:-}" ]; then
+    [ -x "$TRAJHUB_CHROMIUM" ] ||
+      fail "TRAJHUB_CHROMIUM is $TRAJHUB_CHROMIUM, and there is no such program" "name one" "or unset TRAJHUB_CHROMIUM"
+  fi
+  browser=${TRAJHUB_CHROMIUM:-$(command -v chromium || command -v google-chrome || true)}
+  if [ -z "$browser" ]; then
+    apt_install "chromium, in which pages are tested," chromium fonts-dejavu-core
+    browser=$(command -v chromium)
+  fi
+  export TRAJHUB_CHROMIUM=$browser
+  phase_done "$browser"
+}
+
 engine_answers() {
   in_package '
 from trajectory_hub.envs.engine import Engine

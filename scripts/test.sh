@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$ROOT"
 start_log
 ensure_venv "[dev]"
+ensure_browser
 ensure_engine
 ensure_base_image
 command -v shellcheck >/dev/null || apt_install "shellcheck" shellcheck

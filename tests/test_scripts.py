@@ -93,6 +93,23 @@ def test_named_engine_does_not_answer(checkout: Checkout, script: str, extras: s
     assert "DOCKER_HOST is unix:///nowhere/docker.sock, and nothing answers there" in done.stdout
 
 
+def test_named_browser_is_not_there(checkout: Checkout) -> None:
+    checkout.install("[dev]")
+    done = checkout.run("test.sh", TRAJHUB_CHROMIUM="/nowhere/chromium")
+    assert done.returncode == 3
+    assert "TRAJHUB_CHROMIUM is /nowhere/chromium, and there is no such program" in done.stdout
+
+
+def test_a_browser_that_is_there_is_used(checkout: Checkout) -> None:
+    checkout.install("[dev]")
+    checkout.program("chromium", "exit 99")
+    checkout.program("apt-get", "echo must not be called; exit 99")
+    done = checkout.run("test.sh", DOCKER_HOST="unix:///nowhere/docker.sock", TRAJHUB_CHROMIUM="")
+    assert done.returncode == 3
+    assert str(checkout.programs / "chromium") in done.stdout
+    assert "must not be called" not in done.stdout
+
+
 def test_no_engine_and_no_root(checkout: Checkout) -> None:
     checkout.install("[eval]", prefix="env DOCKER_HOST=unix:///nowhere/docker.sock")
     checkout.program("id", "case $1 in -u) echo 1000;; *) echo someone;; esac")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,8 +84,8 @@ Open = Callable[..., Page]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's chromium, or the program that TRAJHUB_CHROMIUM names."""
-    path = os.environ.get("TRAJHUB_CHROMIUM", "/usr/bin/chromium")
-    assert Path(path).exists(), f"{path} is not there: apt-get install chromium, or set TRAJHUB_CHROMIUM"
+    path = os.environ.get("TRAJHUB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "no browser is there: apt-get install chromium, or set TRAJHUB_CHROMIUM"
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield started
