@@ -1,6 +1,7 @@
 """Replay against the real engine: a run repeats itself, edits are found where they were made, branches go on."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,8 @@ from typing import Any
 import gymnasium
 import pytest
 from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.grader import Grader, GraderConfig
+from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
 from trajectory_hub.envs.step import Step
 from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import ConfigError, ReplayDiverged, StopReason, TaskNotFound, UsageError
@@ -337,3 +340,39 @@ def test_a_live_sandbox_at_any_step(recorded: Path, tiny_task: Task, engine: Eng
     with sandbox_at(episode_of(recorded), tiny_task, engine, 0) as sandbox:
         assert sandbox.container_id not in before
     assert sandbox.container_id not in {box["Id"] for box in engine.containers()}
+
+
+ALIKE = (
+    "env | sort",
+    "locale 2>/dev/null || true",
+    "ls -lA /testbed",
+    "ls -l /testbed/shapes",
+    "python3 -c 'print(list({str(n) for n in range(50)}))'",
+    "python3 -c 'import shutil, time; print(shutil.get_terminal_size(), time.tzname)'",
+    "git -C /testbed log --date=local",
+    "hostname; whoami; umask; ulimit -a; ls /proc/self/fd | wc -l",
+    "find /testbed -name '*.py'",
+)
+
+
+def test_two_sandboxes_say_the_same(tiny_task: Task, engine: Engine) -> None:
+    config = SandboxConfig(image=tiny_task.require_image(), base_commit=tiny_task.base_commit)
+    said = list[list[str]]()
+    for _ in range(2):
+        with Sandbox(engine, config) as sandbox:
+            said.append([sandbox.run(command).text for command in ALIKE])
+    for command, first, second in zip(ALIKE, *said, strict=True):
+        assert first == second, command
+    assert "TIME_STYLE=long-iso" in said[0][0]
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d area.py", said[0][3]), "the form of a date depends on its age"
+
+
+def test_the_grader_finds_the_environment_of_the_image(tiny_task: Task, engine: Engine) -> None:
+    """What makes an agent's commands alike is not there when the deciding tests run."""
+    first, _, rest = (tiny_task.eval_script or "").partition("\n")
+    nosy = tiny_task.model_copy(
+        update={"eval_script": f'{first}\necho "seen:${{TIME_STYLE-}}${{PAGER-}}$LANG"\n{rest}'}
+    )
+    verdict = Grader(engine, GraderConfig(canaries=False)).grade(nosy, tiny_task.patch)
+    assert verdict.resolved
+    assert "seen:C.UTF-8\n" in verdict.log
