@@ -15,10 +15,10 @@ __all__ = ["Detection", "Floats", "Interval", "Masks", "area", "best_threshold",
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 Interval = tuple[float, float]
-_RESAMPLES = 1_000
+_RESAMPLES = 500
 _CONFIDENCE = 0.95
 _RIDGE = 5.0
-_STEPS = 500
+_STEPS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ def fit(features: Floats, label: Masks) -> Floats:
     share = np.where(label, 0.5 / max(1, int(label.sum())), 0.5 / max(1, int((~label).sum()))) * count
     rows = np.hstack([features, np.ones((count, 1))])
     ridge = np.append(np.full(width, _RIDGE), 0.0)
-    slope = 0.25 * np.linalg.norm(rows * np.sqrt(share)[:, None], 2) ** 2 + _RIDGE
+    slope = 0.25 * float(np.linalg.eigvalsh((rows * share[:, None]).T @ rows)[-1]) + _RIDGE
     weights = ahead = np.zeros(width + 1)
     momentum = 1.0
     for _ in range(_STEPS):

@@ -9,9 +9,8 @@ rubric, and each label is held against three scores of the step it judges:
 - `criterion`: the rubric's score of the criterion (or the mean of two), as every user gets it.
 - `learnt`: a logistic regression with weights of at least 0 over all rules of these criteria.
 
-Fitting, and the threshold of F1, are done on the other two agents (`agents`), and once more on the other tasks (`tasks`).
-Intervals (95%) resample trajectories. `best` is the highest AUC that any score could reach which sees the same texts as
-the people did, since people labelled some equal situations differently. The output is the same on every run.
+Fitting, and the threshold of F1, are done on the other agents (`agents`), and once more on the other tasks (`tasks`).
+Intervals (95%) resample trajectories. The output is the same on every run.
 """
 
 import argparse
@@ -26,17 +25,18 @@ from typing import Any
 
 import numpy as np
 
-from ..console import table
 from ..errors import TrajHubError
 from ..rewards.rubric import Rubric
 from ..rewards.rules import all_rules
 from ..rewards.scores import StepScore
-from .detection import Detection, Floats, Masks, area, best_threshold, detect, fit, folds, score_with
+from .detection import Floats, Masks, area, best_threshold, detect, fit, folds, score_with
+from .human_report import show
 from .human_study import Misfit, StudyTrajectory, read_study
 
-__all__ = ["LABELS", "Label", "main", "measure"]
+__all__ = ["ENOUGH", "LABELS", "Label", "main", "measure"]
 
-_ENOUGH = 20
+ENOUGH = 20
+"""Positives from which on a figure says something of a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,16 @@ class Label:
 
 
 _NEW, _USE, _FIT = ("non_redundancy",), ("use_of_information",), ("tool_choice", "argument_correctness")
+_INFORMED = ("takes_up_the_result", "builds_on_the_result", "reads_the_state_rightly")
 LABELS = (
     Label("action_action", "Repetition", _NEW, ("differs_from_the_last",)),
     Label("thought_thought", "Redundancy", _NEW, ("thinks_something_new",)),
-    Label("result_action", "No Influence", _USE, ("takes_up_the_result", "builds_on_the_result", "reads_the_state_rightly")),
+    Label(
+        "result_action",
+        "No Influence",
+        _USE,
+        ("takes_up_the_result", "builds_on_the_result", "reads_the_state_rightly"),
+    ),
     Label("result_action", "Informative", _USE, ("builds_on_the_result",), good=True),
     Label("result_action", "Triggering", _USE, ("builds_on_the_result",)),
     Label("result_thought", "No Influence", _USE, ("takes_up_the_result", "builds_on_the_result")),
@@ -143,11 +149,13 @@ def _agreement(items: list[_Item]) -> dict[str, Any]:
     for item in items:
         alike[item.texts].append(item.label)
     pairs = [one == other for labels in alike.values() for one, other in combinations(labels, 2)]
+    again = [label for labels in alike.values() if len(labels) > 1 for label in labels]
     return {
         "labels": dict(Counter(item.label for item in items).most_common()),
-        "in_equal_situations": sum(len(labels) for labels in alike.values() if len(labels) > 1),
+        "in_equal_situations": len(again),
         "equal_pairs": len(pairs),
         "labelled_alike": sum(pairs) / len(pairs) if pairs else None,
+        "alike_by_chance": sum((n / len(again)) ** 2 for n in Counter(again).values()) if again else None,
     }
 
 
@@ -162,8 +170,7 @@ def _measured(label: Label, items: list[_Item]) -> dict[str, Any]:
         "n": len(items),
         "positives": int(truth.sum()),
         "positives_by_agent": dict(sorted(positives.items())),
-        "enough": bool(truth.sum() >= _ENOUGH),
-        "best_possible_auc": _ceiling(items, truth),
+        "enough": bool(truth.sum() >= ENOUGH),
         "scores": {
             "rules": _tested(items, truth, lambda train: own),
             "criterion": _tested(items, truth, _criterion(label, items)),
@@ -186,7 +193,7 @@ def _evidence(label: Label, items: list[_Item], name: str) -> Floats:
 
 
 def _criterion(label: Label, items: list[_Item]) -> Callable[[Masks], Floats]:
-    """The criterion as it is; a step without a score counts as the mean of those fitted on, so that it tells nothing."""
+    """The criterion as it is. A step without a score counts as the mean of those fitted on: it tells nothing."""
     known: list[float] = []
     for item in items:
         told = [score for name in label.criteria if (score := item.score.criteria[name].score) is not None]
@@ -209,14 +216,6 @@ def _learnt(features: Floats, truth: Masks) -> Callable[[Masks], Floats]:
     return fitted
 
 
-def _ceiling(items: list[_Item], truth: Masks) -> float | None:
-    """The AUC of the best score that is a function of the texts: the share of positives among equal situations."""
-    alike: dict[tuple[str | None, ...], list[bool]] = defaultdict(list)
-    for item, positive in zip(items, truth, strict=True):
-        alike[item.texts].append(bool(positive))
-    return area(np.array([float(np.mean(alike[item.texts])) for item in items]), truth)
-
-
 def _tested(items: list[_Item], truth: Masks, scored: Callable[[Masks], Floats]) -> dict[str, Any]:
     """A score, fitted and given its threshold on all agents but one, then on all tasks but one."""
     cluster = np.array([item.trajectory for item in items])
@@ -235,50 +234,6 @@ def _tested(items: list[_Item], truth: Masks, scored: Callable[[Masks], Floats])
     return found
 
 
-def _show(found: dict[str, Any]) -> None:
-    print(f"{found['trajectories']} trajectories of {len(found['agents'])} agents, {found['steps']} steps, scored by "
-          f"{found['rules_version']}")  # fmt: skip
-    left = Counter[tuple[str, str]]()
-    for misfit in found["misfits"]:
-        left[misfit["relation"], misfit["why"]] += misfit["labels"]
-    table("Labels held against no step", ("relation", "why", "labels"), [(*key, n) for key, n in sorted(left.items())])
-    agreement = [
-        (name, sum(told["labels"].values()), told["in_equal_situations"], told["equal_pairs"], _part(told["labelled_alike"]))
-        for name, told in found["relations"].items()
-    ]
-    columns = ("relation", "labels", "in equal situations", "pairs of them", "labelled alike")
-    table("How people labelled situations that are equal to the letter", columns, agreement)
-    for enough, title in ((True, f"Labels with {_ENOUGH} positives and more"), (False, "Labels with fewer (few)")):
-        rows = [row for label in found["labels"] if label["enough"] is enough for row in _lines(label)]
-        names = ("relation", "label", "n", "positive", "best", "by", "AUC agents", "each agent", "AP", "F1 agents",
-                 "AUC tasks", "F1 tasks")  # fmt: skip
-        table(title, names, rows)
-
-
-def _lines(label: dict[str, Any]) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for by, told in label["scores"].items():
-        agents, tasks = told["agents"], told["tasks"]
-        each = " ".join(_part(value) for value in told["auc_by_agent"].values())
-        rows.append((
-            label["relation"], label["label"], label["n"], label["positives"], _part(label["best_possible_auc"]), by,
-            _with(agents, "auc"), each, _with(agents, "precision"), _with(agents, "f1"), _with(tasks, "auc"),
-            _with(tasks, "f1"),
-        ))  # fmt: skip
-    return rows
-
-
-def _part(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _with(told: dict[str, Any], name: str) -> str:
-    value, interval = told[name], told[f"{name}_interval"]
-    if value is None:
-        return "-"
-    return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables; exit 2 when the folder is not of the study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -290,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrajHubError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    _show(found)
+    show(found)
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
     return 0

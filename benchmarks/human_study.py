@@ -1,16 +1,18 @@
 """The labelled trajectories of a study of thought-action-result trajectories (arXiv 2506.18824), read as ours.
 
 A folder of the study has `trajectories/<agent>/{*action*actions, results_actions, thoughts_actions}/<task>.txt` and
-`<agent>_csv/<relation>/<task>.csv`. What a line of a label file is about was found by comparing the numbers of labels
-and iterations, and the action that each result names as the next one:
+`<agent>_csv/<relation>/<task>.csv`. Which step a line of a label file is about was found by comparing the numbers of
+labels and iterations, and by the action that each result names as the next one:
 
 - `thought_action`: label k is about thought k and action k; n labels for n iterations.
 - `action_action`, `thought_thought`: label k is about iterations k and k+1; n-1 labels.
-- `result_action`, `result_thought`: label k is about result k and what follows it in iteration k+1; n-1 labels, or n, and
-  then the last one is about the result after which nothing comes, so it judges no step and is left out.
+- `result_action`, `result_thought`: label k is about result k and what follows it in iteration k+1; n-1 labels. Some
+  files have one more, `result_action` also two: for the last result, which nothing follows, and for the end of the
+  file. Where there are two, taking away any other label makes the rest fit the kinds of results worse.
 
-A file with any other number of labels cannot be aligned: nothing says where a label is missing or too many. It is left
-out as a whole and told. A label is held against the later of its two steps, since that is the one it judges.
+A file with any other number of labels cannot be aligned, since nothing says where a label is missing or too many. It
+is left out as a whole and told, and so is a trajectory whose parts contradict each other. A label is held against the
+later of its two steps: that is the one it judges.
 """
 
 import csv
@@ -30,7 +32,11 @@ RELATIONS = ("action_action", "thought_thought", "result_action", "result_though
 _HEAD = re.compile(r"^(?:Thought and Action|Thought|Action|Result)? ?(?:at )?[Ii]teration (\d+): ?(?:Thought=)?(.*)$")
 _TAIL = re.compile(r"(?:; (?:Next action|Action at iteration ?\d+) ?: ?|; Action=|\nAction at Iteration \d+: )")
 _SURPLUS = {"result_action": 2, "result_thought": 1}
-_ROOT = re.compile(r"/workspace/[^/\s]+__[^/\s]+|/testbed")
+_ROOT = re.compile(r"/workspace/[\w.-]+__[\w.-]+|/testbed\b")
+
+
+class _Broken(Exception):
+    """A trajectory whose parts are not there or contradict each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class Misfit:
     labels: int
     """How many labels are left out."""
     why: str
+    surplus: bool = False
+    """They follow the labels of all transitions, and the others of the file are used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +66,35 @@ class StudyTrajectory:
 
 
 def read_study(folder: Path) -> Iterator[StudyTrajectory]:
-    """The trajectories one after the other, by agent and task. Raises UsageError for a file that cannot be read."""
+    """The trajectories one after the other, by agent and task. Raises UsageError for a folder without any."""
     agents = [agent for agent in sorted(READERS) if (folder / "trajectories" / agent).is_dir()]
     if not agents:
         raise UsageError(f"{folder} holds no trajectories of the study: there is no trajectories/<agent> in it")
     for agent in agents:
         for thoughts in sorted((folder / "trajectories" / agent / "thoughts_actions").glob("*.txt")):
-            yield _read(folder, agent, thoughts)
+            try:
+                yield _read(folder, agent, thoughts)
+            except _Broken as error:
+                misfit = Misfit(agent, thoughts.stem, "trajectory", 0, str(error))
+                yield StudyTrajectory(
+                    agent=agent, task=_task(thoughts.stem, ()), steps=(), labels={}, misfits=(misfit,)
+                )
 
 
 def _read(folder: Path, agent: str, thoughts: Path) -> StudyTrajectory:
-    name = thoughts.stem
-    root = thoughts.parents[1]
-    actions_file = next(iter(sorted(root.glob(f"action*_actions/{name}.txt"))), root / "actions_actions" / thoughts.name)
-    actions = [text.strip() for text in _blocks(actions_file)]
+    name, root = thoughts.stem, thoughts.parents[1]
+    found = sorted(root.glob(f"action*_actions/{name}.txt"))
+    if not found:
+        raise _Broken("no actions")
+    actions = [text.strip() for text in _blocks(found[0])]
     said = [_cut(text)[0] for text in _blocks(thoughts)]
     pairs = [_cut(text) for text in _blocks(root / "results_actions" / thoughts.name)]
-    results = [result for result, _ in pairs] + [""] * (len(actions) - len(pairs))
     if len(said) != len(actions) or len(actions) - len(pairs) not in (0, 1):
-        raise UsageError(
-            f"{agent} {name}: {len(actions)} actions, {len(said)} thoughts and {len(pairs)} results are no trajectory"
-        )
-    _check_order(agent, name, actions, [following for _, following in pairs])
+        raise _Broken(f"{len(actions)} actions, {len(said)} thoughts and {len(pairs)} results")
+    for index, ((_, told), action) in enumerate(zip(pairs, actions[1:], strict=False)):
+        if told != action:
+            raise _Broken(f"result {index} is followed by {told[:60]!r}, yet action {index + 1} is {action[:60]!r}")
+    results = [result for result, _ in pairs] + [""] * (len(actions) - len(pairs))
     moments = zip(said, actions, results, strict=True)
     steps = tuple(make_step(agent, index, *moment) for index, moment in enumerate(moments))
     labels, misfits = _labels(folder / f"{agent}_csv", agent, name, len(steps))
@@ -100,7 +115,7 @@ def _blocks(path: Path) -> Iterator[str]:
                 elif count:
                     kept.append(line)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+        raise _Broken(f"{path.parent.name}: {error}") from error
     if count:
         yield _joined(kept)
 
@@ -124,14 +139,6 @@ def _cut(text: str) -> tuple[str, str]:
     return (text[: last.start()].strip(), text[last.end() :].strip()) if last else (text.strip(), "")
 
 
-def _check_order(agent: str, name: str, actions: list[str], following: list[str]) -> None:
-    """The action that a result names as the next one is the next one."""
-    for index, (told, action) in enumerate(zip(following, actions[1:], strict=False)):
-        if told != action:
-            raise UsageError(f"{agent} {name}: result {index} is followed by {told[:80]!r}, yet action {index + 1} is "
-                             f"{action[:80]!r}")  # fmt: skip
-
-
 def _labels(folder: Path, agent: str, name: str, count: int) -> tuple[dict[str, dict[int, str]], tuple[Misfit, ...]]:
     found: dict[str, dict[int, str]] = {}
     misfits: list[Misfit] = []
@@ -141,7 +148,7 @@ def _labels(folder: Path, agent: str, name: str, count: int) -> tuple[dict[str, 
         wanted = count - first
         surplus = len(said) - wanted
         if said and 0 < surplus <= _SURPLUS.get(relation, 0):
-            misfits.append(Misfit(agent, name, relation, surplus, "beyond the last result that a step follows"))
+            misfits.append(Misfit(agent, name, relation, surplus, "after the last transition", surplus=True))
         elif surplus:
             why = f"{len(said)} labels for {count} iterations" if said else "no labels"
             misfits.append(Misfit(agent, name, relation, len(said), why))
@@ -153,7 +160,7 @@ def _labels(folder: Path, agent: str, name: str, count: int) -> tuple[dict[str, 
 def _column(path: Path) -> list[str]:
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as lines:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
         rows = [row for row in csv.reader(lines) if row]
     if not rows or rows[0] != ["label"]:
         raise UsageError(f"{path} is no label file: its first line is not `label`")

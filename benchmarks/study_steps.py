@@ -36,8 +36,7 @@ _MALFORMED: Reading = {"tool": None, "ok": False, "error": "malformed_action"}
 
 def make_step(agent: str, index: int, thought: str, action: str, result: str) -> Step:
     """One iteration of the study as a step."""
-    reading = READERS[agent](action, result, thought)
-    reading.setdefault("observation", result)
+    fields: Reading = {"ok": True, "observation": result, **READERS[agent](action, result, thought)}
     return Step(
         index=index,
         action=action,
@@ -46,7 +45,7 @@ def make_step(agent: str, index: int, thought: str, action: str, result: str) ->
         t_start=_WHEN,
         t_end=_WHEN,
         duration_ms=0.0,
-        **{"ok": True, **reading},
+        **fields,
     )
 
 
@@ -56,7 +55,15 @@ def _literal(text: str) -> dict[str, Any]:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return _mapping(found)
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _items(value: object) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def _editor_agent(action: str, result: str, thought: str) -> Reading:
@@ -88,8 +95,8 @@ def _command(command: str, result: str) -> Reading:
 def _view(arguments: Mapping[str, Any], result: str) -> Reading:
     path = str(arguments.get("path", ""))
     shown = [int(number) for number in _NUMBERED.findall(result)]
-    asked = arguments.get("view_range")
-    given = {"path": path} | ({"start": asked[0], "end": asked[-1]} if isinstance(asked, list) and asked else {})
+    asked = _items(arguments.get("view_range"))
+    given: dict[str, Any] = {"path": path} | ({"start": asked[0], "end": asked[-1]} if asked else {})
     if not shown:
         return {"tool": "search", "arguments": {"path": path, "kind": "files"}, **_refusal(result)}
     data = {"path": path, "start": shown[0], "end": shown[-1]}
@@ -111,8 +118,8 @@ def _replace(arguments: Mapping[str, Any], result: str) -> Reading:
 def _refusal(result: str) -> Reading:
     if not result.startswith("ERROR"):
         return {}
-    error = "not_unique" if "Multiple occurrences" in result else "not_found" if "did not appear" in result else "refused"
-    return {"ok": False, "error": error}
+    known = (("Multiple occurrences", "not_unique"), ("did not appear", "not_found"))
+    return {"ok": False, "error": next((error for mark, error in known if mark in result), "refused")}
 
 
 _EDITOR: dict[str, Callable[[Mapping[str, Any], str], Reading]] = {
@@ -125,8 +132,7 @@ _EDITOR: dict[str, Callable[[Mapping[str, Any], str], Reading]] = {
 def _repair_agent(action: str, result: str, thought: str) -> Reading:
     """An agent with commands of its own, its calls as name and arguments."""
     call = _literal(action)
-    name, found = str(call.get("name")), call.get("args")
-    arguments: Mapping[str, Any] = cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
+    name, arguments = str(call.get("name")), _mapping(call.get("args"))
     shown = re.sub(r"^\s*The result of executing that last command is:\s*", "", result)
     shown = re.sub(rf"^(?:Command {re.escape(name)} returned(?: a lengthy response[^:]*)?:|Failure:)\s*", "", shown)
     if not call or "unknown command" in shown:
@@ -151,7 +157,7 @@ def _lookup(arguments: Mapping[str, Any], shown: str) -> Reading:
     """The code of a named method or test, or every place that has some words."""
     named = arguments.get("method_name") or arguments.get("code_snippet") or arguments.get("key_words")
     named = named or arguments.get("keywords") or arguments.get("test_case_name") or ""
-    pattern = " ".join(str(item) for item in cast("list[object]", named)) if isinstance(named, list) else str(named)
+    pattern = " ".join(map(str, _items(named))) or str(named)
     path = arguments.get("filepath") or arguments.get("file_path") or arguments.get("test_file_path")
     truncated = "returned too much output" in shown
     given = {"pattern": pattern or None, "path": path}
@@ -162,8 +168,7 @@ def _lookup(arguments: Mapping[str, Any], shown: str) -> Reading:
 def _fix(arguments: Mapping[str, Any], shown: str) -> Reading:
     """A change of named lines; it is tested at once, and taken back by the next one."""
     changes = arguments.get("changes_dicts")
-    listed = cast("list[object]", changes) if isinstance(changes, list) else [changes]
-    first = cast("Mapping[str, Any]", listed[0]) if listed and isinstance(listed[0], dict) else {}
+    first = _mapping(next(iter(_items(changes)), None))
     given = {"path": str(first.get("file_name", "")), "new": json.dumps(changes, sort_keys=True, default=str)}
     done = shown.startswith("Lines written")
     failing = _FAILING.search(shown)

@@ -26,6 +26,7 @@ __all__ = [
     "writable",
 ]
 
+
 def listed(text: str) -> frozenset[str]:
     """The words of a constant list."""
     return frozenset(text.split())

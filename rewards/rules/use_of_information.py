@@ -181,7 +181,7 @@ def learns_from_refusal(v: View) -> Finding:
 
 @rule(_INFORMATION)
 def takes_up_the_result(v: View) -> Finding:
-    """A thought names what the last result showed; a result of a few words informs nothing, and silence tells nothing."""
+    """A thought names what the last result showed; a result of a few words informs nothing, nor does silence."""
     last = v.history.last
     if last is None or not v.history.thoughts or v.act.kind is Kind.IDLE:
         return None

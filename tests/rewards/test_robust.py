@@ -106,7 +106,9 @@ def test_times_and_telemetry_have_no_part_in_a_score(bench: Bench) -> None:
 
 def test_thoughts_are_read_by_the_rules_for_thoughts_and_by_no_other(bench: Bench) -> None:
     bench.solve()
-    thinking = [replace(step, thought=f"Now step {step.index}: look at the cart and its total.") for step in bench.steps]
+    thinking = [
+        replace(step, thought=f"Now step {step.index}: look at the cart and its total.") for step in bench.steps
+    ]
     readers = {"says_what_it_does", "takes_up_the_result", "thinks_something_new"}
     without, found = bench.scores(), Rubric().score(bench.task, thinking)
     names = set[str]()

@@ -130,6 +130,8 @@ def test_a_thought_in_the_words_of_the_last_is_not_new(bench: Bench) -> None:
     assert said.score < 0.3 and "thought of step 0" in said.evidence
     bench.act("file_edit", "Comparing with >= repairs it.", path="shop/cart.py", old=OLD, new=NEW)
     assert "thinks_something_new" not in bench.said(), "too short to be compared"
-    bench.act("run_tests", "Comparing with >= repairs it, which existing tests must confirm.", tests=["tests/test_cart.py"])
+    bench.act(
+        "run_tests", "Comparing with >= repairs it, which existing tests must confirm.", tests=["tests/test_cart.py"]
+    )
     bench.act("git", "Everything passes; finally reviewing my own modification before handing over.", subcommand="diff")
     assert bench.said()["thinks_something_new"].score == 1.0
