@@ -91,9 +91,7 @@ def _write_step(writer: EventWriter, index: int, rng: Random, *, last: bool) -> 
 
 
 def _text(rng: Random, words: int) -> str:
-    return " ".join(
-        f"{rng.choice(_WORDS)}_{rng.randrange(1000)}" if n % 3 == 0 else rng.choice(_WORDS) for n in range(words)
-    )
+    return " ".join(rng.choice(_WORDS) + (f"_{rng.randrange(1000)}" if n % 3 == 0 else "") for n in range(words))
 
 
 def export(kind: Kind, run: Path, out: Path) -> dict[str, Any]:
@@ -129,6 +127,14 @@ def _measure(kind: Kind, size: int, steps: int) -> dict[str, Any]:
     }
 
 
+def _sentence(kind: Kind, found: dict[str, Any]) -> str:
+    return (
+        f"{kind}: {found['trajectories']:,} trajectories ({found['log_mib']} MiB of logs) -> {found['rows']:,} rows "
+        f"({found['out_mib']} MiB): {found['per_s']:,.0f}/s, {found['per_cpu_s']:,.0f} per CPU second, "
+        f"peak {found['peak_mib']} MiB"
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Speed and memory of exports.")
@@ -144,13 +150,7 @@ def main(arguments: list[str] | None = None) -> None:
     found = list[dict[str, Any]]()
     for size in options.sizes:
         found.append(_measure(options.kind, size, options.steps))
-        shown = found[-1]
-        print(
-            f"{options.kind}: {shown['trajectories']:>6,} trajectories ({shown['log_mib']} MiB of logs) -> {shown['rows']:,}"
-            f" rows, {shown['out_mib']} MiB: {shown['per_s']:,.0f}/s ({shown['per_cpu_s']:,.0f} per CPU second), "
-            f"peak {shown['peak_mib']} MiB",
-            flush=True,
-        )
+        print(_sentence(options.kind, found[-1]), flush=True)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..envs.task import Task
 from ..errors import Failure, InfrastructureError, ServiceError, StopReason
 from .budget import Ledger
 from .log import Header
-from .policies.base import Action, Context, Policy, PolicyStop, Session, TaskView
+from .policies.base import Action, Context, Policy, PolicyStop, Remembering, Session, TaskView
 from .record import Label, RecordEvents
 from .run_dir import Episode
 
@@ -29,6 +29,10 @@ class Job:
     attempt: int = 1
     tries: int = 0
     """Attempts of this sitting that failed by the environment or a service."""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further options of `reset`, such as where to branch off."""
+    history: Sequence[Mapping[str, Any]] = ()
+    """Messages of the conversation that the episode goes on with; they end with an answer of the agent."""
     only_grade: Episode | None = None
     """An episode of an earlier sitting, of which only the verdict is missing."""
 
@@ -62,7 +66,7 @@ def play(
         if turn.stop is not None:
             return  # nothing was begun, and nothing is recorded
         try:
-            options = {"task_id": job.task.instance_id, "record": label}
+            options = {**job.options, "task_id": job.task.instance_id, "record": label}
             observation, info = env.reset(seed=job.seed, options=options)
         except InfrastructureError:
             return  # the recorder has written it down
@@ -76,6 +80,8 @@ def play(
         solution=job.task if policy.privileged else None,
     )
     turn.session = session = policy.start(TaskView.of(job.task), context)
+    if job.history and isinstance(session, Remembering):
+        session.remember(job.history)
     try:
         while (action := _decide(session, turn, observation, info)) is not None:
             with turn.world:

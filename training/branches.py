@@ -86,8 +86,9 @@ def _forks(candidates: Sequence[Candidate]) -> Iterator[list[Alternative]]:
     for candidate in candidates:
         turns = candidate.usable.conversation.turns
         for number, (turn, state, action) in enumerate(zip(turns, candidate.states, candidate.actions, strict=True)):
-            # What a branched episode took over was done once, by its parent, and is counted there.
-            if turn.steps[0] >= candidate.usable.inherited:
+            # What a branched episode took over was done once, by its parent, and is counted there; but of the last of
+            # these steps, the branch is a further continuation.
+            if turn.steps[-1] >= candidate.usable.inherited - 1:
                 tree[number, state][action].append(candidate)
     for turn, state in sorted(tree):
         actions = tree[turn, state]

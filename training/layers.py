@@ -1,14 +1,12 @@
 """Who says what a trajectory is worth as a process: the event log's own score, or a layer that scored the run later."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from ..errors import UsageError
-from ..rollouts.files import slug
+from ..rollouts.score_log import read_scores
 from .intake import Usable
 from .records import Outline
 
@@ -49,15 +47,9 @@ class Layers:
 
 
 def _mean_rewards(run: Path, layer: str) -> Mapping[str, float]:
-    """The mean step reward of each episode by a layer. Raises UsageError when the run has no such scores."""
-    path = run / "scores" / f"{slug(layer)}.jsonl"
-    if not path.exists():
-        known = sorted(each.stem for each in path.parent.glob("*.jsonl"))
-        raise UsageError(f"{run} has no scores of {layer!r}; there are {', '.join(known) or 'none'}")
+    """The mean step reward of each episode by a layer. Raises UsageError when the layer has not scored the run."""
     rewards: defaultdict[str, list[float]] = defaultdict(list)
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            if row["reward"] is not None:
-                rewards[row["episode_id"]].append(row["reward"])
+    for row in read_scores(run, layer):
+        if row.reward is not None:
+            rewards[row.episode_id].append(row.reward)
     return {episode: round(sum(found) / len(found), 6) for episode, found in rewards.items()}

@@ -7,14 +7,25 @@ is on disk before it is sent and nothing is lost when it never returns.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ...envs.task import Task
 from ...errors import Failure, StopReason, TrajHubError
 from ..budget import Ledger
 from ..payloads import Payload
 
-__all__ = ["Action", "Context", "Gave", "Policy", "PolicyBase", "PolicyStop", "Recorder", "Session", "TaskView"]
+__all__ = [
+    "Action",
+    "Context",
+    "Gave",
+    "Policy",
+    "PolicyBase",
+    "PolicyStop",
+    "Recorder",
+    "Remembering",
+    "Session",
+    "TaskView",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +99,15 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Free what the session holds; may be called again."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A session that can go on from the middle of a conversation; others go by what they see."""
+
+    def remember(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Take `messages`, which end with an answer of the agent, as said: what is seen next came back of it."""
         ...
 
 

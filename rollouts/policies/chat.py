@@ -8,7 +8,7 @@ environment calls malformed; the model is reminded, and the episode is given up 
 import json
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import uuid4
 
@@ -69,6 +69,13 @@ class _Conversation:
             if action is not None:
                 return action
         return self._take("")
+
+    def remember(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Begin after `messages`, which take the place of the prompt; they are sent with the first request."""
+        self._messages = [dict(message) for message in messages]
+        calls = self._messages[-1].get("tool_calls")
+        self._answering = calls[-1]["id"] if calls else None
+        self._silent = 0 if calls else 1
 
     def cancel(self) -> None:
         """Make a pause between two tries end."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from trajectory_hub.errors import StopReason, UsageError
 from trajectory_hub.rollouts.files import write_json
 from trajectory_hub.rollouts.payloads import Parent
+from trajectory_hub.rollouts.score_log import StepScoreRow, write_scores
 from trajectory_hub.training.confidence import Basis, posterior
 from trajectory_hub.training.config import PairsConfig, load_pairs_config
 from trajectory_hub.training.finder import PairFinder
@@ -254,14 +255,24 @@ def test_actions_that_are_nearly_the_same_and_further_pairs_of_a_state_are_refus
 
 
 def test_what_a_branch_took_over_is_counted_for_its_parent_only(run: Path) -> None:
-    parent = write_episode(run, (READ, WRONG, SUBMIT), seed=0, resolved=False)
-    other = write_episode(run, (GREP, SUBMIT), seed=1, resolved=False, process=0.1)
+    parent = write_episode(run, (READ, TEST, WRONG, SUBMIT), seed=0, resolved=False)
+    write_episode(run, (GREP, SUBMIT), seed=1, resolved=False, process=0.1)
     for seed in (2, 3, 4):
-        name = Parent(run_id="run", episode_id=parent.name, steps=1)
-        write_episode(run, (READ, FIX, *([TEST] * seed), SUBMIT), seed=seed, parent=name)
+        name = Parent(run_id="run", episode_id=parent.name, steps=2)
+        write_episode(run, (READ, TEST, FIX, *([TEST] * seed), SUBMIT), seed=seed, parent=name)
     pairs, _ = find(run, level="step", per_state=9, by=("outcome",))
-    assert [(pair.step, pair.chosen.rollouts, pair.rejected.rollouts) for pair in pairs] == [(1, 3, 1)]
-    assert other.name not in str(pairs)
+    assert [(pair.step, pair.chosen.rollouts, pair.rejected.rollouts) for pair in pairs] == [(2, 3, 1)]
+
+
+def test_branches_after_an_action_are_further_continuations_of_it(run: Path) -> None:
+    first = write_episode(run, (READ, FIX, SUBMIT), seed=0, resolved=False)
+    write_episode(run, (READ, WRONG, SUBMIT), seed=1, resolved=False)
+    for seed in (2, 3):
+        name = Parent(run_id="run", episode_id=first.name, steps=2)
+        write_episode(run, (READ, FIX, *([TEST] * seed), SUBMIT), seed=seed, parent=name)
+    pairs, _ = find(run, level="step", by=("outcome",))
+    chosen = [(pair.step, pair.chosen.value, pair.chosen.rollouts, pair.rejected.rollouts) for pair in pairs]
+    assert (1, pytest.approx(2 / 3, abs=1e-6), 3, 1) in chosen
 
 
 def test_only_steps_and_only_episodes_that_may_be_used(run: Path) -> None:
@@ -290,7 +301,7 @@ def test_episodes_of_several_runs_meet_by_task(tmp_path: Path) -> None:
 def test_another_layer_may_stand_for_the_process_score(run: Path) -> None:
     for seed, acts in enumerate((SOLVED, FAILED)):
         write_episode(run, acts, seed=seed, resolved=None, process=0.5)
-    with pytest.raises(UsageError, match="has no scores of 'judge@1:m'; there are none"):
+    with pytest.raises(UsageError, match="'judge@1:m' has not scored"):
         find(run, score_layer="judge@1:m")
     _write_scores(run, "judge@1:m", {"shop-1--s0--a1": [0.2, 0.3, None], "shop-1--s1--a1": [0.9, 0.8]})
     (pair,), _ = find(run, score_layer="judge@1:m")
@@ -299,25 +310,15 @@ def test_another_layer_may_stand_for_the_process_score(run: Path) -> None:
 
 
 def _write_scores(run: Path, layer: str, rewards: dict[str, Sequence[float | None]]) -> None:
-    import json
-
-    from trajectory_hub.rollouts.files import slug
-
-    rows = [
-        {
-            "schema_version": "1.0",
-            "episode_id": name,
-            "task_id": "shop-1",
-            "step": step,
-            "layer": layer,
-            "criteria": {},
-            "reward": reward,
-        }
-        for name, found in rewards.items()
-        for step, reward in enumerate(found)
-    ]
-    (run / "scores").mkdir()
-    (run / "scores" / f"{slug(layer)}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_scores(
+        run,
+        layer,
+        [
+            StepScoreRow(episode_id=name, task_id="shop-1", step=step, layer=layer, criteria={}, reward=reward)
+            for name, found in rewards.items()
+            for step, reward in enumerate(found)
+        ],
+    )
 
 
 def test_pairs_are_written_and_read_back_and_the_same_each_time(run: Path, tmp_path: Path) -> None:
