@@ -10,10 +10,12 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..rewards.config import load_config as load_rubric
-from ..rewards.judge.asking import Judge, Pending, request_body
+from ..rewards.judge.asking import Judge
 from ..rewards.judge.budget import token_estimate
 from ..rewards.judge.cache import JudgeCache, key_of
 from ..rewards.judge.ensemble import judgement
+from ..rewards.judge.exchange import request_body
+from ..rewards.judge.outcome import Pending
 from ..rewards.judge.prompt import load_prompt
 from ..rewards.layers import combined, combined_name
 from ..rewards.rubric import weighted_mean

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..rewards.judge.asking import Outcome
+from ..rewards.judge.outcome import Outcome
 from ..rewards.scores import CRITERIA, CriterionScore
 from ..rewards.service.usage import Usage
 

@@ -1,96 +1,24 @@
 """Asking the judge: from a view of a step to answers, each question at most once, within the budget."""
 
 import threading
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from ...errors import ConfigError, ServiceError
 from ..service.client import ChatClient, ContextOverflow, Reply
-from ..service.usage import Price, PriceTable, Usage, default_prices, read_usage
-from .budget import JudgeLedger, token_estimate
+from ..service.usage import PriceTable, default_prices
+from .budget import JudgeLedger
 from .cache import JudgeCache, Record, key_of
-from .config import JudgeConfig, MemberConfig
+from .config import JudgeConfig
+from .exchange import Exchange, request_body
+from .outcome import Outcome, Pending, Trouble
 from .prompt import load_prompt
-from .schema import Answer, MalformedAnswer, parse_answer, response_format
+from .schema import MalformedAnswer, parse_answer
 from .view import StepView
 
-__all__ = ["Judge", "Outcome", "Pending", "request_body"]
-
-Trouble = Literal["malformed", "service", "too_long", "budget", "stopped"]
-_KEPT = 2_000
-"""Characters of an invalid answer that are kept."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of asking one model once."""
-
-    model: str
-    endpoint: str
-    sample: int
-    key: str
-    """Address of the whole exchange in the cache."""
-    answer: Answer | None = None
-    error: str | None = None
-    """Why there is no answer."""
-    trouble: Trouble | None = None
-    cached: bool = False
-    requests: int = 0
-    """Answers it took, also where they came from the cache."""
-    usage: Usage = field(default_factory=Usage)
-    cost_usd: float | None = None
-    latency_ms: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: everything but the reasons, which the cache holds."""
-        scores = {name: one["score"] for name, one in self.answer.model_dump().items()} if self.answer else None
-        return {
-            "model": self.model,
-            "endpoint": self.endpoint,
-            "sample": self.sample,
-            "key": self.key,
-            "scores": scores,
-            "error": self.error,
-            "trouble": self.trouble,
-            "cached": self.cached,
-            "requests": self.requests,
-            "usage": self.usage.model_dump(exclude_none=True),
-            "cost_usd": self.cost_usd,
-            "latency_ms": self.latency_ms,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Questions about one step that are being asked."""
-
-    view: StepView
-    asked: tuple[tuple[Future[Outcome], bool], ...]
-    """Each with whether somebody else asked the same before."""
-
-    def outcomes(self) -> tuple[Outcome, ...]:
-        """Wait for all of them. Raises ConfigError when the service refuses the key or the model."""
-        found = [(future.result(), shared) for future, shared in self.asked]
-        return tuple(
-            replace(outcome, cached=True) if shared and outcome.answer else outcome for outcome, shared in found
-        )
-
-
-def request_body(member: MemberConfig, messages: list[dict[str, str]]) -> dict[str, Any]:
-    """What is sent. A field that `extra_body` sets to null is left out."""
-    body = {
-        "model": member.model,
-        "messages": messages,
-        "max_tokens": member.max_tokens,
-        "temperature": member.temperature,
-        "top_p": member.top_p,
-        **response_format(member),
-        **member.extra_body,
-    }
-    return {name: value for name, value in body.items() if value is not None}
+__all__ = ["Judge"]
 
 
 class Judge:
@@ -185,7 +113,7 @@ class Judge:
         known = self._known(key, blank)
         if known is not None:
             return known
-        exchange = _Exchange(member, price, body)
+        exchange = Exchange(member, price, body)
         while exchange.going_on(self.config.malformed_retries):
             trouble = self._ask(index, exchange)
             if trouble is not None:
@@ -213,7 +141,7 @@ class Judge:
             latency_ms=record.latency_ms,
         )
 
-    def _ask(self, index: int, exchange: "_Exchange") -> tuple[Trouble, str] | None:
+    def _ask(self, index: int, exchange: "Exchange") -> tuple[Trouble, str] | None:
         """Ask once; what stood in the way, if there is no answer at all."""
         if self.stopped is not None:
             return "stopped", self.stopped
@@ -244,92 +172,7 @@ class Judge:
                 self.stop(f"the service failed {self._failures} requests in a row, last: {error}")
         return str(error)
 
-    def _keep(self, blank: Outcome, exchange: "_Exchange") -> Outcome:
-        self._cache.put(exchange.record(blank, self.prompt.name, self.prompt.version, self.prompt.sha256))
+    def _keep(self, blank: Outcome, exchange: "Exchange") -> Outcome:
+        self._cache.put(exchange.record(self.prompt, blank.key, blank.sample))
         trouble: Trouble | None = None if exchange.answer else "malformed"
         return replace(blank, answer=exchange.answer, error=exchange.error, trouble=trouble, **exchange.spent())
-
-
-class _Exchange:
-    """One question, asked again while the answers are not valid."""
-
-    def __init__(self, member: MemberConfig, price: Price | None, body: dict[str, Any]) -> None:
-        self.member, self.price, self.body = member, price, body
-        self.answer: Answer | None = None
-        self.error: str | None = None
-        self._text: str | None = None
-        self._attempts = list[dict[str, Any]]()
-        self._usage, self._latency, self._requests = Usage(), 0.0, 0
-        self._cost: float | None = 0.0
-
-    @property
-    def input_tokens(self) -> int:
-        """Estimate for one request, the schema included, which some services count."""
-        format_size = len(str(self.body.get("response_format", "")))
-        return token_estimate(sum(len(message["content"]) for message in self.body["messages"]) + format_size)
-
-    def going_on(self, retries: int) -> bool:
-        """Whether to ask, or ask again."""
-        if self.answer is None and self._requests > retries:
-            self.error = f"no valid answer in {self._requests} tries; the last one: {self._attempts[-1]['error']}"
-        return self.answer is None and self._requests <= retries
-
-    def next_body(self) -> dict[str, Any]:
-        """The request; from the second time on it says what was wrong, in the same message, as some models take no
-        two messages of a user in a row.
-        """
-        if not self._attempts:
-            return self.body
-        *before, last = self.body["messages"]
-        said = f"{last['content']}\n\nYour last answer was not valid: {self._attempts[-1]['error']}. Answer again."
-        return {**self.body, "messages": [*before, {**last, "content": said}]}
-
-    def take(self, reply: Reply) -> tuple[Usage, float | None]:
-        """Read an answer; what it took."""
-        usage = read_usage(reply.body)
-        cost = self.price.cost(usage) if self.price else None
-        self._usage, self._latency = self._usage.plus(usage), self._latency + reply.duration_ms
-        self._cost = None if cost is None or self._cost is None else self._cost + cost
-        self._requests += 1
-        text, finish = _content(reply), reply.choice.get("finish_reason")
-        try:
-            if finish == "length":
-                raise MalformedAnswer(f"it was cut off at {self.member.max_tokens} tokens")
-            self.answer, self._text = parse_answer(text), text
-        except MalformedAnswer as error:
-            self._attempts.append({"error": str(error), "answer": text[:_KEPT], "finish_reason": finish})
-        return usage, cost
-
-    def spent(self) -> dict[str, Any]:
-        """What all its requests took."""
-        cost = self._cost if self._requests else None
-        latency = self._latency if self._requests else None
-        return {"requests": self._requests, "usage": self._usage, "cost_usd": cost, "latency_ms": latency}
-
-    def record(self, blank: Outcome, name: str, version: str, digest: str) -> Record:
-        """The exchange as the cache keeps it."""
-        return Record(
-            key=blank.key,
-            model=blank.model,
-            endpoint=blank.endpoint,
-            prompt=f"{name}@{version}",
-            prompt_sha256=digest,
-            sample=blank.sample,
-            request=self.body,
-            answer=self._text,
-            error=self.error,
-            attempts=tuple(self._attempts),
-            requests=self._requests,
-            usage=self._usage,
-            cost_usd=self._cost,
-            latency_ms=round(self._latency, 3),
-        )
-
-
-def _content(reply: Reply) -> str:
-    message = cast("Mapping[str, Any]", reply.choice["message"])
-    content = message.get("content")
-    if isinstance(content, list):
-        parts = cast("list[Any]", content)
-        return "".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))  # pyright: ignore
-    return content if isinstance(content, str) else str(message.get("refusal") or "")

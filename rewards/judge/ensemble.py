@@ -7,8 +7,9 @@ from typing import Any
 
 from ..scores import CRITERIA, CriterionScore, RuleScore, rounded
 from ..text import writable
-from .asking import Judge, Outcome
+from .asking import Judge
 from .injection import RULE
+from .outcome import Outcome
 from .view import StepView
 
 __all__ = ["Judgement", "judgement"]

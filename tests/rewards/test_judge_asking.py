@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from trajectory_hub.errors import ConfigError, UsageError
-from trajectory_hub.rewards.judge.asking import Judge, Outcome
+from trajectory_hub.rewards.judge.asking import Judge
 from trajectory_hub.rewards.judge.cache import JudgeCache
 from trajectory_hub.rewards.judge.config import JudgeConfig
 from trajectory_hub.rewards.judge.ensemble import judgement
+from trajectory_hub.rewards.judge.outcome import Outcome
 from trajectory_hub.rewards.judge.schema import GRADES, MalformedAnswer, answer_schema, parse_answer
 from trajectory_hub.rewards.scores import CRITERIA
 
