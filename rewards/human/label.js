@@ -169,7 +169,7 @@ function finished() {
   $("answer").hidden = true;
   $("title").textContent = "Done";
   $("read").replaceChildren(h("section", { class: "sheet end" }, h("h1", { tabIndex: -1, id: "heading" }, "All done"),
-    h("p", {}, `You labelled all ${state.items.length} items. You may close this page, or look at your answers again.`),
+    h("p", {}, "Nothing is left to label. You may close this page, or look at your answers again."),
     h("button", { class: "primary", type: "button", onclick: guarded(() => show(0)) }, "Look again")));
   $("heading").focus();
 }
@@ -248,7 +248,7 @@ function keyed(key) {
   const toggle = (id) => () => { const details = $(id); if (details) details.open = !details.open; };
   const common = {
     u: undo, p: () => move(-1), n: () => move(1), "?": () => $("keys").showModal(), c: () => $("note")?.focus(), Enter: save,
-    o: () => $("read").querySelectorAll(".fold").forEach((button) => button.click()),
+    o: () => $("read").querySelectorAll(".fold, #task .more").forEach((button) => button.click()),
   };
   if (state.kind === "pair") {
     const pair = { a: () => choose("left"), ArrowLeft: () => choose("left"), b: () => choose("right"), ArrowRight: () => choose("right"),

@@ -1,6 +1,6 @@
 // What is read: texts of agents, steps, pairs. Text enters the document as text nodes only; no HTML is made from strings.
 
-const HEAD_LINES = 18, TAIL_LINES = 12, HEAD_CHARS = 3500, TAIL_CHARS = 2500, ROWS_SHOWN = 5;
+const HEAD_LINES = 18, TAIL_LINES = 12, HEAD_CHARS = 3500, TAIL_CHARS = 2500, ROWS_SHOWN = 5, LONG_TASK = 1000;
 const ODD = /⟨(?:U\+[0-9A-F]{4,6}|[A-Z]{2,3}|DC[1-4])⟩|▇▇▇/gu; // as visible.py writes them
 
 export function h(tag, properties = {}, ...children) {
@@ -12,7 +12,7 @@ export function h(tag, properties = {}, ...children) {
     else if (name in element && !name.includes("-")) element[name] = value;
     else element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat().filter((child) => child));
   return element;
 }
 
@@ -115,10 +115,12 @@ function rows(steps, shown) {
 }
 
 function taskSheet(statement) {
-  const text = h("p", { class: "prose" }, inert(statement));
-  return h("details", { class: "sheet section", open: statement.length < 900, id: "task" },
-    h("summary", {}, h("h3", {}, "Task"), h("span", { class: "aside" }, statement.length < 900 ? "" : statement.slice(0, 90) + " …")),
-    h("div", { class: "body" }, text));
+  const long = statement.length > LONG_TASK || statement.split("\n").length > LONG_TASK / 80;
+  const text = h("p", { class: long ? "prose clamped" : "prose", tabIndex: -1 }, inert(statement));
+  const whole = () => { text.classList.remove("clamped"); more.remove(); text.focus(); };
+  const more = h("button", { type: "button", class: "more", onclick: whole }, "Show the whole task");
+  return h("details", { class: "sheet section", open: true, id: "task" }, h("summary", {}, h("h3", {}, "Task")),
+    h("div", { class: "body" }, text), long ? more : null);
 }
 
 export function stepPage(view) {
