@@ -34,6 +34,9 @@ Config = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the resolved configuration, requests, tokens and the cost ceiling.")
 ]
+Show = Annotated[
+    str | None, typer.Option("--show", help="EPISODE:STEP: ask nobody, print what judges saw of that step and said.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -46,6 +49,7 @@ def judge(
     seed: Seed = None,
     max_workers: Workers = None,
     dry_run: DryRun = False,
+    show: Show = None,
     as_json: Json = False,
 ) -> None:
     """Have an LLM score the steps of a run. What was asked before comes from a cache; the same command resumes."""
@@ -54,6 +58,9 @@ def judge(
     options = {"limit": limit, "filter": task_filter, "seed": seed}
     asked: dict[str, Any] = {"models": model, "workers": max_workers}
     settled = _settle(config or [], _given(options), _given(asked))
+    if show is not None:
+        _show_exchanges(run, show, settled, as_json)
+        return
     chosen = selected(run, settled)
     if dry_run:
         _show_plan(run, settled, chosen)
@@ -81,6 +88,22 @@ def _settle(items: list[str], options: dict[str, Any], asked: dict[str, Any]) ->
     if asked:
         values["judge"] = {**(values.get("judge") or {}), **asked}
     return load_judge_config(values)
+
+
+def _show_exchanges(run: Path, place: str, config: "JudgeRunConfig", as_json: bool) -> None:
+    from .judge_show import exchanges
+    from .scoring import judge_cache
+
+    found = exchanges(run, place, config.judge.cache or judge_cache(run))
+    if as_json:
+        console.emit_json(found)
+        return
+    for one in found:
+        print(f"== {console.safe(one['layer'])}, {one['episode_id']} step {one['step']}, key {one['key']}")
+        messages: list[dict[str, str]] = one["request"]["messages"] if one["request"] else []
+        for message in messages:
+            print(f"-- {message['role']}\n{console.safe(message['content'], keep_newlines=True)}")
+        print(f"-- answer\n{console.safe(one['answer'] or one['error'] or 'not in the cache', keep_newlines=True)}\n")
 
 
 def _show_plan(run: Path, config: "JudgeRunConfig", chosen: "Selected") -> None:

@@ -60,7 +60,8 @@ _SIGNS = {
         r"<[|\uff5c][^<>|\uff5c\n]{1,60}[|\uff5c]>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>"
         r"|^\s*#{0,4} ?(?:system|assistant|developer)(?: (?:prompt|message|instructions?))?\s*:"
         r"|\b(?:new|updated|revised|real|true|actual) (?:system )?(?:instructions?|prompt)\b\s*:"
-        r"|\byou are now\b|\bfrom now on,? you\b|\bsystem override\b|\bdeveloper mode\b",
+        r"|\byou are now (?:an? |the |my |in \w+ mode|free\b)|\bfrom now on,? you\b"
+        r"|\bsystem override\b|\bdeveloper mode\b",
         re.IGNORECASE | re.MULTILINE,
     ),
     "closes_the_data": re.compile(

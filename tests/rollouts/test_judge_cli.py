@@ -118,6 +118,25 @@ def test_a_dry_run_asks_nobody_and_says_what_it_would_take(run: Path) -> None:
     assert "has no price" in unknown["note"]
 
 
+def test_what_a_judge_saw_of_a_step_can_be_shown(run: Path) -> None:
+    with serving(answer(0.5, reason="Bell \x07.")) as seen:
+        judge(run, seen, "--filter", "*-1")
+        shown = trajhub("judge", run, "--show", "trajhub__tiny-1--s0--a1:0")
+        assert (shown.exit_code, len(seen.bodies)) == (0, 7)
+    (told,) = json.loads(trajhub("judge", run, "--show", "trajhub__tiny-1--s0--a1:0", "--json").stdout)
+    assert told["request"] in seen.bodies
+    assert told["layer"] == "judge@1:gpt-4o"
+    assert json.loads(told["answer"])["tool_choice"]["score"] == 0.5
+    assert "The area of a triangle is twice what it should be." in shown.stdout
+    assert "\x07" not in shown.stdout
+    for place, said in (("x", "should be EPISODE:STEP"), ("trajhub__tiny-2:0", "no judge has scored step 0")):
+        with pytest.raises(UsageError, match=said):
+            trajhub("judge", run, "--show", place)
+    (run / "scores" / "judge.sqlite").unlink()
+    with pytest.raises(UsageError, match="which is not there"):
+        trajhub("judge", run, "--show", "trajhub__tiny-1--s0--a1:0")
+
+
 def test_steps_are_chosen_by_filter_limit_and_seed(run: Path) -> None:
     with serving(answer()) as seen:
         assert judged(run, seen, "--filter", "*tiny-2")["steps"] == 14
