@@ -68,6 +68,8 @@ def replay(
 def _do(work: "RunReplay", engine: "Engine", run: Path, workers: int) -> None:
     from ..envs.grading import abandon
 
+    if work.empty:
+        print(f"nothing happened in {len(work.empty)} episodes: {', '.join(work.empty[:5])}", file=sys.stderr)
     if work.kept:
         print(f"{work.kept} episodes were replayed before; {len(work.jobs)} to do", file=sys.stderr)
     with console.progress("replaying", len(work.jobs)) as tick:

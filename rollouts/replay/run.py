@@ -63,17 +63,20 @@ class RunReplay:
         )
         self._grader = Grader(engine, GraderConfig.model_validate(config.get("grader") or {})) if grade else None
         self._chosen = [folder.name for folder in folders]
-        trajectories = ((folder, read_trajectory(folder)) for folder in folders)
-        self.jobs = [
-            ReplayJob(folder=folder, task=tasks[found.header.task_id])
-            for folder, found in trajectories
-            if again or not self._done(found)
-        ]
+        self.jobs: list[ReplayJob] = []
+        self.empty: list[str] = []
+        """Episodes in which nothing happened: their reset failed."""
+        for folder in folders:
+            found = read_trajectory(folder)
+            if not found.steps and not found.start.observation:
+                self.empty.append(folder.name)
+            elif again or not self._done(found):
+                self.jobs.append(ReplayJob(folder=folder, task=tasks[found.header.task_id]))
 
     @property
     def kept(self) -> int:
         """How many of the chosen episodes had been replayed before."""
-        return len(self._chosen) - len(self.jobs)
+        return len(self._chosen) - len(self.jobs) - len(self.empty)
 
     @property
     def rows(self) -> list[EpisodeReplay]:

@@ -93,6 +93,17 @@ def test_json_holds_the_figures(run: Path) -> None:
     assert [json.loads(line)["schema_version"] for line in lines] == ["1.0"]
 
 
+def test_an_episode_whose_reset_failed_is_left_out(run: Path) -> None:
+    log = run / "episodes" / "trajhub__tiny-2--s0--a1" / "events.jsonl"
+    end = json.loads(log.read_text().splitlines()[-1])
+    assert end["event_type"] == "episode_end"
+    log.write_text(json.dumps(end | {"seq": 0}) + "\n")
+    done = trajhub(run, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["shares"][0]["equivalent"] == 1
+    assert "nothing happened in 1 episodes: trajhub__tiny-2--s0--a1" in done.stderr
+
+
 def test_a_dry_run_replays_nothing(run: Path) -> None:
     done = trajhub(run, "--dry-run")
     assert "2 to replay, 0 replayed before" in done.stdout
