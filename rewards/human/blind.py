@@ -18,6 +18,7 @@ __all__ = ["Episode", "names_to_mask", "pair_view", "step_view"]
 _DIFF = re.compile(r"^(?:diff --git |--- .*\n\+\+\+ |@@ -\d)", re.MULTILINE)
 _SHORT = 80
 _CODE = ("command", "cmd", "script", "code")
+_OWN_POLICIES = ("chat", "random", "reference", "scripted")
 View = dict[str, Any]
 
 
@@ -31,16 +32,17 @@ class Episode:
     mask: Mask = field(default_factory=lambda: Mask(()))
 
 
-def names_to_mask(*names: str | None) -> list[str]:
-    """Those of `names` (of agent, model, run) that are masked, and their parts after a slash.
+def names_to_mask(agent: str, *others: str | None) -> list[str]:
+    """The names that are masked: of the agent, and of model, run and episode, with their parts after a slash.
 
-    A plain lower-case word, such as `random`, is left alone: in code it means something else.
+    Plain lower-case words are left alone where they may mean something else: those of model and run, such as `default`,
+    and those of our own policies, such as `random`.
     """
-    found = list[str]()
-    for name in names:
+    found = [] if agent in _OWN_POLICIES else [agent]
+    for name in others:
         parts = [name, name.rsplit("/", 1)[-1]] if name else []
-        found += [part for part in parts if len(part) > 2 and not re.fullmatch(r"[a-z]+", part)]
-    return found
+        found += [part for part in parts if not re.fullmatch(r"[a-z]+", part)]
+    return [name for name in found if len(name) > 2]
 
 
 def step_view(episode: Episode, index: int) -> View:

@@ -78,7 +78,7 @@ class Session:
 
     def overview(self, annotator: str) -> View:
         """What there is to label, in this annotator's order, and what of it is done."""
-        done = self.store.answers(annotator)
+        done = self.store.answered(annotator)
         order = self.order(annotator)
         return {
             "kind": self.kind,
@@ -91,7 +91,7 @@ class Session:
         """One item as this annotator sees it, with the answer that holds. Raises UsageError when it is no item."""
         item = self._item(item_id)
         view = self._view_of(item, self.left(annotator, item_id))
-        save = self.store.answers(annotator).get(item_id)
+        save = self.store.answer(annotator, item_id)
         return {"id": item_id, "answer": self._answer_shown(annotator, save) if save is not None else None, **view}
 
     def save(self, request: SaveRequest) -> None:

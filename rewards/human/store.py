@@ -42,8 +42,8 @@ CREATE VIEW holding AS SELECT number FROM (
 ) WHERE place = 1;
 """
 _SAVES = """SELECT saves.body, withdrawals.created FROM saves LEFT JOIN withdrawals USING (key)"""
-_LAST_FIRST = """SELECT item_id, body FROM saves WHERE annotator = ? AND key NOT IN (SELECT key FROM withdrawals)
-    ORDER BY created DESC, number DESC"""
+_HELD_BY = "annotator = ? AND key NOT IN (SELECT key FROM withdrawals)"
+_NEWEST = "ORDER BY saves.created DESC, number DESC"
 _ITEM: TypeAdapter[StepItem | PairItem] = TypeAdapter(Item)
 
 
@@ -164,7 +164,7 @@ class LabelStore:
         """
         now = Save.now()
         with self._writing():
-            rows = self._db.execute(_LAST_FIRST, (annotator,))
+            rows = self._db.execute(f"SELECT item_id, body FROM saves WHERE {_HELD_BY} {_NEWEST}", (annotator,))
             body = next((body for item_id, body in rows if within is None or item_id in within), None)
             if body is None:
                 return None
@@ -185,10 +185,15 @@ class LabelStore:
         """Every known item, labelled or not, by id."""
         yield from (_ITEM.validate_json(body) for (body,) in self._rows("SELECT body FROM items ORDER BY item_id"))
 
-    def answers(self, annotator: str) -> dict[str, Save]:
-        """What holds of one annotator, by item."""
-        query = f"{_SAVES} WHERE annotator = ? AND number IN (SELECT number FROM holding) ORDER BY number"
-        return {save.item_id: save for save in self._saves(query, annotator)}
+    def answer(self, annotator: str, item_id: str) -> Save | None:
+        """What holds of one annotator on one item."""
+        return next(
+            self._saves(f"{_SAVES} WHERE {_HELD_BY} AND item_id = ? {_NEWEST} LIMIT 1", annotator, item_id), None
+        )
+
+    def answered(self, annotator: str) -> set[str]:
+        """The items that one annotator has labelled."""
+        return {item_id for (item_id,) in self._rows(f"SELECT DISTINCT item_id FROM saves WHERE {_HELD_BY}", annotator)}
 
     def holding(self) -> Iterator[Save]:
         """Each annotator's last save of each item that is not withdrawn, oldest first."""

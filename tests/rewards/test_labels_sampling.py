@@ -123,12 +123,13 @@ def test_arguments_are_shown_by_their_kind() -> None:
 
 
 def test_names_are_masked_but_plain_words_are_not() -> None:
-    names = names_to_mask("random", "acme/Zephyr-9B", None, "run-7")
-    assert set(names) == {"acme/Zephyr-9B", "Zephyr-9B", "run-7"}
+    names = names_to_mask("coder", "acme/Zephyr-9B", None, "run-7", "default", "o3")
+    assert set(names) == {"coder", "acme/Zephyr-9B", "Zephyr-9B", "run-7"}
     mask = Mask(names)
-    assert mask("import random; I am ZEPHYR-9b of acme/zephyr-9b in run-7, not in rerun-77") == (
-        "import random; I am ▇▇▇ of ▇▇▇ in ▇▇▇, not in rerun-77"
+    assert mask("default: I am Coder, ZEPHYR-9b of acme/zephyr-9b in run-7, not in rerun-77") == (
+        "default: I am ▇▇▇, ▇▇▇ of ▇▇▇ in ▇▇▇, not in rerun-77"
     )
+    assert names_to_mask("random") == [], "it would take `import random` with it"
     assert Mask(())("as it was") == "as it was"
 
 

@@ -87,7 +87,12 @@ def test_the_last_save_holds_and_undo_goes_back_one(store: LabelStore) -> None:
 def test_an_older_save_that_comes_later_does_not_hold(store: LabelStore) -> None:
     store.save(step_save("new", minute=5, goal_progress=1.0))
     store.save(step_save("old", minute=1, goal_progress=0.0))
-    assert store.answers("ada")[STEPS[0].item_id].key == "new"
+    held = store.answer("ada", STEPS[0].item_id)
+    assert held is not None
+    assert held.key == "new"
+    assert store.answered("ada") == {STEPS[0].item_id}
+    assert store.answer("ada", STEPS[1].item_id) is None
+    assert store.answered("bob") == set()
 
 
 def test_an_answer_must_fit_a_known_item(store: LabelStore) -> None:
