@@ -116,6 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
     """One request. Connections are kept; nothing is logged, since addresses hold the token."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or a body would wait 40 ms for its headers to be acknowledged
     server_version = "trajhub"
     sys_version = ""
     timeout: ClassVar[float] = 30  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -61,6 +61,7 @@ class Session:
         self._items: dict[str, StepItem | PairItem] = {item.item_id: item for item in items}
         self._view_of = view_of
         self._seed = seed
+        self._orders: dict[str, list[str]] = {}
         store.register(items)
 
     @property
@@ -70,7 +71,9 @@ class Session:
 
     def order(self, annotator: str) -> list[str]:
         """The items in the order of this annotator, random and always the same."""
-        return sorted(self._items, key=lambda item_id: shuffle_key(self._seed, annotator, item_id))
+        if annotator not in self._orders:
+            self._orders[annotator] = sorted(self._items, key=lambda each: shuffle_key(self._seed, annotator, each))
+        return self._orders[annotator]
 
     def left(self, annotator: str, item_id: str) -> Side:
         """The trajectory of a pair that this annotator sees on the left: random, and always the same."""
