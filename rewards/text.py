@@ -53,7 +53,7 @@ _ENGLISH = listed(
 )
 _FILLER = _ENGLISH | {word.capitalize() for word in _ENGLISH}
 """English words that say nothing of a matter."""
-_ONE_PIECE = 80
+_ONE_PIECE, _COMPARED = 80, 6_000
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{2,}")
 
 
@@ -191,16 +191,16 @@ def content_words(text: str) -> set[str]:
 
 
 def pieces(arguments: Mapping[str, Any]) -> Counter[str]:
-    """What a call says, as counted pieces. A short value is one, so that two long paths are as unlike as two numbers."""
+    """What a call says, as counted pieces. A short value is one, so that long paths are as unlike as numbers."""
     counted: Counter[str] = Counter()
     for value in arguments.values():
         items = cast("list[object]", value) if isinstance(value, list | tuple) else (value,)
         for item in items:
-            text = str(item)[:_HEAD] if item is not None else ""
-            if len(text) <= _ONE_PIECE and len(text.split()) <= 1:
+            text = str(item) if item is not None else ""
+            if len(text) <= _ONE_PIECE and " " not in text and "\n" not in text:
                 counted[text] += 1
             else:
-                counted.update(_split(text))
+                counted.update(_split(text[:_COMPARED]))
     return counted
 
 

@@ -18,15 +18,15 @@ ROOT = "/workspace/demo__shop__1.0"
 EDITOR = [
     ("Look around first.", f'{{"command": "ls -R {ROOT}"}}', f"ls -R {ROOT}\ncart.py"),
     ("Run it.", '{"command": "python check.py"}', "python check.py\nTraceback:\nValueError: bad cart\n---\nhm"),
-    ("None", f'{{"command": "view", "path": "{ROOT}/cart.py"}}', "cat:\n     3\tdef a():\n     4\t    pass"),
+    ("None", f'{{"command": "view", "path": "{ROOT}/cart.py"}}', "\n     3\tdef a():\n     4\t    pass"),
     (
         "Fix it; Action={'x'} comes.",
         '{"command": "str_replace", "path": "cart.py", "old_str": "a", "new_str": "b"}',
         "ERROR:\nNo replacement was performed, old_str `a` did not appear verbatim",
     ),
 ]
-REPAIR = [
-    ("Read the lines.", "read_range", {"filepath": "a/B.java", "startline": 3, "endline": 4}, "Line 3:int a;\nLine 4:}"),
+REPAIR: list[tuple[str, str, dict[str, Any], str]] = [
+    ("Read the lines.", "read_range", {"filepath": "a/B.java", "startline": 3, "endline": 4}, "Line 3:int;\nLine 4:}"),
     ("Search for it.", "search_code_base", {"key_words": ["total", "cart"]}, "returned too much output"),
     ("Conclude.", "express_hypothesis", {"hypothesis": "the total is wrong"}, "state changed"),
     ("Repair it.", "write_fix", {"changes_dicts": [{"file_name": "a/B.java", "modifications": []}]},
@@ -58,10 +58,7 @@ def _editor(root: Path, task: str = "demo__shop-1") -> None:
     kind = ("execute_bash", "execute_bash", "str_replace_editor", "str_replace_editor")
     calls = [str({"arguments": call, "name": name}) for (_, call, _), name in zip(EDITOR, kind, strict=True)]
     folder = root / "trajectories" / "openhands"
-    _put(
-        folder / "actions_actions" / f"{task}.txt",
-        "\n".join(f"Action at iteration {n}: {c}" for n, c in enumerate(calls)),
-    )
+    _put(folder / "actions_actions" / f"{task}.txt", _listed(calls))
     said = [f"Iteration {n}: Thought={EDITOR[n][0]}; Action={call}" for n, call in enumerate(calls)]
     _put(folder / THOUGHTS / f"{task}.txt", "\n---\n".join(said))
     after = [*calls[1:], "END"]
@@ -72,10 +69,7 @@ def _editor(root: Path, task: str = "demo__shop-1") -> None:
 def _repair(root: Path, task: str = "Shop_1") -> None:
     calls = [str({"name": name, "args": arguments}) for _, name, arguments, _ in REPAIR]
     folder = root / "trajectories" / "repairagent"
-    _put(
-        folder / "actions_actions" / f"{task}.txt",
-        "\n".join(f"Action at iteration {n}: {c}" for n, c in enumerate(calls)),
-    )
+    _put(folder / "actions_actions" / f"{task}.txt", _listed(calls))
     said = [
         f"Thought and Action at iteration {n}: Thought={REPAIR[n][0]}; Action={c}\n---\n" for n, c in enumerate(calls)
     ]
