@@ -38,9 +38,12 @@ class Estimate:
 
     episodes: int = 0
     steps: int = 0
-    requests: int = 0
-    """Questions that the cache cannot answer."""
+    questions: int = 0
+    """Steps x models x samples."""
     cached: int = 0
+    """Of the questions, those that the cache answers."""
+    requests: int = 0
+    """Different ones among the others."""
     input_tokens: int = 0
     """Of the requests, counted from characters; rather too many."""
     output_tokens: int = 0
@@ -57,6 +60,7 @@ def estimate(run: Path, config: JudgeRunConfig, chosen: Selected) -> Estimate:
     """What judging the chosen steps will take. Asks nobody."""
     found = Estimate(episodes=len(chosen))
     prompt, path = load_prompt(config.judge.prompt), config.judge.cache or judge_cache(run)
+    counted = set[str]()
     with closing(JudgeCache(path if path.exists() else None)) as cache:
         for _, _, view in Views(chosen, config):
             found.steps += 1
@@ -64,8 +68,11 @@ def estimate(run: Path, config: JudgeRunConfig, chosen: Selected) -> Estimate:
             for member in config.judge.members:
                 body = request_body(member, messages)
                 keys = [key_of(body, sample) for sample in range(config.judge.samples)]
-                missing = sum(cache.get(key) is None for key in keys)
-                found.cached += len(keys) - missing
+                unknown = {key for key in keys if cache.get(key) is None}
+                found.questions += len(keys)
+                found.cached += len(keys) - len(unknown)
+                missing = len(unknown - counted)
+                counted |= unknown
                 found.requests += missing
                 size = sum(len(one["content"]) for one in messages) + len(str(body.get("response_format", "")))
                 usage = Usage(input_tokens=token_estimate(size) * missing, output_tokens=member.max_tokens * missing)

@@ -66,7 +66,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
-    folders = package_folders() | {Path("configs/schema")}
+    folders = package_folders() | {Path("configs/schema"), Path("rewards/judge/prompts")}
     wanted = {path for path in tracked() if path.parent in folders and path.parent != Path()}
     missing = sorted(str(path) for path in wanted if not (wheel / "trajectory_hub" / path).is_file())
     assert not missing, "not in the wheel; add them to [tool.setuptools.package-data]"

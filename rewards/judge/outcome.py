@@ -63,6 +63,4 @@ class Pending:
     def outcomes(self) -> tuple[Outcome, ...]:
         """Wait for all of them. Raises ConfigError when the service refuses the key or the model."""
         found = [(future.result(), shared) for future, shared in self.asked]
-        return tuple(
-            replace(outcome, cached=True) if shared and outcome.answer else outcome for outcome, shared in found
-        )
+        return tuple(replace(one, cached=True) if shared and one.requests else one for one, shared in found)

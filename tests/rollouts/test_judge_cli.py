@@ -107,11 +107,11 @@ def test_a_dry_run_asks_nobody_and_says_what_it_would_take(run: Path) -> None:
         assert (after["requests"], after["cached"], after["cost_ceiling_usd"]) == (0, 28, 0.0)
         dear = json.loads(judge(run, seen, "--dry-run", "-c", "judge.budget.usd=0.01", "--filter", "*-2").stdout)
         unknown = json.loads(judge(run, seen, "--dry-run", model="mine").stdout)
-    assert (plan["episodes"], plan["steps"], plan["requests"]) == (4, 28, 28)
+    assert (plan["episodes"], plan["steps"], plan["questions"], plan["requests"]) == (4, 28, 28, 7)
     assert plan["config"]["judge"]["models"] == [f"gpt-4o@{seen.url}"]
     sent = sum(len(one["content"]) for one in seen.bodies[0]["messages"])
-    assert plan["input_tokens"] > 28 * sent / 4
-    assert plan["output_tokens"] == 28 * 1500
+    assert plan["input_tokens"] > 7 * sent / 4
+    assert plan["output_tokens"] == 7 * 1500
     assert plan["cost_ceiling_usd"] == pytest.approx((plan["input_tokens"] * 2.5 + plan["output_tokens"] * 10) / 1e6)
     assert (dear["steps"], dear["cost_ceiling_usd"]) == (14, 0.0)
     assert unknown["cost_ceiling_usd"] is None
@@ -174,6 +174,7 @@ def test_a_row_without_scores_never_replaces_one_with_scores(run: Path) -> None:
         judged(run, seen)
     with serving(message("no idea")) as seen:
         failed = judged(run, seen, "-c", "judge.malformed_retries=0", "-c", "judge.request.temperature=0.9")
+        assert failed["requests"] == len(seen.bodies) == 7, "what several steps share is counted once"
     assert failed["troubles"] == {"malformed": 28}
     assert all(row.reward == 0.7 for row in read_scores(run, "judge@1:gpt-4o"))
 
