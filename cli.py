@@ -25,6 +25,7 @@ from .rollouts.label_cli import label
 from .rollouts.replay_cli import replay
 from .rollouts.rollout_cli import rollout
 from .rollouts.runs_cli import app as runs_app
+from .training.branch_cli import branch
 from .training.export_cli import app as export_app
 from .training.pairs_cli import pairs
 
@@ -47,6 +48,7 @@ app.command()(replay)
 app.command()(judge)
 app.command()(calibrate)
 app.command()(agreement)
+app.command()(branch)
 app.command()(pairs)
 app.command()(grade)
 app.command()(clean)

@@ -37,7 +37,7 @@ class Alternatives:
     state: int
     """Steps before it."""
     episodes: dict[str, tuple[str, ...]]
-    """For each action, the episodes that took it and went on from there, by name; the recorded one's own is first."""
+    """For each action, the episodes that took it and went on from there, as `run/episode`; the recorded one first."""
 
 
 def branch_and_score(
@@ -187,12 +187,14 @@ def _more(
 
 def _told(run: Path, parent: Record, until: int, taken: dict[str, list[Record]]) -> Alternatives:
     (source,) = open_sources([run])
-    names = {action: [record.outline.folder.name for record in records] for action, records in taken.items()}
+    names = {action: [record.outline.name for record in records] for action, records in taken.items()}
     origin = {name: action for action, found in names.items() for name in found}
     for episode in latest(list(read_episodes(run))).values():
-        branch = _record(source, episode.folder).trajectory.start.parent
-        if branch is not None and branch.steps == until + 1 and branch.episode_id in origin:
-            names[origin[branch.episode_id]].append(episode.folder.name)
+        record = _record(source, episode.folder)
+        branch = record.trajectory.start.parent
+        came_from = f"{branch.run_id}/{branch.episode_id}" if branch is not None else ""
+        if branch is not None and branch.steps == until + 1 and came_from in origin:
+            names[origin[came_from]].append(record.outline.name)
     return Alternatives(
         run=run, state=until, episodes={action: tuple(found) for action, found in sorted(names.items())}
     )

@@ -1,0 +1,79 @@
+"""Real episodes that branch off a recorded one, in Docker, and the preferences that come of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trajectory_hub.envs.task import Task
+from trajectory_hub.errors import UsageError
+from trajectory_hub.rollouts import Action, load_config, read_trajectories, run_rollout
+from trajectory_hub.rollouts.config import read_overrides
+from trajectory_hub.rollouts.policies.scripted import ScriptedPolicy
+from trajectory_hub.rollouts.run_dir import EPISODES
+from trajectory_hub.training.config import PairsConfig
+from trajectory_hub.training.finder import PairFinder
+from trajectory_hub.training.records import open_sources
+from trajectory_hub.training.sampling import branch_and_score
+
+from ..rollouts.faulty import message, serving
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+READ = {"name": "file_read", "arguments": {"path": "shapes/area.py"}}
+WRONG = {"name": "shell", "arguments": {"command": "touch notes.txt"}}
+OLD, NEW = "return rectangle(base, height)\n", "return rectangle(base, height) / 2\n"
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, tiny_task: Task) -> Path:
+    """An episode that looks at the right file and then does the wrong thing; graded."""
+    policy = ScriptedPolicy({"default": [Action(call=READ), Action(call=WRONG)]})
+    run_rollout(tmp_path / "first", config(), policy=policy, tasks=[tiny_task])
+    (folder,) = (tmp_path / "first" / EPISODES).iterdir()
+    return folder
+
+
+def config(*items: str) -> Any:
+    return load_config(read_overrides(["tasks=tiny", "warm=0", "grade=true", "workers=1", *items]))
+
+
+def test_a_model_goes_on_from_the_middle_of_a_conversation(recorded: Path, tiny_task: Task, tmp_path: Path) -> None:
+    edit = json.dumps({"path": "shapes/area.py", "old": OLD, "new": NEW})
+    replies = [message("Half of it.", [("file_edit", edit)]), message("", [("submit", "{}")])] * 3
+    with serving(*replies) as seen:
+        settled = config("policy=chat:m@" + seen.url)
+        done = branch_and_score(
+            recorded, 1, tmp_path / "branches", settled, alternatives=2, rollouts=2, tasks=[tiny_task]
+        )
+        sent = len(seen.bodies)
+        again = branch_and_score(
+            recorded, 1, tmp_path / "branches", settled, alternatives=2, rollouts=2, tasks=[tiny_task]
+        )
+        assert (again, len(seen.bodies)) == (done, sent)  # nothing is done twice
+    # What the model was sent first: the recorded prompt, answer and result, as one conversation.
+    messages = seen.bodies[0]["messages"]
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool"]
+    assert messages[2]["tool_calls"][0]["function"] == {"name": "file_read", "arguments": json.dumps(READ["arguments"])}
+    assert messages[3]["content"].startswith("     1\t")
+    counts = {"file_edit" in action: len(names) for action, names in done.episodes.items()}
+    assert counts == {True: 2, False: 2}
+    branches = list(read_trajectories(tmp_path / "branches"))
+    starts = [found.start.parent for found in branches]
+    assert sorted(start.steps for start in starts if start is not None) == [1, 1, 2]
+    sources = open_sources([tmp_path / "first", tmp_path / "branches"])
+    finder = PairFinder(sources, PairsConfig(levels=("step",)))
+    (pair,) = (pair for _, outlines in finder.groups() for pair in finder.find(outlines))
+    assert (pair.step, pair.chosen.value, pair.chosen.rollouts) == (1, 1.0, 2)
+    assert pair.chosen.messages[0]["tool_calls"][0]["function"]["name"] == "file_edit"
+    assert pair.rejected.messages[0]["tool_calls"][0]["function"]["arguments"] == WRONG["arguments"]
+    assert pair.prompt[-1]["content"] == messages[3]["content"]
+
+
+def test_a_state_that_is_not_there_is_refused(recorded: Path, tiny_task: Task, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no answer of .* ends with step 8"):
+        branch_and_score(recorded, 9, tmp_path / "branches", config("policy=random"), tasks=[tiny_task])
+    with pytest.raises(UsageError, match="not the folder of an episode"):
+        branch_and_score(tmp_path, 1, tmp_path / "branches", config("policy=random"), tasks=[tiny_task])
+    other = tiny_task.model_copy(update={"instance_id": "another"})
+    with pytest.raises(UsageError, match="do not hold trajhub__tiny-1"):
+        branch_and_score(recorded, 1, tmp_path / "branches", config("policy=random"), tasks=[other])
