@@ -120,18 +120,20 @@ def write_scores(run: Path, layer: str, rows: Iterable[StepScoreRow]) -> Path:
 class ScoreWriter:
     """Writes rows in the order of episode and step, in constant memory.
 
-    Rows of other steps that are there are kept, and so is a row with scores where the new one has none. The file is old or new, never half: it is replaced when the writer is closed, with what was written by then.
+    Rows of other steps that are there are kept, and so is a row with scores where the new one has none. The file is
+    old or new, never half: it is replaced when the writer is closed, with what was written by then.
     """
 
     def __init__(self, run: Path, layer: str) -> None:
         self.path = scores_path(run, layer)
+        self._damaged = False
+        self._old = _rows(self.path) if self.path.exists() else iter(())
+        self._next = next(self._old, None)
+        self._last: tuple[str, int] | None = None
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         with room_for(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._partial.open("w", encoding="utf-8")
-        self._old = _rows(self.path) if self.path.exists() else iter(())
-        self._next = next(self._old, None)
-        self._last: tuple[str, int] | None = None
 
     def write(self, row: StepScoreRow) -> None:
         """Take the next row. Raises ValueError when it is not after the one before."""
@@ -141,11 +143,18 @@ class ScoreWriter:
         self._last = place
         while self._next is not None and _place(self._next) < place:
             self._put(self._next)
-            self._next = next(self._old, None)
+            self._advance()
         if self._next is not None and _place(self._next) == place:
             row = self._next if row.reward is None and self._next.reward is not None else row
-            self._next = next(self._old, None)
+            self._advance()
         self._put(row)
+
+    def _advance(self) -> None:
+        try:
+            self._next = next(self._old, None)
+        except UsageError:
+            self._damaged = True  # what follows in the old file cannot be kept, so the file is
+            raise
 
     def _put(self, row: StepScoreRow) -> None:
         with room_for(self.path):
@@ -157,17 +166,20 @@ class ScoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, DiskFull):
+        try:
+            if not isinstance(error, DiskFull) and not self._damaged:
+                self._finish()
+        finally:
             self._file.close()
             self._partial.unlink(missing_ok=True)
-            return
+
+    def _finish(self) -> None:
         while self._next is not None:
             self._put(self._next)
-            self._next = next(self._old, None)
+            self._advance()
         with room_for(self.path):
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
             self._partial.replace(self.path)
 
 

@@ -320,5 +320,11 @@ def test_a_broken_line_of_scores_is_named(run: Path) -> None:
     assert [one.step for one in read_scores(run, "l")] == [0, 1, 2]
     with path.open("a") as file:
         file.write(answer_text() + "\n")
+    damaged = path.read_text()
     with pytest.raises(UsageError, match="line 4 is no score of a step"):
         list(read_scores(run, "l"))
+    for step in (0, 7):
+        with pytest.raises(UsageError, match="line 4 is no score of a step"):
+            write_scores(run, "l", [row.model_copy(update={"step": step})])
+        assert path.read_text() == damaged, "what cannot be read is not thrown away"
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
