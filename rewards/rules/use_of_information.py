@@ -199,16 +199,17 @@ def takes_up_the_result(v: View) -> Finding:
 
 @rule(_INFORMATION)
 def builds_on_the_result(v: View) -> Finding:
-    """How much a step rests on the last result: on an answer, on its words, and by making a change of it."""
+    """How much a step rests on the last result: on an answer, on its words, by making a change or conclusion of it."""
     last = v.history.last
     if last is None or v.act.kind in (Kind.IDLE, Kind.SUBMIT):
         return None
     taken = v.act.taken(last)
     answered = last.asks and last.step.ok
     makes = v.act.kind is Kind.EDIT and not any(edit.created for edit in v.act.edits)
-    share = (min(len(taken), _PLENTY) / _PLENTY + answered + makes) / 3
+    makes = makes or (answered and v.act.kind is Kind.THINK)
+    share = (min(len(taken), _PLENTY) / _PLENTY + answered + makes + last.step.ok / 2) / 3.5
     words = f'"{min(taken)}"' if taken else "no word"
-    verb = "makes a change" if makes else "goes on"
+    verb = "makes something" if makes else "goes on"
     return _ROUTINE + (1 - _ROUTINE) * share, f"{verb} with {words} of what step {last.index} showed: {v.asked}"
 
 
