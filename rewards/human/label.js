@@ -22,10 +22,10 @@ async function ask(path, body) {
 }
 
 let silence;
-function say(text) {
+function say(text, ...more) {
   clearTimeout(silence);
-  $("said").textContent = text;
-  silence = setTimeout(() => ($("said").textContent = ""), 4000);
+  $("said").replaceChildren(text, ...more);
+  silence = setTimeout(() => $("said").replaceChildren(), 6000);
 }
 
 function guarded(action, prefix = "") {
@@ -202,7 +202,7 @@ const save = guarded(async () => {
   const { key, points, choice, note } = state.draft;
   took(await ask("api/save", { annotator: state.annotator, item, key, points, choice, note: note ?? "", seconds }));
   sessionStorage.removeItem(`draft-${item}:${state.annotator}`);
-  say("Saved. Press u to undo.");
+  say("Saved.", h("button", { type: "button", onclick: () => undo() }, "Undo ", kbd("u")));
   await next(at);
 }, "Not saved: ");
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, Route, expect, sync_playwright
 from trajectory_hub.rewards.human.labels import PairItem, StepItem
+from trajectory_hub.rewards.human.session import QUESTIONS
 from trajectory_hub.rewards.scores import CRITERIA
 
 from . import label_world as world
@@ -19,6 +20,7 @@ from .label_served import CONTRAST, FLAGS, Served
 pytestmark = pytest.mark.browser
 Serve = Callable[..., Served]
 Open = Callable[..., Page]
+TITLES = [title for title, _ in QUESTIONS.values()]
 
 
 @pytest.fixture(scope="module")
@@ -172,13 +174,16 @@ def test_reload_goes_on_where_the_annotator_was(serve: Serve, open_page: Open) -
     expect(page.locator("#heading")).to_have_text("All done")
 
 
-def test_a_save_survives_the_death_of_the_server(serve: Serve, open_page: Open) -> None:
+def test_a_save_survives_the_death_of_the_server(serve: Serve, open_page: Open, browser: Browser) -> None:
     served = serve("--limit", "4")
-    page = open_page(served.address("ada"))
+    page = browser.new_page()  # which may complain that nobody answers any more
+    page.goto(served.address("ada"))
+    expect(page.locator("#heading")).to_be_focused()
     press(page, "5", "5", "5", "5", "5")
     with page.expect_response(re.compile("api/save")):
         page.keyboard.press("Enter")
     assert served.stop(signal.SIGKILL) == -signal.SIGKILL
+    page.close()
     assert by_annotator(served) == {"ada": [[1.0] * 5]}
     again = serve("--limit", "4")
     resumed = open_page(again.address("ada"))
@@ -217,6 +222,36 @@ def test_undo_takes_the_last_save_back_and_history_is_kept(serve: Serve, open_pa
     moved(page, "u", "Item 1 of 3$")
     page.keyboard.press("u")
     expect(page.locator("#said")).to_have_text("There is nothing to undo.")
+
+
+def test_it_works_without_a_keyboard(serve: Serve, open_page: Open) -> None:
+    """By pointer, and by the names that a screen reader says."""
+    served = serve("--limit", "2")
+    page = open_page(served.address("ada"), width=420)
+    for title, point in zip(TITLES, ("1 of 5", "2 of 5", "does not apply", "4 of 5", "5 of 5"), strict=True):
+        group = page.get_by_role("group", name=re.compile(title))
+        group.get_by_role("radio", name=point).check()
+    page.get_by_role("button", name=re.compile("Save")).click()
+    expect(page.locator("#count")).to_have_text("1 done")
+    assert by_annotator(served)["ada"] == [[0.0, 0.25, 0.75, 1.0]]
+    page.get_by_role("status").get_by_role("button", name=re.compile("Undo")).click()
+    expect(page.locator("#count")).to_have_text("0 done")
+    expect(page.locator("input:checked")).to_have_count(5)
+
+
+def test_nobody_scores_what_is_not_yet_shown(serve: Serve, open_page: Open) -> None:
+    served = serve("--limit", "3")
+    page = open_page(served.address("ada"))
+    held = list[Route]()
+    page.route("**/api/item*", lambda route: held.append(route))
+    press(page, "3", "3", "3", "3", "3")
+    with page.expect_request("**/api/item*"):
+        page.keyboard.press("Enter")
+    press(page, "1", "2", "Enter")
+    held[0].continue_()
+    expect(page.locator("#title")).to_have_text("Item 2 of 3")
+    expect(page.locator("input:checked")).to_have_count(0)
+    assert by_annotator(served)["ada"] == [[0.5] * 5]
 
 
 def test_hostile_text_is_inert_and_visible(serve: Serve, open_page: Open) -> None:
