@@ -16,7 +16,7 @@ Episode = Annotated[Path, typer.Argument(help="Folder of an episode (runs/<run>/
 Until = Annotated[int, typer.Option("--until", min=0, help="How many of its steps are done again before the state.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run to make; one that exists is resumed.")]
 PolicyName = Annotated[str | None, typer.Option("--policy", help="Who goes on: as of `trajhub rollout`.")]
-Tasks = Annotated[str | None, typer.Option("--tasks", help="Where the episode's task is.")]
+Tasks = Annotated[str | None, typer.Option("--tasks", help="Where the episode's task is. Default: as recorded.")]
 Count = Annotated[int, typer.Option("--alternatives", min=1, help="Episodes that branch off at the state.")]
 Rollouts = Annotated[int, typer.Option("--rollouts", min=1, help="Continuations each different action gets.")]
 Workers = Annotated[int | None, typer.Option("--max-workers", min=1, help="Episodes at once.")]
@@ -49,17 +49,17 @@ def branch(
     """Take up an episode after some of its steps, several times; `trajhub pairs` then compares what was done there."""
     from ..envs.default_tasks import default_tasks
     from ..rollouts.config import load_config, read_overrides
-    from .sampling import branch_and_score
+    from .sampling import branch_and_score, recorded_tasks
 
+    if dry_run:
+        console.emit_json({"episode": str(episode), "until": until, "episodes_at_most": _most(alternatives, rollouts)})
+        return
     chosen = {"policy": policy, "tasks": tasks, "workers": max_workers, "seed": seed, "grade": grade}
     values: dict[str, Any] = read_overrides(config or [])
     values |= {key: value for key, value in chosen.items() if value is not None}
     if "tasks" not in values:
-        values["tasks"] = str(default_tasks())
+        values["tasks"] = recorded_tasks(episode) or str(default_tasks())
     settled = load_config(values)
-    if dry_run:
-        console.emit_json({"episode": str(episode), "until": until, "episodes_at_most": _most(alternatives, rollouts)})
-        return
     with console.progress("branches", None):
         done = branch_and_score(
             episode, until, out, settled, alternatives=alternatives, rollouts=rollouts, host=docker_host

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from ..console import safe
 from .columns import Columns, yaml_features
 from .writers import DataFile
 
@@ -99,7 +100,7 @@ class Card:
             text += "\n\nBefore, when the pairs were found:\n\n" + _table(["reason", "count"], found)
         leaks: Mapping[str, str] = {**before.get("leaks", {}), **self.statistics["leaks"]}
         if leaks:
-            text += "\n\nTasks too near to the evaluation's:\n\n" + "\n".join(f"- {name}" for name in leaks)
+            text += "\n\nTasks too near to the evaluation's:\n\n" + "\n".join(f"- {_code(name)}" for name in leaks)
         return text
 
     def _provenance(self) -> str:
@@ -153,8 +154,13 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Names that agents or tasks chose are shown as code, with nothing in them that is markup."""
+    return safe(text).replace("|", "\\|")
+
+
+def _code(text: str) -> str:
+    return f"`{safe(text).replace('`', chr(39))}`"
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{_cell(name)} {count}" for name, count in counts.items())
+    return ", ".join(f"{_code(name)} {count}" for name, count in counts.items())

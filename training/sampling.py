@@ -26,7 +26,7 @@ from .conversation import Conversation, conversation_of
 from .messages import Message, render_call
 from .records import Outline, Record, Source, open_sources, read_record
 
-__all__ = ["Alternatives", "branch_and_score"]
+__all__ = ["Alternatives", "branch_and_score", "recorded_tasks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def branch_and_score(
     again, ConfigError, TaskError and EngineUnavailable.
     """
     settled = resolve(config)
-    parent = _read(episode)
+    parent = _record(_source(episode), episode.resolve())
     found = load_tasks(settled.tasks, ids=[parent.trajectory.header.task_id]) if tasks is None else list(tasks)
     actor = policy or make_policy(settled.policy, settled.chat)
     settled = settled.model_copy(update={"seeds": alternatives})
@@ -74,6 +74,12 @@ def branch_and_score(
         if policy is None:
             actor.close()
     return _told(run, parent, until, taken)
+
+
+def recorded_tasks(episode: Path) -> str | None:
+    """Where the run of an episode took its tasks from; None when that is not there any more."""
+    place = str(_source(episode).config.get("tasks") or "")
+    return place if place and Path(place).exists() else None
 
 
 class _Tree:
@@ -106,13 +112,12 @@ class _Tree:
                 yield replace(job, attempt=before.attempt + 1)
 
 
-def _read(episode: Path) -> Record:
-    """An episode's record. Raises UsageError when it is not one of a run."""
+def _source(episode: Path) -> Source:
     run = episode.resolve().parent.parent
     if not (run / MANIFEST).exists():
         raise UsageError(f"{episode} is not the folder of an episode in a run")
     (source,) = open_sources([run])
-    return _record(source, episode.resolve())
+    return source
 
 
 def _record(source: Source, folder: Path) -> Record:

@@ -62,8 +62,10 @@ def test_a_model_goes_on_from_the_middle_of_a_conversation(recorded: Path, tiny_
     assert sorted(start.steps for start in starts if start is not None) == [1, 1, 2]
     sources = open_sources([tmp_path / "first", tmp_path / "branches"])
     finder = PairFinder(sources, PairsConfig(levels=("step",)))
-    (pair,) = (pair for _, outlines in finder.groups() for pair in finder.find(outlines))
-    assert (pair.step, pair.chosen.value, pair.chosen.rollouts) == (1, 1.0, 2)
+    pair, later = (pair for _, outlines in finder.groups() for pair in finder.find(outlines))
+    assert (later.step, later.why) == (2, "1 of 1 continuations resolved, against 0 of 1")
+    assert (pair.step, pair.chosen.rollouts, pair.rejected.rollouts) == (1, 2, 2)
+    assert pair.why == "2 of 2 continuations resolved, against 1 of 2"
     assert pair.chosen.messages[0]["tool_calls"][0]["function"]["name"] == "file_edit"
     assert pair.rejected.messages[0]["tool_calls"][0]["function"]["arguments"] == WRONG["arguments"]
     assert pair.prompt[-1]["content"] == messages[3]["content"]
