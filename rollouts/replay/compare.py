@@ -97,7 +97,7 @@ def compare_step(recorded: Step, replayed: Step, began: tuple[Any, Any], tools: 
         unordered=tool is not None and tool.unordered(facts),
     )
     found = list(_differences(recorded, replayed, comparer, facts))[:_MOST]
-    if any(item.field.startswith("data.tests.") and item.match is Match.DIVERGED for item in found):
+    if _circumstance(recorded, replayed) is None and any(map(_is_test, found)):
         found = [_with_hint(item, Hint.TESTS) for item in found]
     return judged(recorded, found, replayed_ms=replayed.duration_ms)
 
@@ -161,6 +161,10 @@ def _circumstance(recorded: Step, replayed: Step) -> Hint | None:
     if errors & set(_SANDBOX):
         return Hint.SANDBOX
     return Hint.LIMIT if len(errors) > 1 and errors & set(_LIMITS) else None
+
+
+def _is_test(item: Difference) -> bool:
+    return item.field.startswith("data.tests.") and item.match is Match.DIVERGED
 
 
 def _with_hint(item: Difference, hint: Hint | None) -> Difference:

@@ -18,7 +18,8 @@ from ...errors import ConfigError, TaskError, TaskNotFound, UsageError
 from ..episode_log import EVENTS
 from ..log import first_event
 from ..manifest import task_digest
-from ..run_dir import RunLock, read_manifest
+from ..plan import latest
+from ..run_dir import RunLock, read_episodes, read_manifest
 from ..trajectory import Trajectory, episode_folders, read_trajectory
 from .episode import ReplaySettings, log_digest, replay_episode
 from .report import EpisodeReplay
@@ -161,9 +162,13 @@ def choose_episodes(
 ) -> list[Path]:
     """Folders of the episodes whose id begins with `episode` and whose task's id matches `pattern`, the first `limit`.
 
-    Raises UsageError when there are none.
+    Without `episode`, attempts that a later one replaced are left out, as everywhere. Raises UsageError when there are
+    none.
     """
     folders = episode_folders(run)
+    if episode is None and read_manifest(run).get("config") is not None:
+        counted = {found.folder for found in latest(list(read_episodes(run))).values()}
+        folders = [folder for folder in folders if folder in counted]
     exact = [folder for folder in folders if folder.name == episode]
     kept = exact or [folder for folder in folders if episode is None or folder.name.startswith(episode)]
     if pattern is not None:

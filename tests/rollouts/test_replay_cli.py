@@ -93,6 +93,15 @@ def test_json_holds_the_figures(run: Path) -> None:
     assert [json.loads(line)["schema_version"] for line in lines] == ["1.0"]
 
 
+def test_an_attempt_that_another_replaced_is_replayed_only_by_name(run: Path) -> None:
+    first = run / "episodes" / "trajhub__tiny-2--s0--a1"
+    shutil.copytree(first, first.with_name("trajhub__tiny-2--s0--a2"))
+    told = json.loads(trajhub(run, "--dry-run", "--json").stdout)
+    assert told["to_replay"] == ["trajhub__tiny-1--s0--a1", "trajhub__tiny-2--s0--a2"]
+    told = json.loads(trajhub(run, "--dry-run", "--json", "--episode", first.name).stdout)
+    assert told["to_replay"] == [first.name]
+
+
 def test_an_episode_whose_reset_failed_is_left_out(run: Path) -> None:
     log = run / "episodes" / "trajhub__tiny-2--s0--a1" / "events.jsonl"
     end = json.loads(log.read_text().splitlines()[-1])

@@ -194,6 +194,7 @@ def test_a_killed_command_may_have_written_more_or_less() -> None:
 def test_a_lost_sandbox_is_called_so() -> None:
     recorded = step(observation="[the sandbox was lost]", ok=False, error="sandbox_lost")
     assert compared(recorded, observation="fine", ok=True, error=None).hint is Hint.SANDBOX
+    assert compared(recorded, ok=True, error=None, data={"tests": {"t::a": "PASSED"}}).hint is Hint.SANDBOX
 
 
 def test_only_numbers_differ() -> None:
