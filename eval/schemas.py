@@ -14,6 +14,7 @@ from ..rollouts.config import CONFIGS, RolloutConfig
 from ..rollouts.events import SCHEMA_VERSION, AnyEvent
 from ..rollouts.payloads import StepReward
 from ..rollouts.run_model import RunManifest
+from ..rollouts.score_log import StepScoreRow
 from ..rollouts.trajectory import Trajectory
 from ..training.preference import Preference
 
@@ -30,6 +31,7 @@ _ABOUT = {
     "preference": "One pair, a line of `pairs.jsonl`.",
     "reward": "What a step was worth: payload of `step_reward`.",
     "run": "`run.json`.",
+    "scores": "One line of `scores/<layer>.jsonl`: what a layer said of a recorded step.",
     "verdict": "`verdict.json`, what the trusted grader said.",
     "rollout": "The configuration of `trajhub rollout`.",
 }
@@ -43,6 +45,7 @@ def schemas() -> Mapping[str, dict[str, Any]]:
         "reward.json": _schema(StepReward),
         "rollout.json": _schema(RolloutConfig),
         "run.json": _schema(RunManifest),
+        "scores.json": _schema(StepScoreRow),
         "task.json": _schema(Task),
         "trajectory.json": _schema(Trajectory, "serialization"),
         "verdict.json": _schema(Verdict),
