@@ -1,1 +1,66 @@
-"""What is learnt from trajectories. Nothing is here yet."""
+"""What is learnt from trajectories: preferences, and data sets to train on. Names are imported on first use."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import ExportConfig, PairsConfig, load_export_config, load_pairs_config
+    from .conversation import Conversation, conversation_of
+    from .export import Exported, Request, export_preferences, export_sft
+    from .finder import PairFinder
+    from .pair_files import PairSource, write_pairs
+    from .preference import Preference, Side
+    from .records import find_episodes, open_sources, read_record
+    from .sampling import Alternatives, branch_and_score
+
+_HOMES = {
+    "Alternatives": "sampling",
+    "Conversation": "conversation",
+    "ExportConfig": "config",
+    "Exported": "export",
+    "PairFinder": "finder",
+    "PairSource": "pair_files",
+    "PairsConfig": "config",
+    "Preference": "preference",
+    "Request": "export",
+    "Side": "preference",
+    "branch_and_score": "sampling",
+    "conversation_of": "conversation",
+    "export_preferences": "export",
+    "export_sft": "export",
+    "find_episodes": "records",
+    "load_export_config": "config",
+    "load_pairs_config": "config",
+    "open_sources": "records",
+    "read_record": "records",
+    "write_pairs": "pair_files",
+}
+
+__all__ = [
+    "Alternatives",
+    "Conversation",
+    "ExportConfig",
+    "Exported",
+    "PairFinder",
+    "PairSource",
+    "PairsConfig",
+    "Preference",
+    "Request",
+    "Side",
+    "branch_and_score",
+    "conversation_of",
+    "export_preferences",
+    "export_sft",
+    "find_episodes",
+    "load_export_config",
+    "load_pairs_config",
+    "open_sources",
+    "read_record",
+    "write_pairs",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -147,5 +147,7 @@ def _step(index: int, act: Act) -> Step:
 
 
 def _scores(act: Act, process: float | None) -> dict[str, Any]:
-    scores = {"goal_progress": {"score": act.reward, "layer": act.layer, "rules": [], "set_aside_by": None}}
+    scores: dict[str, Any] = {
+        "goal_progress": {"score": act.reward, "layer": act.layer, "rules": [], "set_aside_by": None}
+    }
     return {"step_reward": act.reward, "scores": scores, "process": None if process is None else {"score": process}}

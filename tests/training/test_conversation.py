@@ -44,10 +44,14 @@ def play(observations: Sequence[str], *replies: Reply, **chat: Any) -> tuple[lis
     with serving(*replies) as seen:
         policy = ChatPolicy(ChatConfig(base_url=seen.url, model="m", **chat))
         view = TaskView(instance_id="t", repo="a/b", base_commit="c", problem_statement="p", workdir="/testbed")
+
+        def log(payload: Payload, **_: Any) -> None:
+            logged.append(payload)
+
         context = Context(
             tools=TOOLS.schemas(),
             seed=0,
-            log=lambda payload, **_: logged.append(payload),
+            log=log,
             ledger=Ledger(RunLedger(Budget()), None),
             deadline=time.monotonic() + 20,
         )

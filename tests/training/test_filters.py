@@ -140,7 +140,12 @@ def test_steps_taken_over_from_somebody_who_knew_the_answer_are_privileged(tmp_p
 
 def task(name: str = "other-1", **fields: Any) -> Task:
     """An evaluation task that has nothing to do with those of the episodes."""
-    told = {"repo": "other/thing", "base_commit": "e", "patch": "", "problem_statement": "Parsing of dates is slow."}
+    told: dict[str, Any] = {
+        "repo": "other/thing",
+        "base_commit": "e",
+        "patch": "",
+        "problem_statement": "Parsing of dates is slow.",
+    }
     return Task(instance_id=name, **{**told, **fields}, provenance=Provenance(source="test"))
 
 

@@ -100,11 +100,11 @@ def test_chat_templates_see_tools_and_calls_as_objects(exported: Path, tokenizer
 
 
 @pytest.mark.parametrize("kind", ["sft", "steps"])
-def test_the_sft_trainer_learns_from_answers_only(exported: Path, model: Path, tmp_path: Path, kind: str) -> None:
-    from transformers import AutoTokenizer
+def test_the_sft_trainer_learns_from_answers_only(
+    exported: Path, model: Path, tokenizer: Any, tmp_path: Path, kind: str
+) -> None:
     from trl import SFTConfig, SFTTrainer  # pyright: ignore
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(model)  # pyright: ignore
     tokenizer.chat_template = MASKED
     by_mask = {"assistant_only_loss": True} if kind == "sft" else {"completion_only_loss": True}
     trainer: Any = SFTTrainer(
