@@ -98,6 +98,7 @@ class Card:
         if before.get("refused"):
             found = [[name, str(count)] for name, count in before["refused"].items()]
             text += "\n\nBefore, when the pairs were found:\n\n" + _table(["reason", "count"], found)
+        text += "\n\n" + _checked(self.statistics["evaluation"] or before.get("evaluation"))
         leaks: Mapping[str, str] = {**before.get("leaks", {}), **self.statistics["leaks"]}
         if leaks:
             text += "\n\nTasks too near to the evaluation's:\n\n" + "\n".join(f"- {_code(name)}" for name in leaks)
@@ -151,6 +152,15 @@ def _figure(value: float) -> str:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [" | ".join(columns), " | ".join("---" for _ in columns), *(" | ".join(map(_cell, row)) for row in rows)]
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def _checked(evaluation: Mapping[str, Any] | None) -> str:
+    if evaluation is None:
+        return "Not compared with the tasks of any evaluation."
+    return (
+        f"Compared with the {evaluation['tasks']} tasks of an evaluation, the SHA-256 of whose sorted ids is "
+        f"`{evaluation['sha256']}`."
+    )
 
 
 def _cell(text: str) -> str:

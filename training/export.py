@@ -7,6 +7,7 @@ with the data; what is kept of each row are some figures and, to find near-dupli
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -111,7 +112,8 @@ def export_preferences(request: Request) -> Exported:
     said = stored[0].statistics()
     leakage = leakage_against(request.eval_tasks, request.config.leakage)
     with_kwargs = any(pair.chat_template_kwargs for pair in stored[0])
-    pairs = _wanted(_ticked(stored[0], request), request, refusals, leakage)
+    chosen = (pair for pair in stored[0] if fnmatchcase(pair.task_id, request.pattern or "*"))
+    pairs = _wanted(_ticked(chosen, request), request, refusals, leakage)
     columns = columns_of("preference", template_kwargs=_with_kwargs(request.config, with_kwargs))
     return _Build("preference", columns, request).run(
         _preference_rows(pairs, request.config, columns),
@@ -121,7 +123,7 @@ def export_preferences(request: Request) -> Exported:
             "runs": said.get("runs", []),
             "pairs": {key: said[key] for key in ("config", "refused", "leaks", "evaluation") if key in said},
         },
-        said.get("task_licences", {}),
+        {**said.get("task_licences", {}), **licences_of(known_tasks(request.tasks, ()))},
     )
 
 

@@ -28,7 +28,7 @@ class Reason(StrEnum):
 class Side(BaseModel):
     """One of the two answers, and what is known of it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     messages: Messages
     """From the first message that differs; they begin with an answer of the agent."""
@@ -59,7 +59,7 @@ class Side(BaseModel):
 class Preference(BaseModel):
     """One pair. `trajhub pairs` writes them, `trajhub export preference` turns them into a data set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     schema_version: str = SCHEMA_VERSION
     pair_id: str

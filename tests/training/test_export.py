@@ -50,6 +50,10 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "data/train.jsonl").read_text().split("\n")[:-1]]
 
 
+def _sha(name: str) -> str:
+    return hashlib.sha256(f"{name}\n".encode()).hexdigest()
+
+
 def everything(folder: Path) -> Mapping[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
@@ -199,6 +203,11 @@ def test_pairs_can_be_chosen_again_when_they_are_exported(run: Path, tmp_path: P
     )
     checked = preference(None, tmp_path / "pairs", eval_tasks=str(tasks))
     assert checked.statistics["leaks"] == {"shop-1 ~ shop-1 (1.00)": "leak_instance"}
+    assert preference(None, tmp_path / "pairs", pattern="*-[12]").statistics["contents"]["distinct_task_id"] == 2
+    preference(tmp_path / "checked", tmp_path / "pairs", eval_tasks=str(tasks))
+    card = (tmp_path / "checked" / "README.md").read_text()
+    assert f"Compared with the 1 tasks of an evaluation, the SHA-256 of whose sorted ids is `{_sha('shop-1')}`" in card
+    assert "- `shop-1 ~ shop-1 (1.00)`" in card
     with pytest.raises(UsageError, match="either runs, or one folder of pairs"):
         preference(None, tmp_path / "pairs", run)
 
