@@ -28,10 +28,15 @@ function say(text, ...more) {
   silence = setTimeout(() => $("said").replaceChildren(), 6000);
 }
 
-function guarded(action, prefix = "") {
-  return async (...args) => {
-    if (state.busy) return;
+// One action at a time: another is passed over meanwhile, or begun afterwards if it `waits`.
+function guarded(action, prefix = "", waits = false) {
+  return async function again(...args) {
+    if (state.busy) {
+      if (waits) state.later = again;
+      return;
+    }
     state.busy = true;
+    document.body.classList.add("busy");
     try {
       await action(...args);
       $("trouble").textContent = "";
@@ -39,6 +44,7 @@ function guarded(action, prefix = "") {
       $("trouble").textContent = prefix + error.message;
     } finally {
       state.busy = false;
+      document.body.classList.remove("busy");
     }
     const { later } = state;
     state.later = null;
@@ -213,7 +219,7 @@ const undo = guarded(async () => {
   await show(state.items.findIndex((item) => item.id === overview.undone), overview.answer);
   changed({});
   say("Undone. Save it again, or change it.");
-}, "Not undone: ");
+}, "Not undone: ", true);
 
 // ---- keys ----
 
@@ -271,7 +277,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (state.busy) { // nobody scores what is not yet on the page; an undo waits
-    if (event.key === "u") state.later = undo;
+    if (event.key === "u") undo();
     return event.preventDefault();
   }
   if (event.key === "Enter" && event.target.matches("button, summary, a")) return;
