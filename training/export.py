@@ -4,73 +4,33 @@ Episodes are read one at a time (pairs: those of one task) and rows are written 
 with the data; what is kept of each row are some figures and, to find near-duplicates, a kilobyte.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import UsageError
-from ..rollouts.files import write_atomic, write_json
-from .card import Card
 from .columns import Columns, columns_of
 from .compare import acts_of
 from .config import ExportConfig
+from .dataset import DataSet, Exported, Request
 from .filters import EpisodeFilter
 from .finder import PairFinder
 from .intake import Intake, Usable, known_tasks, leakage_against
 from .leakage import Leakage
-from .messages import NotPortable, dumps
 from .pair_files import PairSource, is_pairs
-from .preference import SCHEMA_VERSION, Preference
-from .provenance import STATISTICS, by_licence, checked_out, decisions, licences_of, run_facts
+from .preference import Preference
+from .provenance import decisions, licences_of, run_facts
 from .records import Outline, find_episodes, open_sources
 from .refusal import Refusal, Refusals
 from .rows import Row, preference_row, step_rows, trajectory_row
 from .similarity import NearDuplicates
-from .statistics import Statistics
-from .writers import DataFile, DataWriter
 
-__all__ = ["CARD", "Exported", "Request", "export_preferences", "export_sft"]
+__all__ = ["Exported", "Request", "export_preferences", "export_sft"]
 
-CARD = "README.md"
-Kind = Literal["sft", "preference"]
 _OF_SFT = {"formats", "unit", "near_duplicate", "seed", "filter", "conversation", "leakage"}
 _OF_PAIRS = {"formats", "min_margin", "min_confidence", "conversation", "leakage"}
 _OF_FOUND = _OF_PAIRS | {"pairs"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to export, and where to."""
-
-    sources: Sequence[Path]
-    """Runs; of preferences, runs or one folder (or file) of pairs."""
-    out: Path | None
-    """None: count only."""
-    config: ExportConfig
-    tasks: str | None = None
-    """Where the training tasks are, for their licences and reference patches."""
-    eval_tasks: str | None = None
-    """Where the evaluation tasks are, which nothing may give away."""
-    pattern: str | None = None
-    """Only tasks whose id matches this glob."""
-    limit: int | None = None
-    """At most so many rows."""
-    advance: Callable[[], object] | None = None
-    """Called after each episode, or pair."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """What was written, or, without a folder, would be."""
-
-    folder: Path | None
-    rows: int
-    statistics: Mapping[str, Any]
-    files: Sequence[DataFile]
 
 
 def export_sft(request: Request) -> Exported:
@@ -88,8 +48,8 @@ def export_sft(request: Request) -> Exported:
     columns = columns_of("sft", by_step=by_step, template_kwargs=with_kwargs)
     outlines = _ordered(list(find_episodes(sources, request.pattern)), config.seed)
     rows = _sft_rows(intake, outlines, request, with_kwargs=with_kwargs)
-    build = _Build("sft", columns, request)
-    return build.run(
+    build = DataSet("sft", columns, request)
+    return build.write(
         rows,
         intake.refusals,
         lambda: {
@@ -115,7 +75,7 @@ def export_preferences(request: Request) -> Exported:
     chosen = (pair for pair in stored[0] if fnmatchcase(pair.task_id, request.pattern or "*"))
     pairs = _wanted(_ticked(chosen, request), request, refusals, leakage)
     columns = columns_of("preference", template_kwargs=_with_kwargs(request.config, with_kwargs))
-    return _Build("preference", columns, request).run(
+    return DataSet("preference", columns, request).write(
         _preference_rows(pairs, request.config, columns),
         refusals,
         lambda: {
@@ -137,7 +97,7 @@ def _export_found(request: Request, refusals: Refusals) -> Exported:
     columns = columns_of("preference", template_kwargs=with_kwargs)
     found = (pair for _, outlines in finder.groups() for pair in finder.find(outlines))
     pairs = _wanted(_ticked(found, request), request, refusals, None)
-    return _Build("preference", columns, request).run(
+    return DataSet("preference", columns, request).write(
         _preference_rows(pairs, config, columns),
         refusals,
         lambda: {
@@ -243,66 +203,3 @@ def _preference_rows(pairs: Iterable[Preference], config: ExportConfig, columns:
     for pair in pairs:
         kwargs = pair.chat_template_kwargs if given is None else given
         yield preference_row(pair, kwargs if "chat_template_kwargs" in columns else None), pair.pair_id
-
-
-class _Build:
-    """Takes rows, counts and writes them, and ends with the statistics and the card."""
-
-    def __init__(self, kind: Kind, columns: Columns, request: Request) -> None:
-        self._kind: Kind = kind
-        self._columns = columns
-        self._request = request
-        self._statistics = Statistics()
-
-    def run(
-        self,
-        rows: Iterable[tuple[Row, str]],
-        refusals: Refusals,
-        told: Callable[[], Mapping[str, Any]],
-        licences: Mapping[str, str],
-    ) -> Exported:
-        """Write everything. `told` is asked when all rows were read."""
-        out, formats = self._request.out, self._request.config.formats
-        files: Sequence[DataFile] = ()
-        with nullcontext() if out is None else DataWriter(checked_out(out), self._columns, formats) as writer:
-            self._take(rows, refusals, writer)
-            if writer is not None and self._statistics.rows:
-                files = writer.finish()
-        statistics = self._told(told(), licences, files)
-        if out is not None and files:
-            self._finish(out, statistics, files)
-        return Exported(folder=out if files else None, rows=self._statistics.rows, statistics=statistics, files=files)
-
-    def _take(self, rows: Iterable[tuple[Row, str]], refusals: Refusals, writer: DataWriter | None) -> None:
-        for row, name in rows:
-            try:
-                if writer is None:
-                    dumps(row)
-                else:
-                    writer.write(row)
-            except NotPortable:
-                refusals.add(Refusal.NOT_PORTABLE, name)
-                continue
-            self._statistics.add(row)
-            if self._statistics.rows == self._request.limit:
-                return
-
-    def _told(self, told: Mapping[str, Any], licences: Mapping[str, str], files: Sequence[DataFile]) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "kind": self._kind,
-            "rows": self._statistics.rows,
-            "contents": self._statistics.as_dict(),
-            **told,
-            "licences": by_licence(self._statistics.tasks, licences),
-            "files": [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in files],
-        }
-
-    def _finish(self, out: Path, statistics: Mapping[str, Any], files: Sequence[DataFile]) -> None:
-        kept = {file.name for file in files}
-        for old in (out / "data").iterdir():
-            if f"data/{old.name}" not in kept:
-                old.unlink()
-        card = Card(kind=self._kind, columns=self._columns, files=files, statistics=statistics)
-        write_atomic(out / CARD, card.render())
-        write_json(out / STATISTICS, statistics)

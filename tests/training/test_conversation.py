@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trajectory_hub.errors import StopReason
 from trajectory_hub.rollouts.budget import Budget, Ledger, RunLedger
 from trajectory_hub.rollouts.llm import ChatConfig
-from trajectory_hub.rollouts.payloads import Payload
+from trajectory_hub.rollouts.payloads import LlmResponse, Parent, Payload
 from trajectory_hub.rollouts.policies import Context, TaskView
 from trajectory_hub.rollouts.policies.chat import REMINDER, ChatPolicy
 from trajectory_hub.tools.prompt import SYSTEM_PROMPT
@@ -20,7 +21,7 @@ from trajectory_hub.training.messages import NotPortable
 from trajectory_hub.training.records import Record, find_episodes, open_sources, read_record
 
 from ..rollouts.faulty import Reply, message, serving
-from .episodes import FAILED, FIX, SUBMIT, TOOLS, Act, make_run, write_episode
+from .episodes import FAILED, FIX, GREP, SUBMIT, TOOLS, Act, make_run, write_episode
 
 RUNS = Path(__file__).parents[1] / "data" / "runs-1.0"
 
@@ -88,6 +89,27 @@ def test_what_a_model_was_sent_and_answered_is_the_conversation(tmp_path: Path) 
     results = [(m["name"], m["tool_call_id"]) for m in found.messages if m["role"] == "tool"]
     assert results == [("search", "call00001"), ("file_edit", "call00002")]
     assert [turn.steps for turn in found.turns] == [(0,), (1,), (2,)]
+
+
+def test_a_request_that_was_never_answered_adds_nothing(tmp_path: Path) -> None:
+    search = message("", [("search", '{"pattern": "a"}')])
+    logged, acts, _ = play(["go", "A", "B"], search, search, search)
+    answered = [payload for payload in logged if not (isinstance(payload, LlmResponse) and payload is logged[-1])]
+    assert len(answered) == 5
+    write_episode(make_run(tmp_path / "run"), acts[:2], talk=answered, stop=StopReason.TOKEN_LIMIT)
+    found = told(tmp_path / "run")
+    assert found.recorded
+    assert [m["role"] for m in found.messages] == ["system", "user", "assistant", "tool", "assistant"]
+    assert found.messages[3]["content"] == "A"
+
+
+def test_a_conversation_of_which_only_the_end_was_asked_of_a_model_is_built(tmp_path: Path) -> None:
+    logged, acts, _ = play(["A"], message("", [("submit", "{}")]))
+    parent = Parent(run_id="run", episode_id="x", steps=1)
+    write_episode(make_run(tmp_path / "run"), [GREP, *acts], talk=logged, parent=parent)
+    found = told(tmp_path / "run")
+    assert not found.recorded
+    assert [turn.steps for turn in found.turns] == [(0,), (1,)]
 
 
 def test_several_calls_in_one_answer_are_one_turn_of_several_steps(tmp_path: Path) -> None:
