@@ -5,9 +5,10 @@ action at a state is worth the mean of what became of the episodes that took it,
 difference whether they happened to begin alike, or were branched there on purpose (see `training.sampling`).
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 from .compare import Candidate, fork_id
@@ -82,18 +83,51 @@ def step_pairs(candidates: Sequence[Candidate], config: PairsConfig, refusals: R
 
 def _forks(candidates: Sequence[Candidate]) -> Iterator[list[Alternative]]:
     """The states at which different things were done, earliest first, with what was done there."""
-    tree: defaultdict[tuple[int, str], defaultdict[str, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
+    states: deque[tuple[int, list[Candidate]]] = deque((0, group) for group in _grouped(candidates, _start))
+    while states:
+        turn, here = states.popleft()
+        going_on = [candidate for candidate in here if turn < len(candidate.actions)]
+        groups = _grouped(going_on, partial(_action, turn))
+        found = [Alternative(_action(turn, group[0]), turn, _acting(group, turn)) for group in groups]
+        alternatives = [each for each in found if each.episodes]
+        if len(alternatives) > 1:
+            yield alternatives
+        states += [(turn + 1, same) for group in groups for same in _same_seen(group, turn)]
+
+
+def _action(turn: int, candidate: Candidate) -> str:
+    return candidate.actions[turn]
+
+
+def _start(candidate: Candidate) -> str:
+    return candidate.start
+
+
+def _acting(candidates: Sequence[Candidate], turn: int) -> tuple[Candidate, ...]:
+    """The episodes that are continuations of their own of what they did by a turn.
+
+    What a branched episode took over was done once, by its parent, and is counted there; but of the last of these
+    steps, the branch is a further continuation.
+    """
+    return tuple(
+        each for each in candidates if each.usable.conversation.turns[turn].steps[-1] >= each.usable.inherited - 1
+    )
+
+
+def _grouped(candidates: Sequence[Candidate], key: Callable[[Candidate], str]) -> list[list[Candidate]]:
+    """The candidates by a key, in its order."""
+    found: defaultdict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        turns = candidate.usable.conversation.turns
-        for number, (turn, state, action) in enumerate(zip(turns, candidate.states, candidate.actions, strict=True)):
-            # What a branched episode took over was done once, by its parent, and is counted there; but of the last of
-            # these steps, the branch is a further continuation.
-            if turn.steps[-1] >= candidate.usable.inherited - 1:
-                tree[number, state][action].append(candidate)
-    for turn, state in sorted(tree):
-        actions = tree[turn, state]
-        if len(actions) > 1:
-            yield [Alternative(action, turn, tuple(actions[action])) for action in sorted(actions)]
+        found[key(candidate)].append(candidate)
+    return [found[each] for each in sorted(found)]
+
+
+def _same_seen(candidates: Sequence[Candidate], turn: int) -> list[list[Candidate]]:
+    """Those that saw the same by a turn, together; nobody who is alone."""
+    groups = _grouped(candidates, lambda each: each.seen(turn))
+    if len(groups) > 1:
+        groups = _grouped(candidates, lambda each: each.seen_plainly(turn))
+    return [group for group in groups if len(group) > 1]
 
 
 def _examine(left: Alternative, right: Alternative, config: PairsConfig) -> _Found | Refusal:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 
@@ -23,6 +23,7 @@ class Candidate:
     """What stands for its process."""
     layers: tuple[str, ...]
     """Who scored."""
+    _plain: dict[int, str] = field(default_factory=dict[int, str], init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -53,26 +54,27 @@ class Candidate:
         return _digest(json.dumps([header.task_id, header.commit, told], sort_keys=True, ensure_ascii=False))
 
     @cached_property
-    def states(self) -> tuple[str, ...]:
-        """For each turn, a digest of all done and seen before it; thoughts and times apart."""
-        found, state = list[str](), self.start
-        for position, turn in enumerate(self.usable.conversation.turns):
-            found.append(state)
-            state = _digest(state + self.actions[position] + self._seen(turn.steps))
-        return tuple(found)
-
-    @cached_property
     def actions(self) -> tuple[str, ...]:
         """What it did by each turn, thoughts apart."""
         return tuple(render_call(self.messages[turn.message]) for turn in self.usable.conversation.turns)
 
-    def _seen(self, steps: Sequence[int]) -> str:
-        trajectory = self.usable.trajectory
-        began = trajectory.steps[0].t_start
-        observed = (
-            normalise(trajectory.steps[i].observation, Clock.around(began, trajectory.steps[i].t_end)) for i in steps
-        )
-        return "\x1f".join(observed)
+    def seen(self, turn: int) -> str:
+        """What came back of a turn."""
+        steps = self.usable.trajectory.steps
+        return "\x1f".join(steps[i].observation for i in self.usable.conversation.turns[turn].steps)
+
+    def seen_plainly(self, turn: int) -> str:
+        """The same without what differs from run to run, such as times."""
+        if turn not in self._plain:
+            steps = self.usable.trajectory.steps
+            ended = steps[self.usable.conversation.turns[turn].steps[-1]].t_end
+            self._plain[turn] = normalise(self.seen(turn), Clock.around(steps[0].t_start, ended))
+        return self._plain[turn]
+
+    def saw_the_same(self, other: "Candidate", turn: int) -> bool:
+        """Whether the same came back of a turn."""
+        # Most texts are equal, or differ plainly: they are compared as they are first.
+        return self.seen(turn) == other.seen(turn) or self.seen_plainly(turn) == other.seen_plainly(turn)
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,12 @@ def fork(left: Candidate, right: Candidate) -> Fork | None:
     What they share is what was done and what came back. Thoughts, and times in what came back, may differ in it; the
     prompt is that of `left`.
     """
-    turns = zip(left.states, left.actions, right.states, right.actions, strict=False)
     shared = 0
-    for state, action, other_state, other_action in turns:
-        if state != other_state:
-            # The same was done and something else was seen: they part at the answer before.
-            shared = max(shared - 1, 0)
-            break
+    for position, (action, other_action) in enumerate(zip(left.actions, right.actions, strict=False)):
         if action != other_action:
             break
+        if position + 1 < min(len(left.actions), len(right.actions)) and not left.saw_the_same(right, position):
+            break  # the same was done and something else was seen: they part at that answer
         shared += 1
     mine, other = left.usable.conversation.turns, right.usable.conversation.turns
     if shared >= min(len(mine), len(other)):
