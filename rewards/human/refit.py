@@ -27,8 +27,8 @@ _MOST = 10.0
 _FOLDS = 5
 _ENOUGH_STEPS = {"ftol": 1e-7, "gtol": 1e-4, "maxfun": 300}
 """More digits would be those of chance."""
-_FLAT = 1e-6
-"""A slope this small has no gradient to follow."""
+_LEAST_SLOPE = 0.1
+"""At slope 0, where weights that do not correlate lead, there would be no gradient towards better ones."""
 _ENOUGH = 5
 """Labels for each weight, below which the present weights stay."""
 
@@ -105,7 +105,7 @@ def _solve(parts: Floats, labels: Floats, present: Floats, strength: float) -> t
     """Weights, and offset and slope of the affine map from their mean to the labels.
 
     Minimises mean((labels - offset - slope * mean)^2) / variance + strength * mean((weights / present - 1)^2) over
-    weights in [least, 10 * present] and slope >= 0; offset and slope are those of the regression on the mean at hand.
+    weights in [least, 10 * present] and slope >= 0.1; offset and slope are those of the regression on the mean at hand.
     """
     there = np.isfinite(parts).astype(np.float64)
     filled = np.where(there > 0, parts, 0.0)
@@ -117,40 +117,26 @@ def _solve(parts: Floats, labels: Floats, present: Floats, strength: float) -> t
 
     def loss(factors: Floats) -> tuple[float, Floats]:
         said, total = means(factors)
-        offset, slope = _line(said, labels)
+        offset, slope = _line(said, labels, _LEAST_SLOPE)
         left = labels - offset - slope * said
         pull = -2 * slope * left / (unit * total)
         slopes = present * (_times(filled.T, pull) - _times(there.T, pull * said))
         slopes += 2 * strength * (factors - 1) / len(factors)
         return float((left**2).sum()) / unit + strength * float(np.mean((factors - 1) ** 2)), slopes
 
-    least = least_weights(present) / present
-    start = np.ones(len(present))
-    if _line(means(start)[0], labels)[1] <= _FLAT:
-        start = np.clip(1 + 2 * _signs(parts, labels), least, _MOST)
     minimise = need("scipy.optimize", "refitted weights").minimize
-    bounds = [(float(low), _MOST) for low in least]
-    factors: Floats = minimise(loss, start, jac=True, method="TNC", bounds=bounds, options=_ENOUGH_STEPS).x
+    bounds = [(float(least), _MOST) for least in least_weights(present) / present]
+    factors: Floats = minimise(
+        loss, np.ones(len(present)), jac=True, method="TNC", bounds=bounds, options=_ENOUGH_STEPS
+    ).x
     return factors * present, *_line(means(factors)[0], labels)
 
 
-def _line(said: Floats, labels: Floats) -> tuple[float, float]:
-    """Offset and slope of the regression of labels on scores, the slope not below 0."""
+def _line(said: Floats, labels: Floats, least: float = 0.0) -> tuple[float, float]:
+    """Offset and slope of the regression of labels on scores, the slope not below `least`."""
     off, middle = said - said.mean(), float(labels.mean())
-    slope = max(0.0, float((off * labels).sum()) / max(float((off**2).sum()), 1e-12))
+    slope = max(least, float((off * labels).sum()) / max(float((off**2).sum()), 1e-12))
     return middle - slope * float(said.mean()), slope
-
-
-def _signs(parts: Floats, labels: Floats) -> Floats:
-    """Correlation of each part with the labels: where to begin when the present weights lead nowhere."""
-    found = np.zeros(parts.shape[1])
-    for place, column in enumerate(parts.T):
-        known = np.isfinite(column)
-        if known.sum() < 2:
-            continue
-        off, of_labels = column[known] - column[known].mean(), labels[known] - labels[known].mean()
-        found[place] = (off * of_labels).sum() / max(np.sqrt((off**2).sum() * (of_labels**2).sum()), 1e-12)
-    return found
 
 
 def _times(table: Floats, vector: Floats) -> Floats:
