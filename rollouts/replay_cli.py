@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["replay"]
 
 _WIDTH = 160
+_TESTS = 20
 _CHANCE = {True: "otherwise: chance", False: "the same", None: "-"}
 
 
@@ -120,6 +121,9 @@ def show_summary(title: str, summary: "ReplaySummary") -> None:
         console.table("Diverged first at", ("episode", "where", "looks like", "again"), rows)
         classes = [(item.where, item.field, item.hint, item.episodes, item.chance) for item in summary.classes]
         console.table("By class", ("where", "field", "looks like", "episodes", "by chance"), classes)
+        tests = [name for item in summary.classes for name in item.tests]
+        if tests:
+            console.table("Tests that ended differently", ("test",), [(name,) for name in tests[:_TESTS]])
     if summary.not_replayed:
         console.table("Not replayed", ("episode", "why"), list(summary.not_replayed.items()))
     for note in summary.notes:

@@ -60,6 +60,8 @@ class DivergenceClass(_Strict):
     """Episodes that diverged like this first."""
     chance: int
     """Those of them that came out otherwise when they were replayed again."""
+    tests: tuple[str, ...] = ()
+    """Tests that ended differently in any of them."""
     example: str
     """One of them, with its step."""
     diff: str
@@ -122,6 +124,7 @@ def summarise_replays(rows: Sequence[EpisodeReplay]) -> ReplaySummary:
 
 
 _REWARD = ("reward", "criteria", "process")
+_TEST = "data.tests."
 
 
 def _classes(rows: Iterable[EpisodeReplay]) -> Iterator[DivergenceClass]:
@@ -136,6 +139,7 @@ def _classes(rows: Iterable[EpisodeReplay]) -> Iterator[DivergenceClass]:
             hint=hint,
             episodes=len(alike),
             chance=sum(row.first is not None and row.first.chance is True for row in alike),
+            tests=tuple(dict.fromkeys(name for row in alike for name in _tests(row))),
             example=f"{alike[0].episode_id}: {alike[0].place}",
             diff=_diff(alike[0]),
         )
@@ -151,6 +155,13 @@ def _divergences(rows: Iterable[EpisodeReplay]) -> Iterator[Divergence]:
 def _where(row: EpisodeReplay) -> str:
     found = row.at_fault()
     return str(found.tool) if isinstance(found, StepReplay) else str(row.first.where if row.first else "")
+
+
+def _tests(row: EpisodeReplay) -> Iterator[str]:
+    found = row.at_fault()
+    for item in found.differences if found is not None else ():
+        if item.match is Match.DIVERGED and item.field.startswith(_TEST):
+            yield item.field.removeprefix(_TEST)
 
 
 def _general(field: str) -> str:

@@ -15,8 +15,9 @@ from trajectory_hub.rollouts.payloads import CriterionRecord, StepReward
 from trajectory_hub.rollouts.replay.compare import compare_step
 from trajectory_hub.rollouts.replay.normalise import NORMALISERS, Clock, needed, normalise
 from trajectory_hub.rollouts.replay.parts import compare_end, compare_patch
-from trajectory_hub.rollouts.replay.report import Hint, Match, StepReplay
+from trajectory_hub.rollouts.replay.report import Cause, EpisodeReplay, Hint, Match, StepReplay
 from trajectory_hub.rollouts.replay.rewards import WRAPPER, check_rewards
+from trajectory_hub.rollouts.replay.summary import summarise_replays
 from trajectory_hub.tools.base import Telemetry
 from trajectory_hub.tools.registry import ToolRegistry
 
@@ -178,6 +179,12 @@ def test_flaky_tests_are_called_tests() -> None:
     failed = {"tests": {"t::a": "PASSED", "t::b[<f at 0x7f99ab34cd50>]": "FAILED"}}
     found = compared(recorded, observation="1 passed, 1 failed", data=failed)
     assert (found.cause, found.hint) == ("observation", Hint.TESTS)
+    cause = Cause(where="step", step=0, field="observation", hint=Hint.TESTS, chance=True)
+    about = {"run_id": "r", "episode_id": "e", "task_id": "t", "replayed_at": NOW}
+    row = EpisodeReplay.model_validate(about | {"match": found.match, "first": cause, "steps": (found,)})
+    (alike,) = summarise_replays([row]).classes
+    assert (alike.where, alike.episodes, alike.chance) == ("run_tests", 1, 1)
+    assert alike.tests == ("t::b[<f at <address>>]",)
 
 
 def test_a_killed_command_may_have_written_more_or_less() -> None:
