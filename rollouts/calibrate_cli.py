@@ -79,28 +79,33 @@ def calibrate(
 
 
 def _show(found: "Calibration") -> None:
+    from ..rewards.human.report import unsaid
+
     rows = [
         (
             each.layer,
             each.criterion,
             each.steps,
-            *(each.coefficients[name] for name in ("pearson", "spearman", "kendall")),
+            *(each.coefficients[name].brief for name in ("pearson", "spearman", "kendall")),
         )
         for each in found.comparisons
     ]
     columns = ("layer", "criterion", "steps", "Pearson", "Spearman", "Kendall")
     console.table("Scores against people's labels", columns, rows)
     if found.refit is not None:
-        changes = [(each.criterion, each.steps, each.before, each.after, each.gain) for each in found.refit.changes]
+        changes = [
+            (each.criterion, each.steps, each.before.brief, each.after.brief, each.gain.brief)
+            for each in found.refit.changes
+        ]
         columns = ("criterion", "steps", "before", "after, out of fold", "gain")
         console.table("Pearson's r before and after the weights were refitted", columns, changes)
     else:
         print(f"The weights were not refitted: {found.not_refitted}.")
     if found.preferences:
-        pairs = [(name, each.pairs, each.accuracy) for name, each in found.preferences.items()]
+        pairs = [(name, each.pairs, each.accuracy.brief) for name, each in found.preferences.items()]
         console.table("Preferences", ("score", "pairs", "prefers what people prefer"), pairs)
-    for caution in found.cautions:
-        print(caution)
+    for sentence in (*unsaid(found), *found.cautions):
+        print(console.safe(sentence))
     print(console.safe(found.gate.sentence))
 
 

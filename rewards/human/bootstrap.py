@@ -49,6 +49,13 @@ class Estimate(NamedTuple):
         """For JSON."""
         return {"value": self.value, "low": self.low, "high": self.high, "note": self.note}
 
+    @property
+    def brief(self) -> str:
+        """As a cell of a table: without the reason why something cannot be said."""
+        if self.value is None:
+            return "-"
+        return f"{self.value:.2f} (no interval)" if self.low is None else str(self)
+
     def __str__(self) -> str:
         """`0.71 [0.60, 0.80]`, or in words what cannot be said."""
         if self.value is None:
@@ -76,10 +83,10 @@ def estimate(
     kept = drawn[np.isfinite(drawn)]
     if len(kept) < _DEFINED * resamples:
         return Estimate(
-            value, note=f"too little varies: {resamples - len(kept)} of {resamples} resamples are undefined"
+            value, note=f"too little varies ({resamples - len(kept)} of {resamples} resamples are undefined)"
         )
     if np.ptp(kept) < 1e-9:
-        return Estimate(value, note="every resample gives the same")
+        return Estimate(value, note="every resample gives the same figure")
     return _interval(value, kept, units, scale)
 
 

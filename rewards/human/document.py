@@ -16,7 +16,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { border-bottom: 1px solid #8886; padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; }
+td { font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1.5rem 0; }
 figure img { max-width: 100%; background: white; }
 figcaption { color: #777; }
@@ -63,6 +63,9 @@ class Figure:
     name: str
     svg: str
     alt: str
+    """All that it shows, for those who do not see it."""
+    caption: str
+    """What it is."""
 
 
 Block = Heading | Text | Code | Table | Figure
@@ -111,7 +114,7 @@ def _markdown(block: Block) -> str:
             return f"**{_md(text)}**" if lead else _md(text)
         case Code(text):
             return "```\n" + _plain(text).replace("```", "``") + "\n```"
-        case Figure(name, _, alt):
+        case Figure(name, _, alt, _):
             return f"![{_md(alt)}]({name}.svg)"
         case Table(title, columns, rows):
             lines = [_line(columns), _line("---" for _ in columns), *(_line(map(_md, row)) for row in rows)]
@@ -131,10 +134,10 @@ def _html(block: Block) -> str:
             return f"{opening}{escape(_plain(text))}</p>"
         case Code(text):
             return f"<pre><code>{escape(_plain(text))}</code></pre>"
-        case Figure(_, svg, alt):
+        case Figure(_, svg, alt, caption):
             data = base64.b64encode(svg.encode()).decode()
             picture = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(alt)}">'
-            return f"<figure>{picture}<figcaption>{escape(alt)}</figcaption></figure>"
+            return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
         case Table(title, columns, rows):
             head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
             body = "\n".join(f"<tr>{_cells(row)}</tr>" for row in rows)

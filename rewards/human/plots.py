@@ -14,6 +14,7 @@ __all__ = ["drawings"]
 _STYLE = {"svg.hashsalt": "calibration", "svg.fonttype": "none", "text.parse_math": False, "font.size": 10}
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, told apart by most people; markers differ as well."""
+_DASHED = "Dashed: what the gate requires."
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
@@ -39,13 +40,14 @@ def _correlations(found: Calibration) -> Figure:
     axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
     axes.invert_yaxis()
     axes.set(xlim=(-1.05, 1.05), xlabel="Pearson's r with people's labels, 95% interval")
-    axes.legend(loc="lower left", frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     said = "; ".join(
         f"{each.layer} overall {each.coefficients['pearson']}"
         for each in found.comparisons
         if each.criterion == OVERALL
     )
-    return Figure("correlation", _svg(figure), f"Pearson's r of each layer with people's labels, by criterion: {said}.")
+    caption = "Pearson's r of each layer with people's labels, by criterion"
+    return Figure("correlation", _svg(figure), f"{caption}: {said}.", f"{caption}. {_DASHED}")
 
 
 def _curves(found: Calibration) -> Figure:
@@ -55,7 +57,9 @@ def _curves(found: Calibration) -> Figure:
         zip(figure.subplots(1, max(1, len(shown)), squeeze=False)[0], shown, strict=False)
     ):
         _curve(axes, each, number)
-    return Figure("reliability", _svg(figure), f"Calibration curves overall: {'; '.join(map(_curve_words, shown))}.")
+    caption = "Calibration curves overall"
+    alt = f"{caption}: {'; '.join(map(_curve_words, shown))}."
+    return Figure("reliability", _svg(figure), alt, f"{caption}, with the number of steps; dashed: equal.")
 
 
 def _curve(axes: Any, each: Comparison, number: int) -> None:
@@ -90,11 +94,10 @@ def _refit(changes: Sequence[Change]) -> Figure:
     axes.set_yticks(range(len(changes)), [change.criterion.replace("_", " ") for change in changes])
     axes.invert_yaxis()
     axes.set(xlim=(-1.05, 1.05), xlabel="Pearson's r with people's labels, 95% interval")
-    axes.legend(loc="lower left", frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     said = "; ".join(f"{change.criterion} from {change.before} to {change.after}" for change in changes)
-    return Figure(
-        "refit", _svg(figure), f"Pearson's r before and after the weights were refitted, out of fold: {said}."
-    )
+    caption = "Pearson's r before and after the weights were refitted, out of fold"
+    return Figure("refit", _svg(figure), f"{caption}: {said}.", f"{caption}.")
 
 
 def _points(axes: Any, figures: Sequence[Estimate], rows: Sequence[float], number: int, label: str) -> None:

@@ -9,7 +9,7 @@ from .document import Block, Code, Document, Heading, Table, Text
 from .plots import drawings
 from .results import OVERALL, Calibration, Refit
 
-__all__ = ["calibration_report"]
+__all__ = ["calibration_report", "unsaid"]
 
 
 def calibration_report(found: Calibration, subject: str, command: str) -> Document:
@@ -27,6 +27,7 @@ def calibration_report(found: Calibration, subject: str, command: str) -> Docume
         *missing,
         Heading("Layers against people"),
         _layers(found),
+        *map(Text, unsaid(found)),
         *(figures[name] for name in ("correlation",) if name in figures),
         Heading("Does a score mean what people mean by it?"),
         *(figures[name] for name in ("reliability",) if name in figures),
@@ -65,12 +66,23 @@ def _layers(found: Calibration) -> Table:
             each.criterion,
             each.steps,
             each.labelled,
-            *(str(each.coefficients[name]) for name in ("pearson", "spearman", "kendall")),
+            *(each.coefficients[name].brief for name in ("pearson", "spearman", "kendall")),
             *((f"{each.reliability.error:.3f}", f"{each.reliability.bias:+.3f}") if each.reliability else (None, None)),
         )
         for each in found.comparisons
     ]
     return Table("Correlation with people's labels, 95% intervals over trajectories", columns, tuple(rows))
+
+
+def unsaid(found: Calibration) -> list[str]:
+    """In sentences, which figures or intervals there are not, and why."""
+    named = [(f"{each.layer}, {each.criterion}", each.coefficients["pearson"]) for each in found.comparisons]
+    named += [(name, each.accuracy) for name, each in found.preferences.items()]
+    return [
+        f"{name}: {'no figure' if figure.value is None else 'no interval'}, because {figure.note}."
+        for name, figure in named
+        if figure.note is not None
+    ]
 
 
 def _curves(found: Calibration) -> Table:
@@ -93,7 +105,11 @@ def _refit(found: Calibration) -> Iterator[Block]:
         "Pearson's r before and after",
         columns,
         tuple(
-            (each.criterion, each.steps, *map(str, (each.before, each.after, each.gain, each.in_sample)))
+            (
+                each.criterion,
+                each.steps,
+                *(figure.brief for figure in (each.before, each.after, each.gain, each.in_sample)),
+            )
             for each in found.refit.changes
         ),
     )
@@ -126,7 +142,7 @@ def _preferences(found: Calibration) -> Iterable[Block]:
         return []
     columns = ("score", "pairs", "prefers what people prefer", "equal scores", "people undecided", "not scored")
     rows = [
-        (name, each.pairs, str(each.accuracy), each.equal, each.undecided, each.unscored)
+        (name, each.pairs, each.accuracy.brief, each.equal, each.undecided, each.unscored)
         for name, each in found.preferences.items()
     ]
     return [Heading("Preferences between trajectories"), Table("Accuracy on pairs", columns, tuple(rows))]

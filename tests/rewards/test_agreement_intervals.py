@@ -56,7 +56,7 @@ def test_an_interval_is_the_same_for_the_same_seed_and_narrows_with_items() -> N
 def test_what_cannot_be_said_is_said_in_words() -> None:
     same = np.ones((8, 2))
     assert str(interval(krippendorff_alpha(same, "nominal"), 8, 0)) == "cannot be said: no"
-    assert interval(raw_agreement(same), 8, 0) == Estimate(1.0, note="every resample gives the same")
+    assert interval(raw_agreement(same), 8, 0) == Estimate(1.0, note="every resample gives the same figure")
     assert interval(raw_agreement(same[:1]), 1, 0).note == "a single unit says nothing about variation"
     assert interval(raw_agreement(same[:0]), 0, 0).value is None
 
