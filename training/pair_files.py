@@ -33,24 +33,26 @@ def write_pairs(
 
     `advance` is called after each task. Raises UsageError when `out` holds something else.
     """
-    partial = None
-    if out is not None:
-        checked_out(out).mkdir(parents=True, exist_ok=True)
-        partial = out / f".{PAIRS}.partial"
-    writer = JsonlWriter(partial) if partial is not None else None
     statistics = Statistics()
-    try:
-        for pair in _limited(finder, limit, advance):
+    found = _limited(finder, limit, advance)
+    if out is None:
+        for pair in found:
             statistics.add(preference_row(pair))
-            if writer is not None:
-                writer.write({}, pair.model_dump_json())
-    finally:
-        if writer is not None:
-            writer.close()
-    told = _told(finder, statistics)
-    if out is not None and partial is not None:
+        return _told(finder, statistics)
+    checked_out(out).mkdir(parents=True, exist_ok=True)
+    partial = out / f".{PAIRS}.partial"
+    writer = JsonlWriter(partial)
+    try:
+        for pair in found:
+            statistics.add(preference_row(pair))
+            writer.write({}, pair.model_dump_json())
+        writer.close()
         partial.replace(out / PAIRS)
-        write_json(out / STATISTICS, told)
+    finally:
+        writer.close()
+        partial.unlink(missing_ok=True)
+    told = _told(finder, statistics)
+    write_json(out / STATISTICS, told)
     return told
 
 

@@ -311,3 +311,17 @@ def test_recorded_runs_of_an_earlier_version_are_exported_too(tmp_path: Path) ->
     assert (done.rows, done.statistics["refused"]) == (2, {"near_duplicate": 2, "outcome": 4})
     pairs = preference(tmp_path / "pairs", RUNS / "reference", RUNS / "random", items=("pairs.filter.privileged=true",))
     assert pairs.rows > 0
+
+
+def test_what_failed_or_was_killed_leaves_nothing_in_the_way(run: Path, tmp_path: Path) -> None:
+    write_pairs(PairFinder(open_sources([run]), load_pairs_config()), tmp_path / "pairs")
+    with (tmp_path / "pairs" / "pairs.jsonl").open("a") as file:
+        file.write("{}\n")
+    with pytest.raises(UsageError, match="no pair"):
+        preference(tmp_path / "out", tmp_path / "pairs")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out" / "data").mkdir(parents=True)
+    (tmp_path / "out" / "data" / ".train.jsonl.partial").write_text("half a l")
+    sft(tmp_path / "out", run)
+    assert ".partial" not in str(everything(tmp_path / "out"))
+    assert len(lines(tmp_path / "out")) == 4
