@@ -138,9 +138,11 @@ class Act:
     def told(self) -> set[str]:
         """The words of its arguments, or of what was given in their place."""
         if self._told is None:
-            given = [*self.step.arguments.values()] if self.step.tool is not None else [self.step.action[:_CALLED]]
-            brief = words(" ".join(text for text in map(str, given) if len(text) <= _CALLED))
-            self._told = brief | self.said.words if self.said.raw else brief
+            given = self.step.arguments.values() if self.step.tool is not None else (self.step.action[:_CALLED],)
+            said = self.said.raw
+            brief = [text for text in map(str, given) if len(text) <= _CALLED and text != said]
+            named = words(" ".join(brief))
+            self._told = named | self.said.words if said else named
         return self._told
 
     def taken(self, source: "Act") -> set[str]:

@@ -85,9 +85,9 @@ class RuleScorer:
                 return CriterionScore(criterion, 0.0, self._layer, rules)
             return CriterionScore(criterion, None, self._layer, rules, decisive[1] if rules else None)
         total = gained = 0.0
-        for rule in rules:
-            total += rule.weight
-            gained += rule.weight * rule.score
+        for _, score, weight, _ in rules:
+            total += weight
+            gained += weight * score
         mean = rounded(gained / total) if total else None
         return CriterionScore(criterion, mean, self._layer, rules)
 

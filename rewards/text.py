@@ -192,16 +192,15 @@ def content_words(text: str) -> set[str]:
 
 def pieces(arguments: Mapping[str, Any]) -> Counter[str]:
     """What a call says, as counted pieces. A short value is one, so that long paths are as unlike as numbers."""
-    counted: Counter[str] = Counter()
+    found: list[str] = []
     for value in arguments.values():
-        items = cast("list[object]", value) if isinstance(value, list | tuple) else (value,)
-        for item in items:
+        for item in cast("list[object]", value) if isinstance(value, list | tuple) else (value,):
             text = str(item) if item is not None else ""
             if len(text) <= _ONE_PIECE and " " not in text and "\n" not in text:
-                counted[text] += 1
+                found.append(text)
             else:
-                counted.update(_split(text[:_COMPARED]))
-    return counted
+                found += _split(text[:_COMPARED])
+    return Counter(found)
 
 
 def shared(one: Counter[str], other: Counter[str], least: float = 0.0) -> float:
