@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trajectory_hub.cli import app
 from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import UsageError
 from trajectory_hub.rollouts import Action, load_config, read_trajectories, run_rollout
@@ -15,8 +16,10 @@ from trajectory_hub.training.config import PairsConfig
 from trajectory_hub.training.finder import PairFinder
 from trajectory_hub.training.records import open_sources
 from trajectory_hub.training.sampling import branch_and_score
+from typer.testing import CliRunner
 
 from ..rollouts.faulty import message, serving
+from ..rollouts.test_killed import task_row
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 READ = {"name": "file_read", "arguments": {"path": "shapes/area.py"}}
@@ -79,3 +82,18 @@ def test_a_state_that_is_not_there_is_refused(recorded: Path, tiny_task: Task, t
     other = tiny_task.model_copy(update={"instance_id": "another"})
     with pytest.raises(UsageError, match="do not hold trajhub__tiny-1"):
         branch_and_score(recorded, 1, tmp_path / "branches", config("policy=random"), tasks=[other])
+
+
+def test_the_command_branches_and_says_what_to_do_next(recorded: Path, tiny_task: Task, tmp_path: Path) -> None:
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task_row(tiny_task)) + "\n")
+    settings = ["-c", "env.max_steps=4", "-c", "warm=0", "--policy", "random", "--tasks", str(tmp_path / "tasks.jsonl")]
+    command = ["branch", str(recorded), "--until", "1", "-o", str(tmp_path / "b"), "--alternatives", "2", "--json"]
+    done = CliRunner().invoke(app, [*command, "--rollouts", "1", "--no-grade", *settings])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    taken = [name for names in told["alternatives"].values() for name in names]
+    assert sorted(taken) == ["b/trajhub__tiny-1--s0--a1", "b/trajhub__tiny-1--s1--a1", "first/trajhub__tiny-1--s0--a1"]
+    assert f"Next:    trajhub pairs {tmp_path / 'first'} {tmp_path / 'b'} --level step" in done.stderr
+    for found in read_trajectories(tmp_path / "b"):
+        assert found.start.parent is not None
+        assert found.steps[0].tool == "file_read"
