@@ -91,10 +91,15 @@ def estimate(
 
 
 def _resampled(statistic: Statistic, units: int, resamples: int, rng: np.random.Generator) -> Floats:
-    even = np.full(units, 1 / units)
     batch = max(1, _CELLS // units)
     sizes = [min(batch, resamples - start) for start in range(0, resamples, batch)]
-    return np.concatenate([statistic(rng.multinomial(units, even, size).astype(np.float64)) for size in sizes])
+    return np.concatenate([statistic(_counts(rng, units, size)) for size in sizes])
+
+
+def _counts(rng: np.random.Generator, units: int, size: int) -> Floats:
+    """How often each unit is drawn in each of `size` resamples."""
+    drawn = rng.integers(0, units, (size, units)) + units * np.arange(size)[:, None]
+    return np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
 
 
 def _interval(value: float, drawn: Floats, units: int, scale: Scale) -> Estimate:
