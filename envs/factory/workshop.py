@@ -25,6 +25,7 @@ TEST_COMMAND = "python -m pytest -rA -p no:cacheprovider -o addopts= --continue-
 _PROBE, _TRACE, _SPEC = "/tmp/trajhub_probe.json", "/testbed/", "/tmp/trajhub_spec"
 _HELPERS = "/opt/trajhub"
 _LOG_LIMIT = 32 << 20
+_SLOW_CPUS = 0.125
 _KILLED = (128 + 9, 128 + 24)
 """Exit codes of a shell whose command was killed, or had used up its CPU time."""
 _PYCACHE = "/tmp/trajhub_pycache"
@@ -90,6 +91,7 @@ class Workshop:
 
     def __init__(self, engine: Engine, image: str, package: Package) -> None:
         self._package = package
+        self._engine = engine
         self._parse = log_parser(LOG_PARSER)
         self._sandbox = MeteredSandbox(engine, SandboxConfig(image=image, sanitize_history=False))
         for helper, name in (("probe.py", "trajhub_probe.py"), ("driver.py", "driver.py")):
@@ -137,6 +139,19 @@ class Workshop:
             durations=probe["durations"],
             seconds=seconds,
         )
+
+    @contextmanager
+    def slowed(self) -> Generator[None]:
+        """Give the sandbox an eighth of a CPU for a while: what then ends differently depends on the clock."""
+        self._allow(_SLOW_CPUS)
+        try:
+            yield
+        finally:
+            self._allow(self._sandbox.config.cpus)
+
+    def _allow(self, cpus: float) -> None:
+        container = self._engine.client.containers.get(self._sandbox.container_id)
+        container.update(cpu_quota=int(cpus * 100_000))
 
     @contextmanager
     def changed(self, before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Generator[None]:

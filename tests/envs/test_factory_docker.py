@@ -160,3 +160,11 @@ def test_same_seed_same_tasks(repo: Path, tmp_path: Path) -> None:
         for file in home.rglob("*"):
             if file.is_file():
                 assert file.read_bytes() == (repo / "tasks" / home.name / file.relative_to(home)).read_bytes(), file
+
+
+def test_what_depends_on_the_clock_shows_on_a_slow_machine(engine: Engine, tiny_task: Task) -> None:
+    package = load_catalogue().packages[0]
+    with Workshop(engine, tiny_task.require_image(), package) as workshop, workshop.slowed():
+        spent = workshop.shell("python3 -c 'sum(range(20_000_000))'").telemetry
+    assert spent.cpu_s
+    assert spent.wall_ms / 1000 / spent.cpu_s > 2.5
