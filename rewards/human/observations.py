@@ -108,7 +108,7 @@ def observe(steps: Iterable[ScoredStep], labels: Iterable[StepLabel]) -> Observa
     said: dict[StepKey, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for label in labels:
         said[label.run_id, label.episode_id, label.step][label.criterion].append(label.value)
-    rows = sorted((step for step in steps if step.key in said), key=lambda step: step.key)
+    rows = sorted((step for step in steps if step.key in said and step.layers), key=lambda step: step.key)
     means = [{name: sum(values) / len(values) for name, values in said[row.key].items()} for row in rows]
     names = sorted({name for row in rows for name in row.layers})
     tables = {name: _matrix([row.layers.get(name, {}) for row in rows], CRITERIA) for name in names}

@@ -109,6 +109,9 @@ def test_too_few_labels_are_refused_with_what_is_needed() -> None:
         calibrate(rows, labels, load_config())
     with pytest.raises(UsageError, match="0 steps"):
         calibrate([], labels, load_config())
+    rows, labels = simulated(tasks=4)
+    with pytest.raises(UsageError, match="0 steps"):
+        calibrate([made.scored(row.key, row.task_id, {}) for row in rows], labels, load_config())
 
 
 def test_one_trajectory_and_one_annotator_are_said_to_be_little() -> None:
