@@ -1,4 +1,4 @@
-"""What should not be in data that is handed on: credentials, and the same text again and again."""
+"""Credentials in texts: what must not be in data that is handed on."""
 
 import base64
 import binascii
@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
-from .duplicates import NearDuplicate, near_duplicates
 from .secret_patterns import ASSIGNMENT, HINTS, JWT, NAME, PRIVATE_KEY, SCHEME, TOKENS, URL_PASSWORD
 
-__all__ = ["NearDuplicate", "SecretFinding", "find_secrets", "near_duplicates"]
+__all__ = ["SecretFinding", "find_secrets"]
 
 _PLACEHOLDER = re.compile(
     r"example|sample|dummy|placeholder|change_?me|redacted|your[_-]|xxxx|\*\*\*|(?<![a-z])(?:fake|test|foo|bar)(?![a-z])"

@@ -128,7 +128,7 @@ ensure_venv() {
     phase_done "$VENV is up to date"
     return
   fi
-  need_disk "$ROOT" 2 "the checkout"
+  need_disk "$ROOT" 4 "the checkout"
   if ! pip_install -e "$ROOT$extras"; then
     log_tail "$LOG"
     fail "the package's dependencies could not be installed" \

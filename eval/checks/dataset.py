@@ -10,8 +10,9 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from ...errors import MissingExtra, UsageError
-from ...rollouts.quality import find_secrets, near_duplicates
+from ...rollouts.quality import find_secrets
 from ...training.preference import Preference
+from ...training.similarity import NearDuplicates
 from ..audit.evidence import sha256_of
 from .finding import CheckReport, Finding, tally
 
@@ -45,15 +46,15 @@ def check_dataset(path: Path) -> CheckReport:
     findings = list(_files(path, said))
     pairs = (path / "pairs.jsonl").exists()
     sizes = Counter[str](rows=0)
-    alike = list(near_duplicates(_examined(path, findings, sizes, pairs=pairs), _ALIKE))
+    known, doubled = NearDuplicates(_ALIKE), list[Finding]()
+    for number, text in enumerate(_examined(path, findings, sizes, pairs=pairs), 1):
+        if (earlier := known.like(None, f"row {number}", text)) is not None:
+            doubled.append(Finding.warning("duplicates", f"row {number}", f"says nearly what {earlier} says"))
     if said.get("rows") != sizes["rows"]:
         findings.append(
             Finding.error("rows", str(path), f"holds {sizes['rows']} rows; {said.get('rows')} were written")
         )
-    findings += [
-        Finding.warning("duplicates", f"row {two + 1}", f"is {100 * share:.0f}% the same as row {one + 1}")
-        for one, two, share in alike
-    ]
+    findings += doubled
     return CheckReport(
         subject=str(path),
         items=sizes["rows"],

@@ -3,7 +3,7 @@
 Runs in the environment of the local server (see scripts/local_server.sh), not in the one of the tests.
 """
 
-# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false, reportArgumentType=false
 import argparse
 import pathlib
 import sys

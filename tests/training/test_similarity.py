@@ -49,6 +49,15 @@ def test_near_duplicates_are_found_within_a_group_only() -> None:
     assert known.like("task", "fourth", text[::-1]) is None
 
 
+def test_none_of_many_near_duplicates_is_missed_and_none_is_made_up() -> None:
+    rng = np.random.default_rng(3)
+    originals = [" ".join(f"w{n}" for n in rng.integers(0, 5_000, 120)) for _ in range(500)]
+    known = NearDuplicates(0.7)
+    assert [known.like(None, str(place), text) for place, text in enumerate(originals)] == [None] * len(originals)
+    copies = [text.replace(" ", " changed ", 1) for text in originals]
+    assert [known.like(None, "copy", text) for text in copies] == [str(place) for place in range(len(originals))]
+
+
 def test_the_posterior_is_that_of_two_beta_distributions() -> None:
     assert posterior([1.0], [0.0]) == pytest.approx(5 / 6, abs=1e-3)
     assert posterior([], []) == 0.5
