@@ -43,7 +43,7 @@ def audit(
     evidence = Evidence(calibrations, [Dataset(path) for path in pairs or ()], effect or ())
     known = {task.instance_id: task for task in load_tasks(tasks)} if tasks else tasks_of_run(run)
     with console.progress("Checking", len(episode_folders(run))) as tick:
-        report = make(run, known, evidence, each=tick)
+        report = make(run, known, evidence, each=tick, source=tasks)
     folder = output or run
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "audit.md", to_markdown(report))

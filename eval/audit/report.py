@@ -32,9 +32,16 @@ pre { overflow-x: auto; padding: .8em; border: 1px solid var(--line); border-rad
 
 
 def audit(
-    run: Path, tasks: Mapping[str, Task] | str, evidence: Evidence, each: Callable[[], None] = lambda: None
+    run: Path,
+    tasks: Mapping[str, Task] | str,
+    evidence: Evidence,
+    *,
+    source: str | None = None,
+    each: Callable[[], None] = lambda: None,
 ) -> AuditReport:
-    """Look at every link of a run. `tasks` as in `check_run`; `each` is called after every episode."""
+    """Look at every link of a run. `tasks` as in `check_run`, from `source` if they are not from where the run had
+    them; `each` is called after every episode.
+    """
     manifest = RunManifest.model_validate(read_manifest(run))
     checked = check_run(run, tasks, each=each)
     return AuditReport(
@@ -43,7 +50,7 @@ def audit(
         seal=str(checked.seal),
         episodes=checked.items,
         links=(
-            tasks_link(run, manifest, tasks),
+            tasks_link(manifest, tasks, source),
             execution_link(run, checked),
             reward_link(run, evidence),
             preference_link(run, manifest.run_id, evidence),

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 
 from ...envs.task import Task
 from ...rollouts.manifest import task_digest
@@ -14,9 +13,9 @@ __all__ = ["tasks_link"]
 _COLUMNS = ("task", "kind", "origin", "sha256", "licence", "made by", "validation runs", "same as recorded")
 
 
-def tasks_link(run: Path, manifest: RunManifest, tasks: Mapping[str, Task] | str) -> AuditLink:
-    """Origin, licence, checksum and validation of every task of the run."""
-    question, source = "Is the task real?", str((manifest.config or {}).get("tasks", "TASKS"))
+def tasks_link(manifest: RunManifest, tasks: Mapping[str, Task] | str, source: str | None) -> AuditLink:
+    """Origin, licence, checksum and validation of every task of the run; `source` as in `audit`."""
+    question, source = "Is the task real?", source or str((manifest.config or {}).get("tasks", "TASKS"))
     commands = (f"trajhub tasks show {source} ID", f"trajhub tasks validate {source} --limit 10")
     if isinstance(tasks, str):
         said = (f"The run names {len(manifest.tasks)} tasks, but {tasks}.",)
