@@ -1,12 +1,18 @@
 """Make a bare checkout importable as `trajectory_hub` when it is not installed."""
 
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pytest
+
+# Whatever runs in the background of a shell is started with interrupts ignored, and hands that on to its children:
+# tests that interrupt one would wait in vain.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if importlib.util.find_spec("trajectory_hub") is None:
     root = Path(__file__).parent

@@ -119,9 +119,12 @@ def test_interrupt_exits_130() -> None:
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         server.settimeout(30)
         connection, _ = server.accept()
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
-        connection.close()
+        try:
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+            connection.close()
     assert process.returncode == 130
     assert "Traceback" not in said

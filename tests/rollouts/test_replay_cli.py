@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 from .test_killed import task_row
 
 HOSTILE = "printf '\\033[31mred\\007 %s\\n' $RANDOM"
-WORK = [Action(call={"name": "shell", "arguments": {"command": command}}) for command in ("ls -l", "date", "true")]
+COMMANDS = ("ls -l", "date", "sleep 1.1")  # the last one sees to it that a replay comes to `date` in another second
+WORK = [Action(call={"name": "shell", "arguments": {"command": command}}) for command in COMMANDS]
 
 
 def trajhub(*arguments: str | Path) -> Result:
