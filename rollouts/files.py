@@ -6,13 +6,13 @@ import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
 from ..errors import DiskFull
 
-__all__ = ["room_for", "slug", "write_atomic", "write_json"]
+__all__ = ["room_for", "sha256_of", "slug", "write_atomic", "write_json"]
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 120
@@ -43,6 +43,12 @@ def room_for(path: Path) -> Generator[None]:
 def write_json(path: Path, value: Any) -> None:
     """Replace a file by indented JSON."""
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def slug(name: str) -> str:

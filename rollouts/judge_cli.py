@@ -1,10 +1,8 @@
 """`trajhub judge`: an LLM scores the steps of a recorded run."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +10,7 @@ import typer
 
 from .. import console
 from ..errors import ServiceError
+from .interrupt_cli import interruptible
 
 if TYPE_CHECKING:
     from .judge_run import JudgeRun
@@ -132,7 +131,8 @@ def _work(run: Path, config: "JudgeRunConfig", chosen: "Selected", *, quiet: boo
         work = JudgeRun(run, config, chosen, asker)
         if not quiet:
             print(f"Judging {steps} steps of {len(chosen)} episodes by {console.safe(asker.name)}", file=sys.stderr)
-        with _interruptible(work.interrupt), console.progress("Judging", steps) as tick:
+        waiting = interruptible("waiting for the requests under way", work.interrupt)
+        with waiting, console.progress("Judging", steps) as tick:
 
             def advance(summary: "JudgeSummary") -> None:
                 cost = "" if not summary.cost_usd else f", {summary.cost_usd:.4f} USD"
@@ -140,27 +140,6 @@ def _work(run: Path, config: "JudgeRunConfig", chosen: "Selected", *, quiet: boo
 
             work.score(advance)
     return work
-
-
-@contextmanager
-def _interruptible(stop: Callable[[], None]) -> Generator[None]:
-    """The first Ctrl-C (or SIGTERM) calls `stop`, which waits for requests under way, the second quits at once."""
-    pressed = 0
-
-    def handle(_signal: int, _frame: object) -> None:
-        nonlocal pressed
-        pressed += 1
-        if pressed > 1:
-            os._exit(130)
-        print("\ntrajhub: waiting for the requests under way; again to quit at once", file=sys.stderr)
-        stop()
-
-    old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def _report(run: Path, work: "JudgeRun", as_json: bool) -> None:

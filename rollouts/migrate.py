@@ -5,9 +5,9 @@ its guarantees (the hash chain) or one version throughout a collection.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import UsageError
 from .chain import verify_chain
@@ -18,7 +18,7 @@ from .log import EventWriter, Header, read_events
 from .run_dir import MANIFEST, read_manifest
 from .trajectory import episode_folders
 
-__all__ = ["MIGRATIONS", "Migrated", "migrate_run"]
+__all__ = ["MIGRATIONS", "migrate_run"]
 
 _Migration = Callable[[AnyEvent], AnyEvent]
 
@@ -32,12 +32,8 @@ MIGRATIONS: Mapping[str, _Migration] = {"1.0": _to_1_1}
 """What makes an event of the next version out of one of this version."""
 
 
-class Migrated(dict[str, int]):
-    """How many events of each version were found, by version."""
-
-
-def migrate_run(run: Path, target: Path) -> Migrated:
-    """Write a copy of `run` in the present version to `target`; the original stays as it is.
+def migrate_run(run: Path, target: Path) -> Counter[str]:
+    """Write a copy of `run` in the present version to `target`; how many events of each version were found.
 
     Raises UsageError when `target` exists, when a log was changed after it was written, or when an event is of a
     version from which there is no way.
@@ -45,7 +41,7 @@ def migrate_run(run: Path, target: Path) -> Migrated:
     manifest = read_manifest(run)
     if target.exists():
         raise UsageError(f"{target} exists already; choose another folder")
-    found = Migrated()
+    found = Counter[str]()
     for folder in episode_folders(run):
         _refuse_broken(folder / EVENTS)
         copy = target / folder.relative_to(run)
@@ -64,7 +60,7 @@ def _refuse_broken(log: Path) -> None:
         raise UsageError(f"{log}:{first.line} {first.reason}; a new chain would hide that (see `trajhub check`)")
 
 
-def _copy_log(source: Path, target: Path, found: Migrated) -> None:
+def _copy_log(source: Path, target: Path, found: Counter[str]) -> None:
     events = _upgraded(read_events(source), found)
     first = next(events)
     with EventWriter(target, Header.of(first)) as writer:
@@ -73,16 +69,15 @@ def _copy_log(source: Path, target: Path, found: Migrated) -> None:
             writer.append(event)
 
 
-def _upgraded(events: Iterator[AnyEvent], found: Migrated) -> Iterator[AnyEvent]:
+def _upgraded(events: Iterator[AnyEvent], found: Counter[str]) -> Iterator[AnyEvent]:
     for event in events:
-        version = event.schema_version
-        found[version] = found.get(version, 0) + 1
+        found[event.schema_version] += 1
         yield upgrade(event)
 
 
 def upgrade(event: AnyEvent) -> AnyEvent:
     """An event in the present version. Raises UsageError when there is no way from its version."""
-    seen: Any = event.schema_version
+    seen = event.schema_version
     while event.schema_version != SCHEMA_VERSION:
         step = MIGRATIONS.get(event.schema_version)
         if step is None:

@@ -1,10 +1,7 @@
 """`trajhub rollout`: policies over tasks and seeds."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +9,7 @@ import typer
 
 from .. import console
 from ..errors import TrajHubError
+from .interrupt_cli import interruptible
 
 if TYPE_CHECKING:
     from ..envs.task import Task
@@ -115,7 +113,7 @@ def _run(
         if runner.kept and not quiet:
             print(f"Resuming {run}: {runner.kept} episodes done, {runner.total} to do", file=sys.stderr)
         try:
-            with _interruptible(), watching(runner, quiet=quiet):
+            with interruptible("ending the episodes under way"), watching(runner, quiet=quiet):
                 runner.run()
         except KeyboardInterrupt:
             return "interrupted"
@@ -123,27 +121,6 @@ def _run(
             console.next_steps(run, f"trajhub rollout ... -o {run}   (once the cause is mended, to resume)")
             raise
         return runner.stopped
-
-
-@contextmanager
-def _interruptible() -> Generator[None]:
-    """The first Ctrl-C (or SIGTERM) ends the run in good order, the second at once."""
-    pressed = 0
-
-    def handle(_signal: int, _frame: object) -> None:
-        nonlocal pressed
-        pressed += 1
-        if pressed > 1:
-            os._exit(130)
-        print("\ntrajhub: ending the episodes under way; again to quit at once", file=sys.stderr)
-        raise KeyboardInterrupt
-
-    old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 def _show_plan(config: "RolloutConfig", tasks: "list[Task]", policy: "Policy") -> None:

@@ -10,6 +10,7 @@ from ..envs.task import Task
 from ..errors import TaskError
 from ..rollouts.episode_log import EVENTS
 from ..rollouts.events import EpisodeStartEvent
+from ..rollouts.files import sha256_of
 from ..rollouts.log import LogCorrupt, first_event
 from ..rollouts.payloads import EpisodeStart
 from ..rollouts.run_dir import EPISODES
@@ -19,7 +20,7 @@ from .conversation import Conversation, conversation_of
 from .filters import EpisodeFilter
 from .leakage import Leakage
 from .messages import NotPortable
-from .records import Outline, Record, Source, log_digest, read_record
+from .records import Outline, Record, Source, read_record
 from .refusal import Refusal, Refusals
 
 __all__ = ["Intake", "Usable", "known_tasks", "leakage_against"]
@@ -68,7 +69,7 @@ class Intake:
 
     def use(self, outline: Outline) -> None:
         """Remember that an episode became part of the data."""
-        self.digests.setdefault(outline.name, log_digest(outline))
+        self.digests.setdefault(outline.name, sha256_of(outline.folder / EVENTS))
 
     def _take(self, outline: Outline) -> Usable | Refusal:
         try:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from hashlib import file_digest
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ..rollouts.payloads import LlmRequest, LlmResponse
 from ..rollouts.run_dir import read_episode, read_manifest
 from ..rollouts.trajectory import Trajectory, episode_folders, trajectory_of
 
-__all__ = ["Outline", "Record", "Source", "find_episodes", "log_digest", "open_sources", "read_record"]
+__all__ = ["Outline", "Record", "Source", "find_episodes", "open_sources", "read_record"]
 
 
 @dataclass(frozen=True)
@@ -119,12 +118,6 @@ def read_record(outline: Outline) -> Record:
     if trajectory is None:
         raise LogCorrupt(f"{path} holds no event")
     return Record(outline=outline, trajectory=trajectory, talk=tuple(talk))
-
-
-def log_digest(outline: Outline) -> str:
-    """SHA-256 of an episode's log."""
-    with (outline.folder / EVENTS).open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def _overheard(events: Iterator[AnyEvent], talk: list[LlmRequest | LlmResponse]) -> Iterator[AnyEvent]:

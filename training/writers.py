@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self
 
 from ..errors import MissingExtra, UsageError
-from ..rollouts.files import room_for
+from ..rollouts.files import room_for, sha256_of
 from .columns import Columns, arrow_schema
 from .messages import dumps
 
@@ -148,9 +147,7 @@ class DataWriter:
         for each, writer in self._open.items():
             writer.close()
             path = self._partial(each).replace(self.folder / self._names[each])
-            with path.open("rb") as file:
-                digest = file_digest(file, "sha256").hexdigest()
-            found.append(DataFile(name=self._names[each], bytes=path.stat().st_size, sha256=digest))
+            found.append(DataFile(name=self._names[each], bytes=path.stat().st_size, sha256=sha256_of(path)))
         self._open = {}
         return found
 

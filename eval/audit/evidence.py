@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any, cast
 
 from ...errors import UsageError
+from ...rollouts.files import sha256_of
 
 __all__ = ["Dataset", "Evidence"]
 
@@ -24,6 +24,8 @@ class Dataset:
     @cached_property
     def digests(self) -> Mapping[Path, str]:
         """SHA-256 of each of its data files."""
+        if not self.path.exists():
+            raise UsageError(f"there is no {self.path}; give what `trajhub pairs` or `trajhub export` wrote")
         files = [self.path] if self.path.is_file() else sorted(p for p in self.path.rglob("*") if p.suffix in _DATA)
         return {path: sha256_of(path) for path in files}
 
@@ -68,15 +70,6 @@ class Evidence:
             text = json.dumps(_document(path))
             found.append((path, sorted(str(file) for digest, file in digests.items() if digest in text)))
         return found
-
-
-def sha256_of(path: Path) -> str:
-    """Checksum of a file. Raises UsageError when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 from ...rollouts.episode_log import EVENTS
+from ...rollouts.files import sha256_of
 from ...rollouts.replay.report import EpisodeReplay, Match
 from ...rollouts.replay.store import read_replays
 from ...rollouts.run_dir import EPISODES
 from ..checks.finding import CheckReport, Severity
-from .evidence import sha256_of
 from .link import AuditLink, State, Table
 
 __all__ = ["execution_link"]

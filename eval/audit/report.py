@@ -5,10 +5,11 @@ from html import escape
 from pathlib import Path
 
 from ...envs.task import Task
+from ...rollouts.files import sha256_of
 from ...rollouts.run_dir import MANIFEST, read_manifest
 from ...rollouts.run_model import RunManifest
 from ..checks.run import check_run
-from .evidence import Evidence, sha256_of
+from .evidence import Evidence
 from .execution import execution_link
 from .link import AuditReport, Table
 from .preference import effect_link, preference_link

@@ -10,10 +10,10 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from ...errors import MissingExtra, UsageError
+from ...rollouts.files import sha256_of
 from ...rollouts.quality import find_secrets
 from ...training.preference import Preference
 from ...training.similarity import NearDuplicates
-from ..audit.evidence import sha256_of
 from .finding import CheckReport, Finding, tally
 
 __all__ = ["DATASET_CHECKS", "check_dataset"]

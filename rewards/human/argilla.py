@@ -15,9 +15,11 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from ...errors import UsageError
 from .exchange import (
+    META,
     NOT_APPLICABLE,
     NOTE,
     OPTIONS,
+    TITLES,
     Arrived,
     Baggage,
     Record,
@@ -33,8 +35,6 @@ from .session import QUESTIONS
 
 __all__ = ["argilla_dataset", "argilla_settings", "from_argilla", "to_argilla"]
 
-_META = "trajhub"
-_TITLES = {"statement": "Task", "before": "Steps so far", "step": "This step", "left": "Left", "right": "Right"}
 _PAIR = {"left": "Left", "right": "Right", "tie": "Tie"}
 
 
@@ -67,7 +67,7 @@ def argilla_settings(kind: str) -> dict[str, Any]:
     return {
         "guidelines": "Judge what you see. You are not told which agent or model did the work, nor how it ended.",
         "questions": [*questions, _property(NOTE, "Comment", note, required=False)],
-        "fields": [_property(name, _TITLES[name], {"type": "text", "use_markdown": False}) for name in shown],
+        "fields": [_property(name, TITLES[name], {"type": "text", "use_markdown": False}) for name in shown],
         "vectors": [],
         "metadata": [],
         "allow_extra_metadata": True,
@@ -110,7 +110,7 @@ def _record(record: Record, users: Mapping[str, str], layer: str) -> dict[str, A
     return {
         "id": item.item_id,
         "fields": dict(record.texts),
-        "metadata": {_META: Baggage(item=item, saves=tuple(record.saves)).model_dump_json()},
+        "metadata": {META: Baggage(item=item, saves=tuple(record.saves)).model_dump_json()},
         "suggestions": suggested,
         "responses": responses,
         "vectors": {},
@@ -130,7 +130,7 @@ def from_argilla(text: str, users: Mapping[str, str], known: Mapping[str, StepIt
     for number, row in enumerate(rows, 1):
         baggage = _baggage(row, known)
         if baggage is None:
-            arrived.ignored.append(f"record {row.id or number} is none of ours: it has no {_META} in its metadata")
+            arrived.ignored.append(f"record {row.id or number} is none of ours: it has no {META} in its metadata")
             continue
         if row.suggestions:
             arrived.ignored.append(f"record {row.id or number}: suggestions are no labels of people")
@@ -139,12 +139,12 @@ def from_argilla(text: str, users: Mapping[str, str], known: Mapping[str, StepIt
 
 
 def _baggage(row: _Row, known: Mapping[str, StepItem | PairItem]) -> Baggage | None:
-    carried = (row.metadata or {}).get(_META)
+    carried = (row.metadata or {}).get(META)
     if carried is not None:
         try:
             return Baggage.model_validate_json(str(carried))
         except ValidationError as error:
-            raise UsageError(f"record {row.id}: its metadata under {_META} is damaged: {_first(error)}") from error
+            raise UsageError(f"record {row.id}: its metadata under {META} is damaged: {_first(error)}") from error
     item = known.get(str(row.id))
     return Baggage(item=item) if item is not None else None
 

@@ -20,9 +20,11 @@ from .sampling import shuffle_key
 from .store import LabelStore
 
 __all__ = [
+    "META",
     "NOTE",
     "NOT_APPLICABLE",
     "OPTIONS",
+    "TITLES",
     "Arrived",
     "Baggage",
     "Record",
@@ -40,6 +42,9 @@ __all__ = [
 
 NOT_APPLICABLE = "does not apply"
 NOTE = "note"
+META = "trajhub"
+"""Where a record of another tool carries what is ours."""
+TITLES = {"statement": "Task", "before": "Steps so far", "step": "This step", "left": "Left", "right": "Right"}
 OPTIONS = {"1": "not at all", "2": "a little", "3": "partly", "4": "largely", "5": "fully"}
 """The points of the scale and what they mean."""
 ScoresOf = Callable[[StepItem | PairItem], Mapping[str, float]]

@@ -15,9 +15,11 @@ from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationErr
 
 from ...errors import UsageError
 from .exchange import (
+    META,
     NOT_APPLICABLE,
     NOTE,
     OPTIONS,
+    TITLES,
     Arrived,
     Baggage,
     Record,
@@ -32,9 +34,6 @@ from .labels import PairItem, Save, StepItem, nearest_point
 from .session import QUESTIONS
 
 __all__ = ["from_label_studio", "label_studio_config", "to_label_studio"]
-
-_META = "trajhub"
-_TITLES = {"statement": "Task", "before": "Steps so far", "step": "This step", "left": "Left", "right": "Right"}
 
 
 class _Result(BaseModel, extra="ignore"):
@@ -70,7 +69,7 @@ def label_studio_config(kind: str) -> str:
     view = ElementTree.Element("View")
     shown = ("statement", "before", "step") if kind == "step" else ("statement", "left", "right")
     for name in shown:
-        ElementTree.SubElement(view, "Header", value=_TITLES[name])
+        ElementTree.SubElement(view, "Header", value=TITLES[name])
         ElementTree.SubElement(view, "Text", name=name, value=f"${name}")
     if kind == "step":
         for criterion, (title, question) in QUESTIONS.items():
@@ -106,7 +105,7 @@ def _task(record: Record, users: Mapping[str, str], layer: str) -> dict[str, Any
     predictions = [{"model_version": layer, "result": _results(proposals, layer, target)}] if proposals else []
     return {
         "data": {"item_id": item.item_id, **record.texts},
-        "meta": {_META: baggage},
+        "meta": {META: baggage},
         "annotations": [_annotation(item, save, users, target) for save in record.holding],
         "predictions": predictions,
     }
@@ -147,7 +146,7 @@ def from_label_studio(text: str, users: Mapping[str, str], known: Mapping[str, S
     for number, task in enumerate(tasks, 1):
         baggage = _baggage(task, known)
         if baggage is None:
-            arrived.ignored.append(f"task {task.id or number} is none of ours: it has no {_META} in its meta")
+            arrived.ignored.append(f"task {task.id or number} is none of ours: it has no {META} in its meta")
             continue
         if task.predictions:
             arrived.ignored.append(f"task {task.id or number}: predictions are no labels of people")
@@ -157,14 +156,12 @@ def from_label_studio(text: str, users: Mapping[str, str], known: Mapping[str, S
 
 
 def _baggage(task: _Task, known: Mapping[str, StepItem | PairItem]) -> Baggage | None:
-    carried = (task.meta or {}).get(_META)
+    carried = (task.meta or {}).get(META)
     if carried is not None:
         try:
             return Baggage.model_validate(carried)
         except ValidationError as error:
-            raise UsageError(
-                f"task {task.id}: what its meta holds under {_META} is damaged: {_first(error)}"
-            ) from error
+            raise UsageError(f"task {task.id}: what its meta holds under {META} is damaged: {_first(error)}") from error
     item = known.get(str(task.data.get("item_id")))
     return Baggage(item=item) if item is not None else None
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ...rewards.rubric import Rubric
 from ...tools.registry import ToolRegistry
 from ..episode_log import EVENTS
 from ..events import now
+from ..files import sha256_of
 from ..trajectory import Trajectory
 from .assemble import Findings, assemble, with_rewards
 from .chance import by_chance
@@ -58,7 +58,7 @@ def config_of(trajectory: Trajectory, config: EnvConfig | None = None) -> EnvCon
 
 def log_digest(folder: Path | None) -> str | None:
     """SHA-256 of an episode's log."""
-    return None if folder is None else sha256((folder / EVENTS).read_bytes()).hexdigest()
+    return None if folder is None else sha256_of(folder / EVENTS)
 
 
 def replay_episode(

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from trajectory_hub.cli import app
 from trajectory_hub.errors import UsageError
-from trajectory_hub.eval.audit.evidence import Dataset, Evidence, sha256_of
+from trajectory_hub.eval.audit.evidence import Dataset, Evidence
 from trajectory_hub.eval.audit.link import AuditLink, AuditReport, State
 from trajectory_hub.eval.audit.report import audit, to_html, to_markdown
+from trajectory_hub.rollouts.files import sha256_of
 from trajectory_hub.rollouts.migrate import migrate_run
 from trajectory_hub.rollouts.trajectory import episode_folders
 from typer.testing import CliRunner
@@ -96,3 +97,10 @@ def test_a_calibration_is_quoted(run: Path, tmp_path: Path) -> None:
     (tmp_path / "calibration.json").write_text("{}")
     with pytest.raises(UsageError, match="has no gate"):
         audit(run, "no tasks", Evidence(calibrations=[tmp_path / "calibration.json"]))
+
+
+def test_evidence_that_is_not_there_is_refused_by_name(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no .*nowhere"):
+        audit(run, "no tasks", Evidence(datasets=[Dataset(tmp_path / "nowhere")]))
+    with pytest.raises(UsageError, match=r"nowhere\.json is not a JSON document"):
+        audit(run, "no tasks", Evidence(effects=[tmp_path / "nowhere.json"]))
