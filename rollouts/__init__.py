@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .start import run_rollout
     from .steps import StepView, steps_of
     from .summary import Summary, summarise
+    from .tokens import TokenTurn, token_turns
     from .trajectory import Trajectory, read_trajectories, read_trajectory
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "StepView": "steps",
     "Summary": "summary",
     "TaskView": "policies.base",
+    "TokenTurn": "tokens",
     "Trajectory": "trajectory",
     "load_config": "config",
     "read_episodes": "run_dir",
@@ -39,6 +41,7 @@ _HOMES = {
     "run_rollout": "start",
     "steps_of": "steps",
     "summarise": "summary",
+    "token_turns": "tokens",
 }
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "StepView",
     "Summary",
     "TaskView",
+    "TokenTurn",
     "Trajectory",
     "load_config",
     "read_episodes",
@@ -66,6 +70,7 @@ __all__ = [
     "run_rollout",
     "steps_of",
     "summarise",
+    "token_turns",
 ]
 
 

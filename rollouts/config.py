@@ -15,9 +15,9 @@ from ..envs.task import Task
 from ..errors import ConfigError, TaskNotFound
 from ..rewards.config import RubricConfig
 from .budget import Budget, PriceTable
-from .llm import ChatConfig
+from .llm import ChatConfig, VllmConfig
 from .log import Fsync
-from .policies.choose import resolve_chat
+from .policies.choose import resolve_chat, resolve_vllm
 
 __all__ = [
     "RESUMABLE",
@@ -46,6 +46,11 @@ RESUMABLE = (
     "chat.request_timeout",
     "chat.retries",
     "chat.max_wait",
+    "vllm.base_url",
+    "vllm.api_key_env",
+    "vllm.request_timeout",
+    "vllm.retries",
+    "vllm.max_wait",
     "rubric.judge.budget.usd",
     "rubric.judge.budget.requests",
     "rubric.judge.budget.tokens",
@@ -64,7 +69,7 @@ class RolloutConfig(BaseModel):
     tasks: str
     """Folder of a task repo, name of a dataset, or a local file of tasks."""
     policy: str = "reference"
-    """`reference`, `random`, `scripted:FILE`, `chat:MODEL@URL` or `package.module:factory`."""
+    """`reference`, `random`, `scripted:FILE`, `chat:MODEL@URL`, `vllm:MODEL@URL` or `package.module:factory`."""
     filter: str | None = None
     """Only tasks whose id matches this glob."""
     limit: int | None = Field(default=None, ge=1)
@@ -90,6 +95,7 @@ class RolloutConfig(BaseModel):
     file, or single values as `rubric.KEY=VALUE`."""
     env: EnvConfig = Field(default_factory=EnvConfig)
     chat: ChatConfig = Field(default_factory=ChatConfig)
+    vllm: VllmConfig = Field(default_factory=VllmConfig)
     grader: GraderConfig = Field(default_factory=GraderConfig)
     budget: Budget = Field(default_factory=Budget)
     prices: PriceTable
@@ -160,7 +166,10 @@ def choose(config: RolloutConfig, tasks: Sequence[Task]) -> list[Task]:
 
 
 def resolve(config: RolloutConfig) -> RolloutConfig:
-    """The configuration with a chat policy's model and URL where they belong."""
+    """The configuration with a chat or vLLM policy's model and URL where they belong."""
+    if config.policy.startswith("vllm:"):
+        vllm = resolve_vllm(config.policy, config.vllm)
+        return config.model_copy(update={"policy": "vllm", "vllm": vllm})
     if not config.policy.startswith("chat:"):
         return config
     chat = resolve_chat(config.policy, config.chat)

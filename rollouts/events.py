@@ -43,7 +43,7 @@ __all__ = [
     "parse_event",
 ]
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Written into every event. A new field or type raises the second number, any other change the first."""
 
 

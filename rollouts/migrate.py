@@ -28,7 +28,12 @@ def _to_1_1(event: AnyEvent) -> AnyEvent:
     return event.model_copy(update={"schema_version": "1.1", "chain": None})
 
 
-MIGRATIONS: Mapping[str, _Migration] = {"1.0": _to_1_1}
+def _to_1_2(event: AnyEvent) -> AnyEvent:
+    """1.2 added tokens to what is asked of a model, and changed nothing else."""
+    return event.model_copy(update={"schema_version": "1.2", "chain": None})
+
+
+MIGRATIONS: Mapping[str, _Migration] = {"1.0": _to_1_1, "1.1": _to_1_2}
 """What makes an event of the next version out of one of this version."""
 
 

@@ -112,6 +112,10 @@ class LlmRequest(Payload, frozen=True):
     """How many messages of the previous request this one begins with."""
     messages: tuple[dict[str, Any], ...] = ()
     """The messages after those, exactly as sent."""
+    kept_tokens: int = 0
+    """How many tokens of the previous prompt and answer together this prompt begins with; since 1.2."""
+    token_ids: tuple[int, ...] | None = None
+    """The tokens after those, exactly as sent; None where text was sent. Since 1.2."""
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Everything else that was sent except the tools, which `episode_start` holds."""
 
@@ -133,6 +137,7 @@ class LlmResponse(Payload, frozen=True):
     time_to_first_token_ms: float | None = None
     failed_attempts: tuple[RequestAttempt, ...] = ()
     prompt_token_ids: tuple[int, ...] | None = None
+    """The whole prompt, as the service says; None where the request holds the tokens."""
     completion_token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     """Of the completion's tokens."""

@@ -22,7 +22,9 @@ __all__ = ["episode_table", "rollout"]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Task repo, dataset name, or file of tasks.")]
 PolicyName = Annotated[
     str | None,
-    typer.Option("--policy", help="reference | random | scripted:FILE.yaml | chat:MODEL@URL | module:factory"),
+    typer.Option(
+        "--policy", help="reference | random | scripted:FILE.yaml | chat:MODEL@URL | vllm:MODEL@URL | module:factory"
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run; one that exists is resumed.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Episodes for each task.")]
@@ -91,7 +93,7 @@ def _settle(items: list[str], options: dict[str, Any]) -> "tuple[RolloutConfig, 
         values["tasks"] = str(default_tasks())
     settled = resolve(load_config(values))
     chosen = choose(settled, load_tasks(settled.tasks))
-    actor = make_policy(settled.policy, settled.chat)
+    actor = make_policy(settled.policy, settled.chat, settled.vllm)
     check_budget(settled, actor.model)
     return settled, chosen, actor
 

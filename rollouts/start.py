@@ -50,7 +50,7 @@ def run_rollout(
     """Do a run, or what is left of it. A policy or tasks given as objects take the place of those in `config`."""
     settled = resolve(config)
     chosen = choose(settled, load_tasks(settled.tasks) if tasks is None else tasks)
-    actor = policy or make_policy(settled.policy, settled.chat)
+    actor = policy or make_policy(settled.policy, settled.chat, settled.vllm)
     try:
         check_budget(settled, actor.model)
         with opened(Path(run), settled, actor, chosen, host) as runner:

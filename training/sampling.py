@@ -61,7 +61,7 @@ def branch_and_score(
     settled = resolve(config)
     parent = _record(_source(episode), episode.resolve())
     found = load_tasks(settled.tasks, ids=[parent.trajectory.header.task_id]) if tasks is None else list(tasks)
-    actor = policy or make_policy(settled.policy, settled.chat)
+    actor = policy or make_policy(settled.policy, settled.chat, settled.vllm)
     settled = settled.model_copy(update={"seeds": alternatives})
     try:
         check_budget(settled, actor.model)

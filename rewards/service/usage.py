@@ -17,6 +17,9 @@ class Usage(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True
     input_tokens: int | None = None
     """All prompt tokens, cached ones included."""
     cached_input_tokens: int | None = None
+    """Prompt tokens that the service had in its cache."""
+    repeated_input_tokens: int | None = None
+    """Prompt tokens that an earlier request of the same episode had: what a prefix cache can save. Since 1.2."""
     cache_creation_tokens: int | None = None
     output_tokens: int | None = None
     """All generated tokens, reasoning included."""

@@ -2,19 +2,23 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from ...errors import ConfigError
-from ..llm import ChatConfig
+from ...rewards.service.config import ServiceConfig
+from ..llm import ChatConfig, VllmConfig
 from .base import Policy
 
-__all__ = ["POLICIES", "make_policy", "resolve_chat"]
+__all__ = ["POLICIES", "make_policy", "resolve_chat", "resolve_vllm"]
+
+Settings = TypeVar("Settings", bound=ServiceConfig)
 
 POLICIES = (
     "reference",
     "random",
     "scripted:FILE.yaml",
     "chat:MODEL@URL",
+    "vllm:MODEL@URL",
     "package.module:factory",
 )
 """What `--policy` understands; a factory is called without arguments and gives a `Policy`."""
@@ -22,18 +26,27 @@ POLICIES = (
 
 def resolve_chat(spec: str, chat: ChatConfig) -> ChatConfig:
     """`chat` with the model and URL that the policy's name holds."""
+    return _addressed("chat", spec, chat)
+
+
+def resolve_vllm(spec: str, vllm: VllmConfig) -> VllmConfig:
+    """`vllm` with the model and URL that the policy's name holds."""
+    return _addressed("vllm", spec, vllm)
+
+
+def _addressed(wanted: str, spec: str, settings: Settings) -> Settings:
     kind, _, rest = spec.partition(":")
-    if kind != "chat" or not rest:
-        return chat
+    if kind != wanted or not rest:
+        return settings
     model, _, url = rest.rpartition("@")
     if not model or not url.startswith(("http://", "https://")):
         raise ConfigError(
-            f"policy {spec!r} should be chat:MODEL@URL, for example chat:my-model@http://127.0.0.1:8000/v1"
+            f"policy {spec!r} should be {kind}:MODEL@URL, for example {kind}:my-model@http://127.0.0.1:8000/v1"
         )
-    return ChatConfig.model_validate(chat.model_dump() | {"model": model, "base_url": url})
+    return type(settings).model_validate(settings.model_dump() | {"model": model, "base_url": url})
 
 
-def make_policy(spec: str, chat: ChatConfig) -> Policy:
+def make_policy(spec: str, chat: ChatConfig, vllm: VllmConfig | None = None) -> Policy:
     """The policy that `spec` names. Raises ConfigError."""
     kind, _, rest = spec.partition(":")
     if kind == "reference" and not rest:
@@ -52,6 +65,10 @@ def make_policy(spec: str, chat: ChatConfig) -> Policy:
         from .chat import ChatPolicy
 
         return ChatPolicy(resolve_chat(spec, chat))
+    if kind == "vllm":
+        from .vllm import VllmPolicy
+
+        return VllmPolicy(resolve_vllm(spec, vllm or VllmConfig()))
     if "." in kind and rest.isidentifier():
         return _imported(kind, rest)
     raise ConfigError(f"unknown policy {spec!r}; known are {', '.join(POLICIES)}")
