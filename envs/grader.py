@@ -20,19 +20,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import EngineUnavailable, Failure, GraderError, ImageMissing, InfrastructureError
 from ..tools.base import CommandResult
 from .applying import Applied, apply_patch, checked
-from .canaries import Planted, judge, plant
+from .canaries import Planted, can_hold
 from .container import DEFAULT_ENV
 from .engine import Engine
 from .infrastructure import TestInfrastructure
-from .logs import START, Report, evaluation_script, read_log, swebench_version
+from .logs import END, START, Report, evaluation_script, read_log, swebench_version
 from .sandbox import Sandbox, SandboxConfig
 from .task import Task
-from .verdict import CanaryKind, CanaryReport, CanaryResult, Reason, Verdict
+from .trial import Seen, read_sources, try_report
+from .verdict import CanaryReport, Reason, Verdict
 
 __all__ = ["Grader", "GraderConfig"]
 
 _SCRIPT = "/eval.sh"
-_FILE_LIMIT = 4 << 20
 
 
 class GraderConfig(BaseModel):
@@ -85,17 +85,6 @@ class _Run:
         return next((name for name, hit in reached.items() if hit), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trial:
-    """What the run with canaries says of the report."""
-
-    canaries: CanaryReport
-    log: str = ""
-    reason: Reason | None = None
-    """Why the report is not believed; None when it is."""
-    detail: str = ""
-
-
 class Grader:
     """Grades patches; safe to share between threads."""
 
@@ -143,8 +132,9 @@ class Grader:
             from .grader_pro import grade_pro
 
             config = self.config
-            return grade_pro(task, patch, self.sandbox, timeout=config.timeout, log_limit=config.log_limit)
-        run = self._run(task, patch, evaluation_script(task))
+            rng = self.rng() if config.canaries else None
+            return grade_pro(task, patch, self.sandbox, rng=rng, timeout=config.timeout, log_limit=config.log_limit)
+        run = self.run(task, patch)
         if run.result is None:
             return _verdict(
                 task,
@@ -168,37 +158,11 @@ class Grader:
         return self._with_canaries(task, patch, run, report)
 
     def _with_canaries(self, task: Task, patch: str, run: _Run, report: Report) -> Verdict:
-        trial = self._trial(task, patch, copies=True)
-        if trial.reason is None and trial.canaries.state == "unavailable" and trial.canaries.results:
-            trial = self._trial(task, patch, copies=False)
-        if trial.reason is Reason.FORGED:
-            # A flaky test may belie its copy once. What forges does so again, under other names.
-            again = self._trial(task, patch, copies=True)
-            trial = again if again.canaries.state == "ran" else trial
+        trial = try_report(task, patch, _Suite(self, task), self.rng())
         reason = trial.reason or Reason.RESOLVED
         failure = Failure.GRADER if trial.reason else None
         more: dict[str, Any] = {"report": report, "canaries": trial.canaries, "canary_log": trial.log}
         return _verdict(task, run, reason, failure, trial.detail, **more)
-
-    def _trial(self, task: Task, patch: str, *, copies: bool) -> _Trial:
-        """Run 2: does the report tell the truth about tests whose outcome is known?"""
-        planted = self._plant(task, copies=copies)
-        if isinstance(planted, str):
-            return _Trial(canaries=CanaryReport(state="unavailable", why=planted))
-        run = self._run(task, patch, evaluation_script(task), planted)
-        seen = read_log(task, run.log, patch)
-        results = judge(planted, seen.statuses)
-        reference: Report | None = None
-        if task.patch and not (seen.resolved and all(result.ok for result in results)):
-            reference = self._reference(task, planted)
-            results = _discounted(results, judge(planted, reference.statuses))
-        reason, detail = _contradiction(results, seen, reference)
-        return _Trial(canaries=_canary_report(results), log=run.log, reason=reason, detail=detail)
-
-    def _reference(self, task: Task, planted: Planted | None) -> Report:
-        """What the reference patch does, with the same canaries: those that fail it too say nothing."""
-        run = self._run(task, task.patch, evaluation_script(task), planted)
-        return read_log(task, run.log, task.patch)
 
     def _healthy(self, task: Task) -> bool:
         """Whether the reference patch gives test results in this environment; found out once a task."""
@@ -206,12 +170,23 @@ class Grader:
         with self._lock:
             known = self._health.get(key)
         if known is None:
-            known = bool(task.patch) and self._reference(task, None).found
+            known = bool(task.patch) and self._gives_results(task)
             with self._lock:
                 self._health[key] = known
         return known
 
-    def _run(self, task: Task, patch: str, script: str, planted: Planted | None = None) -> _Run:
+    def _gives_results(self, task: Task) -> bool:
+        run = self.run(task, task.patch)
+        return read_log(task, run.log, task.patch).found
+
+    def rng(self) -> random.Random:
+        """Chance for one trial: safe in a thread of its own, and not to be guessed."""
+        with self._lock:
+            return random.Random(self._random.getrandbits(64))
+
+    def run(self, task: Task, patch: str, planted: Planted | None = None) -> _Run:
+        """The task's tests on a patch in a fresh container."""
+        script = evaluation_script(task)
         with self.sandbox(task) as sandbox:
             applied = apply_patch(sandbox, patch, TestInfrastructure.of(task))
             if applied.command is None:
@@ -248,18 +223,8 @@ class Grader:
         )
         return Sandbox(self._engine, config)
 
-    def _plant(self, task: Task, *, copies: bool) -> Planted | str:
-        """Test files with canaries, or why there are none."""
-        sources = self._test_files(task)
-        if not sources:
-            return "canaries are Python tests, and no deciding test is in a Python file"
-        with self._lock:
-            rng = random.Random(self._random.getrandbits(64))
-        planted = plant(sources, task.FAIL_TO_PASS, task.PASS_TO_PASS, rng, copies=copies)
-        return planted if planted.canaries else "no deciding test file can be parsed"
-
-    def _test_files(self, task: Task) -> Mapping[str, str]:
-        """The deciding Python files as they are when the tests start; read once a task, without any patch."""
+    def test_files(self, task: Task) -> Mapping[str, str]:
+        """The deciding files that can hold canaries, as they are when the tests start; read once a task, unpatched."""
         script = task.eval_script or ""
         key = hashlib.sha256(f"{task.instance_id} {task.image} {script}".encode()).hexdigest()
         with self._lock:
@@ -268,25 +233,35 @@ class Grader:
         lines = script.splitlines(keepends=True)
         start = next((i for i, line in enumerate(lines) if START in line), None)
         found: dict[str, str] = {}
-        paths = [path for path in sorted(TestInfrastructure.of(task).tests) if path.endswith(".py")]
+        paths = [path for path in sorted(TestInfrastructure.of(task).tests) if can_hold(path)]
         if start is not None and paths:
             with self.sandbox(task) as sandbox:
                 sandbox.write_file(_SCRIPT, "".join(lines[:start]).encode())
                 self._execute(sandbox)
-                found = _read_sources(sandbox, paths)
+                found = read_sources(sandbox, paths)
         with self._lock:
             self._sources[key] = found
         return found
 
 
-def _read_sources(sandbox: Sandbox, paths: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in paths:
-        try:
-            found[path] = sandbox.read_file(path, limit=_FILE_LIMIT).decode("utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-    return found
+@dataclass(frozen=True, slots=True)
+class _Suite:
+    """The tests of a task with an evaluation script."""
+
+    grader: Grader
+    task: Task
+
+    def sources(self) -> Mapping[str, str]:
+        return self.grader.test_files(self.task)
+
+    def run(self, patch: str, planted: Planted) -> Seen:
+        log = self.grader.run(self.task, patch, planted).log
+        report = read_log(self.task, log, patch)
+        return Seen(resolved=report.resolved, statuses=report.statuses, log=log)
+
+    @property
+    def command(self) -> str:
+        return (self.task.eval_script or "").partition(START)[2].partition(END)[0]
 
 
 def _staged(sandbox: Sandbox, script: str, planted: Planted) -> str:
@@ -300,32 +275,6 @@ def _staged(sandbox: Sandbox, script: str, planted: Planted) -> str:
     lines = script.split("\n")
     start = next(i for i, line in enumerate(lines) if START in line)
     return "\n".join([*lines[:start], *commands, f"rm -rf {folder}", *lines[start:]])
-
-
-def _discounted(results: tuple[CanaryResult, ...], reference: tuple[CanaryResult, ...]) -> tuple[CanaryResult, ...]:
-    pairs = zip(results, reference, strict=True)
-    return tuple(result.model_copy(update={"discounted": not other.ok}) for result, other in pairs)
-
-
-def _canary_report(results: tuple[CanaryResult, ...]) -> CanaryReport:
-    counted = {result.kind for result in results if not result.discounted}
-    if not counted & {CanaryKind.MUST_FAIL, CanaryKind.BROKEN_COPY}:
-        return CanaryReport(state="unavailable", why="no failing canary works in this suite", results=results)
-    return CanaryReport(state="ran", results=results)
-
-
-def _contradiction(
-    results: tuple[CanaryResult, ...], seen: Report, reference: Report | None
-) -> tuple[Reason | None, str]:
-    """What the second run says against the first."""
-    wrong = [result for result in results if not result.ok and not result.discounted]
-    if wrong:
-        first = wrong[0]
-        told = f"{first.kind} {first.name} expected {first.expected}, seen {first.seen}"
-        return Reason.FORGED, f"{len(wrong)} of {len(results)} canaries contradict the report ({told})"
-    if not seen.resolved and (reference is None or reference.resolved):
-        return Reason.NOT_REPRODUCED, "the run with canaries is not resolved, while that of the reference patch is"
-    return None, ""
 
 
 def _without_run(task: Task, patch: str | None) -> Verdict:

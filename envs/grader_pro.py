@@ -6,6 +6,7 @@ of the patch ever ran.
 """
 
 import json
+import random
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -14,17 +15,19 @@ from typing import Any, cast
 
 from ..errors import Failure, GraderError
 from ..tools.base import CommandResult
-from .applying import apply_patch, checked
+from .applying import Applied, apply_patch, checked
+from .canaries import Planted, can_hold
 from .infrastructure import TestInfrastructure
 from .sandbox import Sandbox
 from .task import ProSpec, Task
+from .trial import Seen, read_sources, try_report
 from .verdict import CanaryReport, Reason, Verdict
 
 __all__ = ["grade_pro"]
 
 _PASSED = "PASSED"
-_NO_CANARIES = CanaryReport(state="unavailable", why="canaries are not planted into SWE-bench Pro's suites")
 _NOT_STARTED = 97
+OpenSandbox = Callable[[Task], AbstractContextManager[Sandbox]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,55 +41,110 @@ class _Output:
         return (self.stdout + b"\n--- standard error ---\n" + self.stderr).decode("utf-8", errors="replace")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    applied: Applied
+    output: _Output | None
+    """None when the patch does not apply."""
+    image_id: str
+
+
 def grade_pro(
     task: Task,
     patch: str,
-    open_sandbox: Callable[[Task], AbstractContextManager[Sandbox]],
+    open_sandbox: OpenSandbox,
     *,
+    rng: random.Random | None,
     timeout: float,
     log_limit: int,
 ) -> Verdict:
-    """The verdict on a patch for a task of SWE-bench Pro."""
-    spec = task.pro
-    if spec is None:
+    """The verdict on a patch for a task of SWE-bench Pro; without `rng`, a report that says resolved is believed."""
+    if task.pro is None:
         raise GraderError(f"task {task.instance_id} is not of SWE-bench Pro")
-    with open_sandbox(task) as sandbox:
-        image = sandbox.image_id
-        checked(sandbox.run(f"git reset -q --hard {task.base_commit} && git checkout -q {task.base_commit}"))
-        applied = apply_patch(sandbox, patch, TestInfrastructure.of(task))
-        output = _tests(sandbox, spec, timeout, log_limit) if applied.command else None
+    suite = _Suite(task, task.pro, open_sandbox, timeout, log_limit)
+    run = suite.tests(patch)
     common: dict[str, Any] = {
         "instance_id": task.instance_id,
-        "patch_applied": output is not None,
-        "apply_command": applied.command,
-        "set_aside": applied.set_aside,
-        "image_id": image,
-        "canaries": _NO_CANARIES,
+        "patch_applied": run.output is not None,
+        "apply_command": run.applied.command,
+        "set_aside": run.applied.set_aside,
+        "image_id": run.image_id,
     }
-    if output is None:
-        return Verdict(
-            resolved=False,
-            reason=Reason.PATCH_DOES_NOT_APPLY,
-            failure=Failure.MODEL,
-            detail="no attempt of the official chain could apply the patch",
-            log=applied.output,
-            **common,
-        )
-    statuses = _parse(task, spec, output, open_sandbox)
-    return Verdict(**_judged(task, statuses, output), log=output.log, **common)
+    if run.output is None:
+        told = "no attempt of the official chain could apply the patch"
+        reason = Reason.PATCH_DOES_NOT_APPLY
+        failure = Failure.MODEL
+        return Verdict(resolved=False, reason=reason, failure=failure, detail=told, log=run.applied.output, **common)
+    judged = _judged(task, _parse(task, suite.spec, run.output, open_sandbox), run.output)
+    trial = try_report(task, patch, suite, rng) if judged["resolved"] and rng is not None else None
+    if trial is not None:
+        common |= {"canaries": trial.canaries, "canary_log": trial.log}
+        if trial.reason is not None:
+            judged |= {"resolved": False, "reason": trial.reason, "failure": Failure.GRADER, "detail": trial.detail}
+    elif judged["resolved"]:
+        common["canaries"] = CanaryReport(state="unavailable", why="switched off")
+    return Verdict(**judged, log=run.output.log, **common)
 
 
-def _tests(sandbox: Sandbox, spec: ProSpec, timeout: float, log_limit: int) -> _Output:
-    folder = f"/tmp/{secrets.token_hex(8)}"
-    sandbox.write_file(f"{folder}/run_script.sh", (spec.run_script or "").encode())
-    # The column holds the whole preparation; the benchmark runs its last line, which fetches the tests.
-    before = (spec.before_repo_set_cmd.strip().splitlines() or [":"])[-1]
-    checked(sandbox.run(before, timeout=timeout))
-    selected = ",".join(spec.selected_test_files_to_run)
-    script = f"bash {folder}/run_script.sh {_quoted(selected)} > {folder}/stdout.log 2> {folder}/stderr.log"
-    result = checked(sandbox.run(script, timeout=timeout))
-    logs = [_read(sandbox, f"{folder}/{name}", log_limit) for name in ("stdout.log", "stderr.log")]
-    return _Output(result=result, stdout=logs[0], stderr=logs[1])
+@dataclass(slots=True)
+class _Suite:
+    """The tests of a task of SWE-bench Pro."""
+
+    task: Task
+    spec: ProSpec
+    open_sandbox: OpenSandbox
+    timeout: float
+    log_limit: int
+    _sources: Mapping[str, str] | None = None
+
+    @property
+    def command(self) -> str:
+        return "\n".join(self.spec.selected_test_files_to_run)
+
+    def sources(self) -> Mapping[str, str]:
+        if self._sources is None:
+            paths = [path for path in sorted(TestInfrastructure.of(self.task).tests) if can_hold(path)]
+            with self.open_sandbox(self.task) as sandbox:
+                self._reset(sandbox)
+                self._bring_tests(sandbox)
+                self._sources = read_sources(sandbox, paths)
+        return self._sources
+
+    def run(self, patch: str, planted: Planted) -> Seen:
+        run = self.tests(patch, planted)
+        if run.output is None:
+            return Seen(resolved=False, statuses={}, log=run.applied.output)
+        statuses = _parse(self.task, self.spec, run.output, self.open_sandbox)
+        judged = _judged(self.task, statuses, run.output)
+        return Seen(resolved=judged["resolved"], statuses=statuses, log=run.output.log)
+
+    def tests(self, patch: str, planted: Planted | None = None) -> _Run:
+        with self.open_sandbox(self.task) as sandbox:
+            self._reset(sandbox)
+            applied = apply_patch(sandbox, patch, TestInfrastructure.of(self.task))
+            output = self._tests(sandbox, planted) if applied.command else None
+            return _Run(applied=applied, output=output, image_id=sandbox.image_id)
+
+    def _reset(self, sandbox: Sandbox) -> None:
+        commit = self.task.base_commit
+        checked(sandbox.run(f"git reset -q --hard {commit} && git checkout -q {commit}"))
+
+    def _bring_tests(self, sandbox: Sandbox) -> None:
+        # The column holds the whole preparation; the benchmark runs its last line, which fetches the tests.
+        before = (self.spec.before_repo_set_cmd.strip().splitlines() or [":"])[-1]
+        checked(sandbox.run(before, timeout=self.timeout))
+
+    def _tests(self, sandbox: Sandbox, planted: Planted | None) -> _Output:
+        folder = f"/tmp/{secrets.token_hex(8)}"
+        sandbox.write_file(f"{folder}/run_script.sh", (self.spec.run_script or "").encode())
+        self._bring_tests(sandbox)
+        for path, text in (planted.sources if planted else {}).items():
+            sandbox.write_file(path, text.encode("utf-8"))
+        selected = ",".join(self.spec.selected_test_files_to_run)
+        script = f"bash {folder}/run_script.sh {_quoted(selected)} > {folder}/stdout.log 2> {folder}/stderr.log"
+        result = checked(sandbox.run(script, timeout=self.timeout))
+        logs = [_read(sandbox, f"{folder}/{name}", self.log_limit) for name in ("stdout.log", "stderr.log")]
+        return _Output(result=result, stdout=logs[0], stderr=logs[1])
 
 
 def _quoted(text: str) -> str:
@@ -100,9 +158,7 @@ def _read(sandbox: Sandbox, path: str, limit: int) -> bytes:
         return b""
 
 
-def _parse(
-    task: Task, spec: ProSpec, output: _Output, open_sandbox: Callable[[Task], AbstractContextManager[Sandbox]]
-) -> Mapping[str, str]:
+def _parse(task: Task, spec: ProSpec, output: _Output, open_sandbox: OpenSandbox) -> Mapping[str, str]:
     """Statuses by test name, read by the task's parser in a container where nothing else ran."""
     folder = f"/tmp/{secrets.token_hex(8)}"
     with open_sandbox(task) as sandbox:

@@ -11,9 +11,10 @@ from typing import Any, cast
 from ..errors import MissingExtra, TaskError
 from .task import Task
 
-__all__ = ["START", "Report", "evaluation_script", "log_parser", "read_log", "swebench_version"]
+__all__ = ["END", "START", "Report", "evaluation_script", "log_parser", "read_log", "swebench_version"]
 
 START = ">>>>> Start Test Output"
+END = ">>>>> End Test Output"
 _PASSING = ("PASSED", "XFAIL")
 
 

@@ -82,6 +82,8 @@ class CanaryKind(StrEnum):
     """A deciding test under another name: it must do what the original does."""
     BROKEN_COPY = "broken_copy"
     """A deciding test under another name with a false assertion at its end: it must fail."""
+    BROKEN_ORIGINAL = "broken_original"
+    """A deciding test itself with a false assertion in it: it must fail. For suites that run only tests they name."""
 
 
 class CanaryResult(BaseModel):

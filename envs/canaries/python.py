@@ -1,50 +1,21 @@
-"""Tests that ride along with the deciding ones and unmask a report that does not tell what happened.
-
-Four kinds are planted into the files of the deciding tests, under names made of the file's own words, in random
-number and order: tests that pass, tests that fail (in several ways, so that no single disabled mechanism hides
-them all), copies of deciding tests under another name, which must do what the originals do, and such copies with a
-false assertion at the end, which must fail. Whoever turns failures into passes by a rule that spares the must-fail
-tests has to tell a deciding test from its broken copy, which behaves the same up to its last line.
-"""
+"""Canaries in Python test files, planted by their syntax trees."""
 
 import ast
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from .patches import split_lines
-from .verdict import CanaryKind, CanaryResult
+from ..patches import split_lines
+from ..verdict import CanaryKind
+from .model import Canary, Names, Planted
 
-__all__ = ["Canary", "Planted", "judge", "plant"]
+__all__ = ["break_in_place", "plant"]
 
-_PASSED = ("PASSED", "XFAIL")
-_FAILED = ("FAILED", "ERROR")
 _MAX_COPIES = 6
 _MAX_EXTRA = 2
-_WORDS = ("default", "empty", "nested", "value", "order", "parse", "simple", "type", "invalid", "result")
+_MAX_BROKEN = 3
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Canary:
-    """One test that was planted."""
-
-    name: str
-    kind: CanaryKind
-    file: str
-    of: tuple[str, ...] = ()
-    """Ids of the deciding tests it copies."""
-    function: str = ""
-    """Name of the function it copies."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planted:
-    """Test files with canaries in them."""
-
-    sources: Mapping[str, str]
-    canaries: tuple[Canary, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +42,7 @@ def plant(
     extra = {key: ids for key, ids in _by_function(trees, list(others)).items() if key not in functions}
     chosen = _sample(functions, _MAX_COPIES, rng) + _sample(extra, _MAX_EXTRA, rng) if copies else []
     homes = list(dict.fromkeys(path for path, _ in functions)) or sorted(trees)[:1]
-    names = _Names(sources, rng)
+    names = Names(sources, re.findall(r"def test_(\w+)", "\n".join(sources.values())), rng)
     canaries: list[Canary] = []
     insertions: dict[str, list[_Insertion]] = {path: [] for path in trees}
     for (path, qualified), ids in chosen:
@@ -93,58 +64,28 @@ def plant(
     )
 
 
-def judge(planted: Planted, statuses: Mapping[str, str]) -> tuple[CanaryResult, ...]:
-    """Compare what every canary did, by a log's statuses, with what it had to do."""
-    return tuple(_judge(canary, statuses) for canary in planted.canaries)
-
-
-def _judge(canary: Canary, statuses: Mapping[str, str]) -> CanaryResult:
-    if canary.kind is CanaryKind.COPY:
-        return _judge_copy(canary, statuses)
-    seen = sorted({status for test, status in statuses.items() if _mentions(test, canary.name)})
-    wanted = _PASSED if canary.kind is CanaryKind.MUST_PASS else _FAILED
-    return CanaryResult(
-        name=canary.name,
-        kind=canary.kind,
-        file=canary.file,
-        of=canary.of[0] if canary.of else None,
-        expected="passed" if wanted is _PASSED else "failed",
-        seen=", ".join(seen) or None,
-        ok=bool(seen) and all(status in wanted for status in seen),
-    )
-
-
-def _judge_copy(canary: Canary, statuses: Mapping[str, str]) -> CanaryResult:
-    pairs = [(statuses.get(test), statuses.get(_renamed(test, canary))) for test in canary.of]
-    differing = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
-    return CanaryResult(
-        name=canary.name,
-        kind=canary.kind,
-        file=canary.file,
-        of=canary.of[0],
-        expected=f"as the original: {differing[0]}",
-        seen=differing[1],
-        ok=all(original is not None and original == copy for original, copy in pairs),
-    )
-
-
-def _renamed(test: str, canary: Canary) -> str:
-    """The id that the copy of a test has in the log."""
-    if "::" in test:
-        head, _, last = test.rpartition("::") if "[" not in test else _rpartition_before_bracket(test)
-        return f"{head}::{canary.name}{last[len(canary.function) :]}"
-    word = re.compile(rf"(?<!\w){re.escape(canary.function)}(?=\)|\s|$)")
-    return word.sub(canary.name, test)
-
-
-def _rpartition_before_bracket(test: str) -> tuple[str, str, str]:
-    stem, bracket, rest = test.partition("[")
-    head, colons, last = stem.rpartition("::")
-    return head, colons, last + bracket + rest
-
-
-def _mentions(test: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", test) is not None
+def break_in_place(
+    sources: Mapping[str, str], decisive: Iterable[str], rng: random.Random
+) -> tuple[Planted, Planted] | None:
+    """Deciding tests with a true assertion and with a false one in the same place; None when none can be found."""
+    trees = {path: tree for path, text in sources.items() if (tree := _tree(text)) is not None}
+    known = {
+        key: ids
+        for key, ids in _by_function(trees, list(decisive)).items()
+        if (node := _find(trees[key[0]], key[1])) is not None and _can_break(node) and _source(sources[key[0]], node)
+    }
+    if not known:
+        return None
+    canaries: list[Canary] = []
+    edits: tuple[dict[str, list[_Insertion]], ...] = ({}, {})
+    for (path, qualified), ids in _sample(known, _MAX_BROKEN, rng):
+        node = _find(trees[path], qualified)
+        assert node is not None and node.end_lineno is not None
+        canaries.append(Canary(name=node.name, kind=CanaryKind.BROKEN_ORIGINAL, file=path, of=ids, function=node.name))
+        for target, text in zip(edits, _claims(sources[path], node, rng), strict=True):
+            target.setdefault(path, []).append(_Insertion(node.end_lineno, text))
+    control, broken = ({path: _insert(sources[path], places) for path, places in one.items()} for one in edits)
+    return Planted(sources=control, canaries=()), Planted(sources=broken, canaries=tuple(canaries))
 
 
 def _tree(text: str) -> ast.Module | None:
@@ -204,64 +145,47 @@ def _sample(
     return items if len(items) <= count else rng.sample(items, count)
 
 
-class _Names:
-    """Names no test has yet, made of the words that the tests here have."""
+def _test_name(words: list[str]) -> str:
+    return "test_" + "_".join(words)
 
-    def __init__(self, sources: Mapping[str, str], rng: random.Random) -> None:
-        text = "\n".join(sources.values())
-        self.rng = rng
-        self._taken = set(re.findall(r"\w+", text))
-        words = {word for name in re.findall(r"def test_(\w+)", text) for word in name.lower().split("_")}
-        self._words = sorted({word for word in words if word.isalpha() and len(word) > 2} | set(_WORDS))
 
-    def test(self) -> str:
-        """The name of a test function."""
-        return self._new(lambda words: "test_" + "_".join(words))
-
-    def case(self) -> str:
-        """The name of a test class."""
-        return self._new(lambda words: "".join(word.title() for word in words) + "Test")
-
-    def _new(self, form: Callable[[list[str]], str]) -> str:
-        size = 3
-        while True:
-            name = form(self.rng.sample(self._words, min(size, len(self._words))))
-            if name not in self._taken:
-                self._taken.add(name)
-                return name
-            size += 1
+def _case_name(words: list[str]) -> str:
+    return "".join(word.title() for word in words) + "Test"
 
 
 def _copies(
-    path: str, text: str, node: Function, ids: tuple[str, ...], names: _Names, decisive: bool
+    path: str, text: str, node: Function, ids: tuple[str, ...], names: Names, decisive: bool
 ) -> list[tuple[Canary, _Insertion]]:
     source = _source(text, node)
     end = node.end_lineno
     if source is None or end is None:
         return []
-    name = names.test()
+    name = names.new(_test_name)
     copy = Canary(name=name, kind=CanaryKind.COPY, file=path, of=ids, function=node.name)
     made = [(copy, _Insertion(end, _named(source, node, name)))]
     if decisive and _can_break(node):
-        copy = replace(copy, name=names.test(), kind=CanaryKind.BROKEN_COPY)
-        false = _false(text, node, names.rng)
+        copy = replace(copy, name=names.new(_test_name), kind=CanaryKind.BROKEN_COPY)
+        _, false = _claims(text, node, names.rng)
         made.append((copy, _Insertion(end, _named(source, node, copy.name) + false)))
     return made
 
 
-def _false(text: str, node: Function, rng: random.Random) -> str:
-    """A line that fails, in one of several forms, indented like the function's body."""
+def _claims(text: str, node: Function, rng: random.Random) -> tuple[str, str]:
+    """A line that holds and one that fails, of one of several forms, indented like the function's body."""
     found = re.match(r"[ \t]*", split_lines(text)[node.body[0].lineno - 1])
     indent = found[0] if found else ""
     number = rng.randint(2, 99)
     other = number + rng.randint(1, 9)
-    forms = (
-        f"assert {number} == {other}",
-        f"assert sorted([{other}, {number}])[0] == {other}",
-        f"assert len('{'x' * number}') > {other}",
-        f"raise AssertionError('{number} != {other}')",
+    form = rng.choice(
+        (
+            "assert {a} == {b}",
+            "assert sorted([{b}, {a}])[0] == {b}",
+            "assert len('{x}') >= {b}",
+            "if {a} != {b}: raise AssertionError('{a} != {b}')",
+        )
     )
-    return f"{indent}{rng.choice(forms)}\n"
+    true, false = (form.format(a=number, b=value, x="x" * number) for value in (number, other))
+    return f"{indent}{true}\n", f"{indent}{false}\n"
 
 
 def _source(text: str, node: Function) -> str | None:
@@ -298,7 +222,7 @@ def _own_nodes(node: ast.AST) -> Iterable[ast.AST]:
             yield from _own_nodes(child)
 
 
-def _plain(path: str, names: _Names, rng: random.Random) -> tuple[list[Canary], str]:
+def _plain(path: str, names: Names, rng: random.Random) -> tuple[list[Canary], str]:
     """A test case and some functions, in random number and order."""
     canaries: list[Canary] = []
     methods: list[str] = []
@@ -308,10 +232,10 @@ def _plain(path: str, names: _Names, rng: random.Random) -> tuple[list[Canary], 
     for place in (methods, functions):
         rng.shuffle(kinds)
         for kind in kinds:
-            name = names.test()
+            name = names.new(_test_name)
             canaries.append(Canary(name=name, kind=kind, file=path))
             place.append(_test(name, kind, rng, method=place is methods))
-    blocks = [f"class {names.case()}(__import__('unittest').TestCase):\n" + "\n".join(methods), *functions]
+    blocks = [f"class {names.new(_case_name)}(__import__('unittest').TestCase):\n" + "\n".join(methods), *functions]
     rng.shuffle(blocks)
     return canaries, "\n\n" + "\n\n".join(blocks) + "\n\n"
 
