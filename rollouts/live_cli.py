@@ -53,16 +53,15 @@ def _table(runner: "Runner", began: float) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    now = time.monotonic()
-    turns = runner.turns()
-    view = Table(title=escape(_heading(runner, now - began)), title_justify="left")
+    underway = runner.underway()
+    view = Table(title=escape(_heading(runner, time.monotonic() - began)), title_justify="left")
     for column in ("task", "seed", "steps", "now", "seconds"):
         view.add_column(column)
-    for turn in turns[:_SHOWN]:
-        doing, seconds = console.safe(turn.doing), f"{now - turn.started:.0f}"
-        view.add_row(escape(turn.job.task.instance_id), str(turn.job.seed), str(turn.steps), escape(doing), seconds)
-    if len(turns) > _SHOWN:
-        view.add_row(f"and {len(turns) - _SHOWN} more", "", "", "", "")
+    for one in underway[:_SHOWN]:
+        doing, seconds = console.safe(one.doing), f"{one.seconds:.0f}"
+        view.add_row(escape(one.task_id), str(one.seed), str(one.steps), escape(doing), seconds)
+    if len(underway) > _SHOWN:
+        view.add_row(f"and {len(underway) - _SHOWN} more", "", "", "", "")
     return view
 
 

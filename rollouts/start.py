@@ -7,16 +7,18 @@ from pathlib import Path
 from ..envs.engine import Engine
 from ..envs.sources import load_tasks
 from ..envs.task import Task
+from .budget import RunLedger
 from .config import RolloutConfig, check_budget, choose, resolve
 from .manifest import make_manifest, open_run
-from .plan import make_plan
+from .plan import Plan, make_plan
 from .policies.base import Policy
 from .policies.choose import make_policy
 from .run_dir import RunLock
 from .runner import Runner
 from .summary import Summary, summarise
+from .threads import ThreadCrew
 
-__all__ = ["opened", "run_rollout"]
+__all__ = ["make_runner", "opened", "run_rollout"]
 
 
 @contextmanager
@@ -34,9 +36,24 @@ def opened(
         with RunLock(run):
             known = open_run(run, make_manifest(run, config, policy, tasks, engine))
             plan = make_plan(run, config, tasks)
-            yield Runner(run, known.run_id, config, policy, tasks, engine, plan)
+            yield make_runner(run, known.run_id, config, policy, tasks, engine, plan)
     finally:
         engine.close()
+
+
+def make_runner(
+    run: Path,
+    run_id: str,
+    config: RolloutConfig,
+    policy: Policy,
+    tasks: Sequence[Task],
+    engine: Engine,
+    plan: Plan,
+) -> Runner:
+    """A runner whose episodes are done by threads of this process."""
+    money = RunLedger(config.budget, plan.spent_usd)
+    crew = ThreadCrew(run, config, policy, tasks, engine, money)
+    return Runner(run, run_id, config, policy, tasks, plan, crew, money)
 
 
 def run_rollout(

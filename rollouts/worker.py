@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gymnasium
@@ -15,29 +16,33 @@ from .play import Job, Turn, play
 from .policies.base import Policy
 from .record import RecordEvents, find_recorder
 
-__all__ = ["Shop", "Worker"]
+__all__ = ["Order", "Shop", "Worker"]
 
 _RESET_SECONDS = 900.0
 """For a reset, which may have to wait for an image; the engine's own time limits come first."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A job, and what all its events have in common."""
+
+    job: Job
+    header: Header
+
+
 class Shop(Protocol):
-    """What a worker needs of its runner."""
+    """What a worker needs of its crew."""
 
     policy: Policy
     time_limit: float
     stopped: str | None
 
-    def next_job(self) -> Job | None:
-        """The next episode to do; None when there is none left."""
+    def next_order(self) -> Order | None:
+        """The next job to do; None when there will be none."""
         ...
 
     def make_env(self) -> gymnasium.Env[Any, Any]:
         """An environment, its recorder included."""
-        ...
-
-    def header(self, job: Job) -> Header:
-        """What all events of an episode have in common."""
         ...
 
     def ledger(self) -> Ledger:
@@ -66,8 +71,8 @@ class Worker(threading.Thread):
         """Work."""
         evicted = False
         try:
-            while not evicted and (job := self._shop.next_job()) is not None:
-                evicted = self._do(job)
+            while not evicted and (order := self._shop.next_order()) is not None:
+                evicted = self._do(order)
         finally:
             self.close_env()
 
@@ -76,20 +81,20 @@ class Worker(threading.Thread):
         if self._env is not None:
             self._env.close()
 
-    def _do(self, job: Job) -> bool:
+    def _do(self, order: Order) -> bool:
         """Do one episode; whether it was taken away meanwhile."""
         error: BaseException | None = None
         try:
-            self._episode(job)
+            self._episode(order.job, order.header)
         except BaseException as problem:
             error = problem
             if not isinstance(problem, TrajHubError):
                 raise  # a bug, ours or a policy's: Python shows where
         finally:
-            evicted = self._over(job, error)
+            evicted = self._over(order.job, error)
         return evicted
 
-    def _episode(self, job: Job) -> None:
+    def _episode(self, job: Job, header: Header) -> None:
         shop = self._shop
         if job.only_grade is not None:
             shop.grade(job, None)
@@ -102,7 +107,6 @@ class Worker(threading.Thread):
         self.turn = turn = Turn(job=job, recorder=recorder, deadline=time.monotonic() + _RESET_SECONDS)
         if shop.stopped is not None:
             turn.stop = (StopReason.INTERRUPTED, shop.stopped)
-        header = shop.header(job)
         play(self._env, shop.policy, turn, header, shop.ledger(), shop.time_limit)
         log = recorder.log
         if not turn.evicted and log is not None and log.header == header:

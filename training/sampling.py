@@ -21,7 +21,7 @@ from ..rollouts.play import Job
 from ..rollouts.policies.base import Policy
 from ..rollouts.policies.choose import make_policy
 from ..rollouts.run_dir import MANIFEST, RunLock, read_episodes
-from ..rollouts.runner import Runner
+from ..rollouts.start import make_runner
 from .conversation import Conversation, conversation_of
 from .messages import Message, render_call
 from .records import Outline, Record, Source, open_sources, read_record
@@ -98,7 +98,7 @@ class _Tree:
                 known = open_run(self._run, manifest)
                 plan = Plan(jobs=list(self._left(jobs)))
                 if plan.jobs:
-                    Runner(self._run, known.run_id, config, self._policy, self._tasks, engine, plan).run()
+                    make_runner(self._run, known.run_id, config, self._policy, self._tasks, engine, plan).run()
         finally:
             engine.close()
 

@@ -13,7 +13,7 @@ import pytest
 from trajectory_hub.envs.engine import Engine
 from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import ConfigError, Failure, StopReason
-from trajectory_hub.rollouts import payloads, runner
+from trajectory_hub.rollouts import payloads, threads
 from trajectory_hub.rollouts.events import EventType
 from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.policies import Action, Context, PolicyBase, PolicyStop, Session, TaskView
@@ -194,7 +194,7 @@ def test_an_environment_that_hangs_is_left_behind(
     module = ModuleType("a_stuck_environment")
     module.__dict__["Stuck"] = Stuck
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(runner, "_ABANDON_SECONDS", 1.0)
+    monkeypatch.setattr(threads, "_ABANDON_SECONDS", 1.0)
     began = time.monotonic()
     summary = run_tasks(
         "env.time_limit=5", "workers=1", "wrappers=['a_stuck_environment:Stuck']", policy=Scripted(submit)
