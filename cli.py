@@ -25,6 +25,7 @@ from .rollouts.label_cli import label
 from .rollouts.replay_cli import replay
 from .rollouts.rollout_cli import rollout
 from .rollouts.runs_cli import app as runs_app
+from .rollouts.serve_cli import serve
 from .training.branch_cli import branch
 from .training.export_cli import app as export_app
 from .training.pairs_cli import pairs
@@ -44,6 +45,7 @@ app.add_typer(labels_app, name="labels")
 app.command()(label)
 app.add_typer(export_app, name="export")
 app.command()(rollout)
+app.command()(serve)
 app.command()(replay)
 app.command()(judge)
 app.command()(calibrate)

@@ -1,10 +1,14 @@
 """How a model is served: which model, by which vLLM, how many replicas, how patiently they are kept alive."""
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["ServeConfig"]
+from ...errors import ConfigError
+from ..config import read_overrides
+
+__all__ = ["ServeConfig", "load_serve_config"]
 
 
 class ServeConfig(BaseModel):
@@ -64,3 +68,12 @@ class ServeConfig(BaseModel):
     def served_name(self) -> str:
         """The name clients ask for."""
         return self.name or self.model.rstrip("/").rpartition("/")[2] or self.model
+
+
+def load_serve_config(items: Sequence[str], options: Mapping[str, Any]) -> ServeConfig:
+    """Settings from `FILE.yaml` and `key=value` items, with `options` on top. Raises ConfigError."""
+    try:
+        return ServeConfig.model_validate(read_overrides(items) | dict(options))
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
+        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems)) from None

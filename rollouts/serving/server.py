@@ -1,40 +1,157 @@
 """A served model as one thing: replicas that are kept alive, behind one URL."""
 
-from collections.abc import Mapping
+import socket
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ...errors import InfrastructureError
 from .config import ServeConfig
+from .environment import Launch, VllmEnvironment, find_vllm, launch_of
+from .metrics import scrape, total
+from .replica import Replica, State
+from .router import Router
 
 __all__ = ["ModelServer"]
+
+_LOCAL = "127.0.0.1"
 
 
 class ModelServer:
     """Serves a model while its context is open.
 
-    Entering it waits until the model answers. Raises InfrastructureError with the end of the log when it does not,
+    Entering it waits until every replica answers. Raises InfrastructureError with the end of the log when one does not,
     ConfigError when there is no vLLM to serve it with.
     """
 
-    base_url: str
-    """Root of the API, `http://HOST:PORT/v1`; known from the beginning."""
-    name: str
-    """Name of the model to send."""
-
-    def __init__(self, config: ServeConfig, *, logs: Path) -> None:
+    def __init__(self, config: ServeConfig, *, logs: Path, tell: Callable[[str], None] | None = None) -> None:
+        """`tell` is called, from other threads, with a sentence for each death of a replica."""
         self.config = config
         self.logs = logs
         self.name = config.served_name
+        """Name of the model to send."""
+        self.vllm: VllmEnvironment = find_vllm(config)
+        many = config.replicas > 1
+        # All ports at once, so that no two are the same.
+        ports = _free_ports(config.replicas + 1)
+        self._port = config.port or ports.pop()
+        self._addresses = [(_LOCAL, port) for port in ports] if many else [(config.host, self._port)]
+        self.replicas = [
+            Replica(
+                i,
+                f"http://{_reachable(host)}:{port}",
+                self._launch(i),
+                logs / f"replica-{i}.log",
+                config,
+                tell or _ignore,
+            )
+            for i, (host, port) in enumerate(self._addresses)
+        ]
+        self._router = Router(config.host, self._port, [_Ready(replica) for replica in self.replicas]) if many else None
+
+    @property
+    def base_url(self) -> str:
+        """Root of the API, `http://HOST:PORT/v1`."""
+        return f"{self.root}/v1"
+
+    @property
+    def root(self) -> str:
+        """The same without `/v1`."""
+        return f"http://{_reachable(self.config.host)}:{self._port}"
+
+    @property
+    def launches(self) -> list[Launch]:
+        """How each replica is started."""
+        return [self._launch(index) for index in range(self.config.replicas)]
 
     def __enter__(self) -> Self:
-        raise NotImplementedError
+        try:
+            for replica in self.replicas:
+                replica.start()
+            if self._router is not None:
+                self._router.start()
+            self.wait()
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        raise NotImplementedError
+        self.close()
+
+    def wait(self) -> None:
+        """Wait until every replica answers. Raises InfrastructureError when one is given up first."""
+        for replica in self.replicas:
+            while replica.state is not State.UP:
+                replica.changed.wait(1)
+                replica.changed.clear()
+                if replica.state in (State.FAILED, State.STOPPED):
+                    raise self._failure(replica)
+
+    def watch(self, stopping: threading.Event) -> None:
+        """Wait until `stopping`. Raises InfrastructureError when no replica is left."""
+        while not stopping.wait(0.5):
+            if all(replica.state is State.FAILED for replica in self.replicas):
+                raise self._failure(self.replicas[0])
+
+    def close(self) -> None:
+        """Stop everything, and wait until no process is left; may be called again."""
+        if self._router is not None:
+            self._router.stop()
+        enders = [threading.Thread(target=replica.stop) for replica in self.replicas]
+        for ender in enders:
+            ender.start()
+        for ender in enders:
+            ender.join()
 
     def metrics(self) -> Mapping[str, float]:
         """Counters of all replicas together, by name, such as `prefix_cache_hits` and `prefix_cache_queries`."""
-        raise NotImplementedError
+        return total(scrape(replica.root) for replica in self.replicas)
+
+    def _launch(self, index: int) -> Launch:
+        host, port = self._addresses[index]
+        return launch_of(self.config, self.vllm, port, host=host, index=index)
+
+    def _failure(self, replica: Replica) -> InfrastructureError:
+        tail = replica.tail() or "(the log is empty)"
+        return InfrastructureError(
+            f"vLLM {self.vllm.version} ({self.vllm.python}) does not serve {self.config.model}; the end of "
+            f"{replica.log}:\n{tail}"
+        )
+
+
+class _Ready:
+    """A replica as the router sees it."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.root = replica.root
+        self._replica = replica
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked."""
+        return self._replica.state is State.UP
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind((_LOCAL, 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _reachable(host: str) -> str:
+    """An address that answers for `host` on this machine."""
+    return _LOCAL if host in ("0.0.0.0", "::", "") else host
+
+
+def _ignore(sentence: str) -> None:
+    pass
