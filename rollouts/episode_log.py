@@ -13,14 +13,14 @@ from ..envs.step import Step
 from ..errors import Failure, StopReason
 from ..tools.base import Telemetry
 from . import payloads
+from .episode_place import EpisodeFolder, EpisodePlace
 from .events import Event, now
-from .files import write_atomic
-from .log import EventWriter, Fsync, Header
+from .log import EventWriter, Header
+from .log_file import EVENTS, Fsync
 from .payloads import Payload, Usage
 
 __all__ = ["EVENTS", "PATCH", "EpisodeLog", "patch_facts"]
 
-EVENTS = "events.jsonl"
 PATCH = "patch.diff"
 
 _MEASURED = tuple(field.name for field in fields(Telemetry))
@@ -29,16 +29,23 @@ _MEASURED = tuple(field.name for field in fields(Telemetry))
 class EpisodeLog:
     """Thread-safe; what comes after the end is dropped, so that a straggler cannot write into a closed episode."""
 
-    def __init__(self, folder: Path, header: Header, *, attempt: int = 1, fsync: Fsync = "episode") -> None:
-        self.folder = folder
+    def __init__(
+        self, place: Path | EpisodePlace, header: Header, *, attempt: int = 1, fsync: Fsync = "episode"
+    ) -> None:
+        self.place: EpisodePlace = EpisodeFolder(place) if isinstance(place, Path) else place
         self.header = header
         self.attempt = attempt
         self.outcome: payloads.EpisodeEnd | None = None
         self.final_patch: str | None = None
         self._lock = threading.RLock()
-        self._writer = EventWriter(folder / EVENTS, header, fsync=fsync)
+        self._writer = EventWriter(self.place.open_log(fsync), header)
         self._start, self._begun = now(), time.monotonic()
         self._totals = _Totals()
+
+    @property
+    def folder(self) -> Path:
+        """The episode's folder; on another machine than this one, perhaps."""
+        return self.place.folder
 
     @property
     def ended(self) -> bool:
@@ -102,7 +109,7 @@ class EpisodeLog:
         with self._lock:
             if not self.ended:
                 self.final_patch = patch
-                write_atomic(self.folder / PATCH, patch)
+                self.place.write(PATCH, patch)
                 self.write(payloads.FinalPatch.of(patch=patch, **patch_facts(patch)))
 
     def end(self, stop: StopReason, failure: Failure | None = None, message: str | None = None) -> None:

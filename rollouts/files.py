@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import DiskFull
 
-__all__ = ["room_for", "sha256_of", "slug", "write_atomic", "write_json"]
+__all__ = ["as_json", "room_for", "sha256_of", "slug", "write_atomic", "write_json"]
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 120
@@ -42,7 +42,12 @@ def room_for(path: Path) -> Generator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a file by indented JSON."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    write_atomic(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON, as files hold it."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
 def sha256_of(path: Path) -> str:

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
-from ..errors import DiskFull, UsageError
 from .chain import link, seal_line
 from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, event_body, now, parse_event
-from .files import room_for
+from .log_file import DiskLog, Fsync, LogCorrupt, LogFile, last_line
 from .payloads import Payload, clean
 
 __all__ = [
@@ -37,14 +36,6 @@ __all__ = [
     "last_event",
     "read_events",
 ]
-
-Fsync = Literal["never", "episode", "step"]
-
-_TAIL = 1 << 16
-
-
-class LogCorrupt(UsageError):
-    """Raised when a line in the middle of a log is not an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +61,13 @@ class Header:
 class EventWriter:
     """Appends events to one file. Not thread-safe: one episode has one writer at a time."""
 
-    def __init__(self, path: Path, header: Header, *, fsync: Fsync = "episode") -> None:
-        self.path = path
+    def __init__(self, log: Path | LogFile, header: Header, *, fsync: Fsync = "episode") -> None:
+        """`fsync` is for a path; a log that is open knows its own."""
         self.header = header
         self._common = {"schema_version": SCHEMA_VERSION} | {n: getattr(header, n) for n in Header.__slots__}
-        self._fsync: Fsync = fsync
-        with room_for(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._size, last = _mend(self._fd)
+        self._file: LogFile = DiskLog(log, fsync) if isinstance(log, Path) else log
+        self._closed = False
+        last = self._file.last
         self.seq = last.seq + 1 if last is not None else 0
         self._chain = last.chain if last is not None else None
 
@@ -107,18 +96,8 @@ class EventWriter:
     def append(self, *events: AnyEvent) -> None:
         """Write the events in one piece. Raises DiskFull, the log left as it was, when there is no room."""
         data, chain = self._chained(events)
-        try:
-            with room_for(self.path):
-                written = 0
-                while written < len(data):
-                    written += os.pwrite(self._fd, data[written:], self._size + written)
-        except DiskFull:
-            os.ftruncate(self._fd, self._size)
-            raise
-        self._size += len(data)
+        self._file.append(data)
         self._chain = chain
-        if self._fsync == "step":
-            os.fsync(self._fd)
 
     def _chained(self, events: Iterable[AnyEvent]) -> tuple[bytes, str | None]:
         """The lines of the events, each linked to the one before, and the chain value of the last."""
@@ -143,16 +122,12 @@ class EventWriter:
     @property
     def closed(self) -> bool:
         """Whether the file was closed."""
-        return self._fd < 0
+        return self._closed
 
     def close(self) -> None:
         """Close the file; may be called again."""
-        if self._fd < 0:
-            return
-        fd, self._fd = self._fd, -1
-        if self._fsync == "episode":
-            os.fsync(fd)
-        os.close(fd)
+        self._closed = True
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -168,40 +143,6 @@ def _encode(event: AnyEvent) -> bytes:
         return event_body(event)
     except (PydanticSerializationError, UnicodeEncodeError):
         return event_body(parse_event(to_json(clean(event.model_dump()))))
-
-
-def _mend(fd: int) -> tuple[int, AnyEvent | None]:
-    """Cut a torn last line off; give the size and the last event."""
-    size = os.fstat(fd).st_size
-    while size:
-        start, line = _last_line(fd, size)
-        try:
-            event = parse_event(line)
-        except ValidationError:
-            # Only a torn line may be cut: anything else is somebody's data.
-            if line.endswith(b"\n") and line.strip(b"\0\n"):
-                message = f"the last line of a log is not an event (offset {start}); move the log away first"
-                raise LogCorrupt(message) from None
-            os.ftruncate(fd, start)
-            size = start
-            continue
-        if not line.endswith(b"\n"):
-            size += os.pwrite(fd, b"\n", size)
-        return size, event
-    return 0, None
-
-
-def _last_line(fd: int, size: int) -> tuple[int, bytes]:
-    """Offset and bytes of the last line of the first `size` bytes."""
-    tail, start = b"", size
-    while start:
-        block = min(_TAIL, start)
-        start -= block
-        tail = os.pread(fd, block, start) + tail
-        cut = tail.rfind(b"\n", 0, len(tail) - 1)
-        if cut >= 0:
-            return start + cut + 1, tail[cut + 1 :]
-    return 0, tail
 
 
 class EventReader:
@@ -255,7 +196,7 @@ def events_from_end(path: Path) -> Iterator[AnyEvent]:
     try:
         size = os.fstat(fd).st_size
         while size:
-            size, line = _last_line(fd, size)
+            size, line = last_line(fd, size)
             try:
                 event = parse_event(line)
             except ValidationError:

@@ -17,7 +17,7 @@ from . import payloads
 from .episode_log import EpisodeLog
 from .log import Fsync, Header
 from .payloads import Payload
-from .run_dir import EPISODES, claim_episode, ensure_run
+from .run_place import RunFolder, RunPlace
 from .verdicts import verdict_payload, write_verdict_files
 
 __all__ = ["Label", "RecordEvents", "find_recorder"]
@@ -48,21 +48,23 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
     def __init__(
         self,
         env: gymnasium.Env[Any, Any],
-        run_dir: str | Path,
+        run_dir: str | Path | RunPlace,
         agent: str = "unknown",
         agent_version: str = "",
         model: str | None = None,
         fsync: Fsync = "episode",
     ) -> None:
-        """`agent`, `agent_version` and `model` are written into every event of episodes that bring no label."""
+        """`run_dir` is a folder, or another place that keeps a run. `agent`, `agent_version` and `model` are written
+        into every event of episodes that bring no label.
+        """
+        given = str(run_dir) if isinstance(run_dir, Path) else run_dir
         RecordConstructorArgs.__init__(
-            self, run_dir=str(run_dir), agent=agent, agent_version=agent_version, model=model, fsync=fsync
+            self, run_dir=given, agent=agent, agent_version=agent_version, model=model, fsync=fsync
         )
         gymnasium.Wrapper.__init__(self, env)
-        self.run_dir = Path(run_dir)
+        self.run: RunPlace = RunFolder(Path(run_dir)) if isinstance(run_dir, str | Path) else run_dir
         self._agent = {"agent": agent, "agent_version": agent_version, "model": model}
         self._fsync: Fsync = fsync
-        self._run_id = ensure_run(self.run_dir)
         self.call_id: str | None = None
         """A service's identifier of the call that the next step is; used once."""
         self._log: EpisodeLog | None = None
@@ -149,8 +151,8 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         super().close()
 
     def _open(self, label: Label) -> None:
-        folder = self.run_dir / EPISODES / label.header.episode_id
-        self._log = EpisodeLog(folder, label.header, attempt=label.attempt, fsync=self._fsync)
+        place = self.run.episode(label.header.episode_id)
+        self._log = EpisodeLog(place, label.header, attempt=label.attempt, fsync=self._fsync)
 
     def _failed(self, error: TrajHubError) -> None:
         if self._log is not None:
@@ -167,7 +169,7 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         verdict = info.get("verdict")
         if isinstance(verdict, BaseModel):
             log.write(verdict_payload(verdict))
-            write_verdict_files(log.folder, verdict)
+            write_verdict_files(log.place, verdict)
         # An environment that does not say why it stopped was stopped by a wrapper: a TimeLimit, or the user's own.
         log.end(info.get("stop_reason") or StopReason.EARLY_STOPPED, info.get("failure"))
 
@@ -175,8 +177,8 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         task = cast("Mapping[str, Any]", info.get("task") or {})
         task_id = str(task.get("instance_id", "unknown"))
         return Header(
-            run_id=self._run_id,
-            episode_id=claim_episode(self.run_dir, task_id, seed),
+            run_id=self.run.run_id,
+            episode_id=self.run.claim(task_id, seed),
             task_id=task_id,
             repo=str(task.get("repo", "")),
             commit=str(task.get("base_commit", "")),

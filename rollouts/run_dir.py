@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from ..errors import ConfigError, Failure, StopReason, UsageError
-from .episode_log import EVENTS
 from .events import (
     AnyEvent,
     EpisodeEndEvent,
@@ -22,6 +21,7 @@ from .events import (
 )
 from .files import slug, write_json
 from .log import EventWriter, Header, events_from_end, first_event, read_events
+from .log_file import EVENTS
 from .payloads import EpisodeEnd, FinalPatch, Usage, Verdict
 
 __all__ = [

@@ -14,7 +14,9 @@ from .plan import Plan, make_plan
 from .policies.base import Policy
 from .policies.choose import make_policy
 from .run_dir import RunLock
+from .run_place import RunFolder
 from .runner import Runner
+from .scoring import make_rubric
 from .summary import Summary, summarise
 from .threads import ThreadCrew
 
@@ -52,7 +54,7 @@ def make_runner(
 ) -> Runner:
     """A runner whose episodes are done by threads of this process."""
     money = RunLedger(config.budget, plan.spent_usd)
-    crew = ThreadCrew(run, config, policy, tasks, engine, money)
+    crew = ThreadCrew(RunFolder(run), config, policy, tasks, engine, money, make_rubric(run, config))
     return Runner(run, run_id, config, policy, tasks, plan, crew, money)
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -23,6 +23,7 @@ from ..envs.registration import make_env
 from ..envs.task import Task
 from ..envs.verdict import Reason
 from ..errors import Failure, InfrastructureError, StopReason
+from ..rewards.rubric import Rubric
 from .budget import Ledger, RunLedger
 from .config import RolloutConfig
 from .crew import Report, Underway
@@ -31,7 +32,9 @@ from .log import Header
 from .payloads import EpisodeEnd
 from .play import Job, Turn
 from .policies.base import Policy
-from .scoring import make_rubric, with_rubric
+from .record import RecordEvents
+from .run_place import RunPlace
+from .scoring import with_rubric
 from .verdicts import append_verdict
 from .worker import Order, Worker
 
@@ -57,24 +60,26 @@ class ThreadCrew:
 
     def __init__(
         self,
-        run: Path,
+        run: RunPlace,
         config: RolloutConfig,
         policy: Policy,
         tasks: Sequence[Task],
         engine: Engine,
         money: RunLedger,
+        rubric: Rubric | None = None,
     ) -> None:
+        """`rubric` scores the steps of all episodes, unless the configuration leaves that to each environment."""
         self.config = config
         self.policy = policy
         self.time_limit = config.env.time_limit
         self.stopped: str | None = None
-        self._run_dir = run
+        self._run = run
         self._tasks = tasks
         self._engine = engine
         self._money = money
         self._price = config.prices.price(policy.model)
         self._grader = Grader(engine, config.grader) if config.grade else None
-        self._rubric = make_rubric(run, config)
+        self._rubric = rubric
         self._pool = SandboxPool(engine, config.warm, workers=max(2, min(config.workers, 4)))
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[_Done | Report] = queue.SimpleQueue()
@@ -182,9 +187,9 @@ class ThreadCrew:
 
     def make_env(self) -> gymnasium.Env[Any, Any]:
         """An environment for one worker."""
+        recorder = partial(RecordEvents, run_dir=self._run, fsync=self.config.fsync)
         return make_env(
-            wrappers=with_rubric(self.config.wrappers, self._rubric),
-            record=str(self._run_dir),
+            wrappers=[*with_rubric(self.config.wrappers, self._rubric), recorder],
             tasks=self._tasks,
             config=self.config.env.model_copy(update={"warm": 0}),
             engine=self._engine,
@@ -195,13 +200,13 @@ class ThreadCrew:
         """Accounts for one episode."""
         return Ledger(self._money, self._price)
 
-    def grade(self, job: Job, log: EpisodeLog | None) -> None:
+    def grade(self, order: Order, log: EpisodeLog | None) -> None:
         """Judge the final patch of an episode that the agent itself brought to its end."""
-        if job.only_grade is not None:
-            patch = job.only_grade.patch
-            self._judge(job.task, job.only_grade.folder, patch.patch if patch is not None else None)
+        if order.job.only_grade is not None:
+            patch = order.job.only_grade.patch
+            self._judge(order, patch.patch if patch is not None else None)
         elif log is not None and _is_the_agents(log.outcome):
-            self._judge(job.task, log.folder, log.final_patch)
+            self._judge(order, log.final_patch)
 
     def report(self, worker: Worker, job: Job, error: BaseException | None) -> None:
         """An episode is over; an error ends the run."""
@@ -258,14 +263,16 @@ class ThreadCrew:
     def _replace(self, worker: Worker, turn: Turn) -> None:
         self._done.put(_Done(worker=worker, report=Report(job=turn.job), replaced=True))
 
-    def _judge(self, task: Task, folder: Path, patch: str | None) -> None:
+    def _judge(self, order: Order, patch: str | None) -> None:
         if self._grader is None:
             return
         began = time.monotonic()
-        verdict = self._grader.grade(task, patch)
+        verdict = self._grader.grade(order.job.task, patch)
         if self.stopped is not None and verdict.reason is Reason.ENVIRONMENT_BROKEN:
             return  # its container was removed with all others: it is graded when the run goes on
-        append_verdict(folder, verdict, duration_ms=(time.monotonic() - began) * 1000)
+        seconds = time.monotonic() - began
+        place = self._run.episode(order.header.episode_id)
+        append_verdict(place, order.header, verdict, duration_ms=seconds * 1000)
 
 
 def _is_the_agents(end: EpisodeEnd | None) -> bool:

@@ -1,14 +1,13 @@
 """Keeping what the grader said beside the episode it was said of."""
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from . import payloads
-from .episode_log import EVENTS
-from .files import write_atomic, write_json
-from .log import EventWriter, Header, read_events
+from .episode_place import EpisodePlace
+from .files import as_json
+from .log import EventWriter, Header
 
 __all__ = ["VERDICT", "append_verdict", "verdict_payload", "write_verdict_files"]
 
@@ -30,19 +29,17 @@ def verdict_payload(verdict: BaseModel) -> payloads.Verdict:
     )
 
 
-def write_verdict_files(folder: Path, verdict: BaseModel) -> None:
+def write_verdict_files(place: EpisodePlace, verdict: BaseModel) -> None:
     """Write `verdict.json`, and the logs under `artifacts/`."""
     for name in _LOGS:
         text = getattr(verdict, name, "")
         if text:
-            write_atomic(folder / ARTIFACTS / f"grader_{name}.txt", text)
-    write_json(folder / VERDICT, verdict.model_dump(mode="json", exclude=set(_LOGS)))
+            place.write(f"{ARTIFACTS}/grader_{name}.txt", text)
+    place.write(VERDICT, as_json(verdict.model_dump(mode="json", exclude=set(_LOGS))))
 
 
-def append_verdict(folder: Path, verdict: BaseModel, *, duration_ms: float) -> None:
+def append_verdict(place: EpisodePlace, header: Header, verdict: BaseModel, *, duration_ms: float) -> None:
     """Add a verdict to an episode that has ended."""
-    path = folder / EVENTS
-    header = Header.of(next(iter(read_events(path))))
-    write_verdict_files(folder, verdict)
-    with EventWriter(path, header) as writer:
+    write_verdict_files(place, verdict)
+    with EventWriter(place.open_log("episode"), header) as writer:
         writer.write(verdict_payload(verdict), duration_ms=duration_ms)

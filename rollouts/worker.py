@@ -49,7 +49,7 @@ class Shop(Protocol):
         """Accounts for one episode."""
         ...
 
-    def grade(self, job: Job, log: EpisodeLog | None) -> None:
+    def grade(self, order: Order, log: EpisodeLog | None) -> None:
         """Judge the final patch, if that is wanted."""
         ...
 
@@ -85,7 +85,7 @@ class Worker(threading.Thread):
         """Do one episode; whether it was taken away meanwhile."""
         error: BaseException | None = None
         try:
-            self._episode(order.job, order.header)
+            self._episode(order)
         except BaseException as problem:
             error = problem
             if not isinstance(problem, TrajHubError):
@@ -94,10 +94,10 @@ class Worker(threading.Thread):
             evicted = self._over(order.job, error)
         return evicted
 
-    def _episode(self, job: Job, header: Header) -> None:
-        shop = self._shop
+    def _episode(self, order: Order) -> None:
+        shop, job, header = self._shop, order.job, order.header
         if job.only_grade is not None:
-            shop.grade(job, None)
+            shop.grade(order, None)
             return
         if self._env is None:
             self._env = shop.make_env()
@@ -111,7 +111,7 @@ class Worker(threading.Thread):
         log = recorder.log
         if not turn.evicted and log is not None and log.header == header:
             turn.doing, turn.deadline = "grading", float("inf")
-            shop.grade(job, log)
+            shop.grade(order, log)
 
     def _over(self, job: Job, error: BaseException | None) -> bool:
         turn, self.turn = self.turn, None
