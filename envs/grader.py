@@ -6,6 +6,7 @@ test patch was applied. A verdict is resolved when run 1 is and no canary contra
 """
 
 import hashlib
+import posixpath
 import random
 import secrets
 import shlex
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import EngineUnavailable, Failure, GraderError, ImageMissing, InfrastructureError
 from ..tools.base import CommandResult
 from .applying import Applied, apply_patch, checked
+from .assets import assets_of
 from .canaries import Planted, can_hold
 from .container import DEFAULT_ENV
 from .engine import Engine
@@ -191,8 +193,10 @@ class Grader:
             applied = apply_patch(sandbox, patch, TestInfrastructure.of(task))
             if applied.command is None:
                 return _Run(applied=applied, result=None, image_id=sandbox.image_id)
+            brought = assets_of(task)
             if planted is not None:
-                script = _staged(sandbox, script, planted)
+                brought |= {path: text.encode("utf-8") for path, text in planted.sources.items()}
+            script = _staged(sandbox, script, brought)
             sandbox.write_file(_SCRIPT, script.encode())
             result = self._execute(sandbox)
             return _Run(applied=applied, result=result, image_id=sandbox.image_id)
@@ -264,16 +268,19 @@ class _Suite:
         return (self.task.eval_script or "").partition(START)[2].partition(END)[0]
 
 
-def _staged(sandbox: Sandbox, script: str, planted: Planted) -> str:
-    """The script with the planted files put in place right before the tests start."""
+def _staged(sandbox: Sandbox, script: str, files: Mapping[str, bytes]) -> str:
+    """The script with files put in place right before the tests start."""
+    if not files:
+        return script
     folder = f"/tmp/{secrets.token_hex(8)}"
     commands: list[str] = []
-    for number, (path, text) in enumerate(planted.sources.items()):
-        sandbox.write_file(f"{folder}/{number}", text.encode("utf-8"))
+    for number, (path, content) in enumerate(files.items()):
+        sandbox.write_file(f"{folder}/{number}", content)
         target = shlex.quote(f"{sandbox.workdir}/{path}")
+        commands.append(f"mkdir -p {shlex.quote(posixpath.dirname(f'{sandbox.workdir}/{path}'))} 2>/dev/null")
         commands.append(f"cat {folder}/{number} > {target} 2>/dev/null")
     lines = script.split("\n")
-    start = next(i for i, line in enumerate(lines) if START in line)
+    start = next((i for i, line in enumerate(lines) if START in line), len(lines))
     return "\n".join([*lines[:start], *commands, f"rm -rf {folder}", *lines[start:]])
 
 

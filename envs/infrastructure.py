@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any, cast
 
+from .assets import asset_paths
 from .patches import changed_paths
 from .task import Task
 from .verdict import SetAsideReason
@@ -64,8 +65,9 @@ class TestInfrastructure:
     @classmethod
     def of(cls, task: Task) -> "TestInfrastructure":
         """Read it off a task: its patches, the ids of its tests, the files its script names."""
-        reference = frozenset(changed_paths(task.patch))
-        tests = {*changed_paths(task.test_patch), *_named_by_ids(task), *(_named_by_script(task) - reference)}
+        reference = frozenset((*changed_paths(task.patch), *asset_paths(task, "patch")))
+        brought = (*changed_paths(task.test_patch), *asset_paths(task, "test_patch"))
+        tests = {*brought, *_named_by_ids(task), *(_named_by_script(task) - reference)}
         if task.pro is not None:
             tests |= {name.split("::")[0].split(" | ")[0] for name in task.pro.selected_test_files_to_run}
         folders = {folder for path in tests if (folder := _test_folder(path))}

@@ -70,6 +70,8 @@ class Task(BaseModel):
     PASS_TO_PASS: tuple[str, ...] = Field(default=(), repr=False)
     image: str | None = None
     image_assets: Mapping[str, Any] = Field(default_factory=dict[str, Any], repr=False)
+    """Binary files of the patches, `{"test_patch": [{"path", "url"}], "patch": […]}`, and images of the statement;
+    `file` is where a task repo on this machine holds one."""
     log_parser: str | None = None
     """Name in `swebench.harness.log_parsers.PARSER_REGISTRY`."""
     eval_type: EvalType = "pass_and_fail"

@@ -100,7 +100,8 @@ def by_indent(text: str, pattern: re.Pattern[str]) -> list[Definition]:
 def _definition(
     text: str, bare: str, start: int, end: int, name: tuple[int, int], body: tuple[int, int] | None
 ) -> Definition:
-    early = body is None or _EARLY.search(bare[body[0] : body[1]]) is not None
+    # A body whose last line is its value can take no statement behind it.
+    early = body is None or "->" in text[start : body[0]] or _EARLY.search(bare[body[0] : body[1]]) is not None
     line_end = text.find("\n", end)
     return Definition(
         title=text[name[0] : name[1]],

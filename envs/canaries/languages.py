@@ -68,9 +68,11 @@ def _js_forms(text: str, beside: Definition) -> Forms:
         "if (Number('{a}') !== {b}) {{ throw new Error('{a} is not {b}'); }}",
         "[{a}].forEach((one) => {{ if (one !== Number('{b}')) {{ throw new TypeError(String(one)); }} }});",
     )
-    matchers = (".toBe(", ".toEqual(")
-    expects = [f"expect(Number('{{a}}')){matcher}{{b}});" for matcher in matchers if matcher in text]
-    return (*forms, *expects)
+    matchers = (".toBe(", ".toEqual(", ".to.equal(", ".to.eql(")
+    expects = [f"expect(Number('{{a}}')){matcher}{{b}});" for matcher in matchers if f"){matcher}" in text]
+    asserts = ("strictEqual", "equal", "deepStrictEqual", "deepEqual")
+    own = [f"assert.{name}(Number('{{a}}'), {{b}});" for name in asserts if f"assert.{name}(" in text]
+    return (*forms, *expects[:2], *own[:2])
 
 
 def _js_write(name: str, statement: str, beside: Definition) -> str:
@@ -90,7 +92,9 @@ def _go_parameter(beside: Definition) -> tuple[str, str]:
 
 def _go_forms(text: str, beside: Definition) -> Forms:
     t = _go_parameter(beside)[0]
+    own = [f"{name}.Equal({t}, {{a}}, {{b}})" for name in ("assert", "require") if f"{name}.Equal({t}, " in text]
     return (
+        *own,
         f'if got := len("{{x}}"); got != {{b}} {{{{ {t}.Fatalf("got %d, want %d", got, {{b}}) }}}}',
         f'if got := len("{{x}}"); got != {{b}} {{{{ {t}.Errorf("%d is not %d", got, {{b}}) }}}}',
     )
@@ -140,7 +144,9 @@ def _java_find(text: str) -> list[Definition]:
 
 
 def _java_forms(text: str, beside: Definition) -> Forms:
+    own = ("assertEquals({a}, {b});",) if re.search(r"(?<![.\w])assertEquals\(", text) else ()
     return (
+        *own,
         'if (Integer.parseInt("{a}") != {b}) {{ throw new AssertionError("{a} is not {b}"); }}',
         'if ("{x}".length() != {b}) {{ throw new IllegalStateException("{a}"); }}',
     )
@@ -215,7 +221,7 @@ _LANGUAGES = (
         title=_snake,
         forms=_rust_forms,
         write=_rust_write,
-        no_break=re.compile(r"should_panic|->"),
+        no_break=re.compile(r"should_panic"),
         ends=_rust_end,
     ),
     Language(

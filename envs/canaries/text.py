@@ -107,17 +107,17 @@ def _can_break(found: _Found) -> bool:
 
 
 def _new(homes: list[_Found], names: Names) -> Iterator[tuple[Canary, int, str]]:
-    """Tests that pass and tests that fail, in random number and order, behind tests that are there."""
-    must_pass, must_fail = (CanaryKind.MUST_PASS, CanaryKind.MUST_FAIL)
+    """Tests that pass and tests that fail in every form, in random number and order, behind tests that are there."""
+    rng = names.rng
     for home in homes:
-        more = (names.rng.choice((must_pass, must_fail)) for _ in range(names.rng.randint(1, 4)))
-        kinds = [must_pass, must_fail, *more]
-        names.rng.shuffle(kinds)
-        for kind in kinds:
+        forms = home.language.forms(home.text, home.definition)
+        failing = [(CanaryKind.MUST_FAIL, form) for form in forms]
+        passing = [(CanaryKind.MUST_PASS, rng.choice(forms)) for _ in range(rng.randint(1, 3))]
+        wanted = [*failing, *passing]
+        for kind, form in rng.sample(wanted, len(wanted)):
             name = names.new(lambda words, home=home: home.language.title(words, home.definition))
-            true, false = _pair(home, names.rng)
-            statement = true if kind is must_pass else false
-            text = home.language.write(name, statement, home.definition)
+            true, false = _filled(form, rng)
+            text = home.language.write(name, true if kind is CanaryKind.MUST_PASS else false, home.definition)
             yield _canary(home, name, kind), home.definition.end, text
 
 
@@ -145,9 +145,8 @@ def _copy(found: _Found, name: str, *edits: tuple[int, str]) -> str:
     return found.text[definition.start : first] + name + whole.rstrip("\n") + "\n"
 
 
-def _pair(found: _Found, rng: random.Random) -> tuple[str, str]:
-    """A statement that holds and one that fails, of the same form."""
-    form = rng.choice(found.language.forms(found.text, found.definition))
+def _filled(form: str, rng: random.Random) -> tuple[str, str]:
+    """A statement that holds and one that fails, of one form."""
     number = rng.randint(2, 60)
     wrong = number + rng.randint(1, 9)
     true, false = (form.format(a=number, b=other, x="x" * number) for other in (number, wrong))
@@ -158,7 +157,7 @@ def _statements(found: _Found, rng: random.Random) -> tuple[int, str, str]:
     """Where a statement goes in a test (its end; its begin when the end may not be reached), true and false."""
     text = found.text
     first, last = found.definition.body or (0, 0)
-    true, false = _pair(found, rng)
+    true, false = _filled(rng.choice(found.language.forms(found.text, found.definition)), rng)
     if found.definition.early:
         return first, f"\n{true}\n", f"\n{false}\n"
     end = found.language.ends(text[first:last])

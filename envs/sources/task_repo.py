@@ -3,6 +3,7 @@
     sweb.yaml                    the datasets the repo publishes, and their splits
     tasks/<instance_id>/         task.yaml  tests.json  problem_statement.md  hints.md
                                  gold.patch  test.patch  eval.sh  Dockerfile  (+ what it copies)
+                                 test_assets/<path>  binary files of the patches, as `image_assets` lists them
 
 Fields that SWE-bench 5 does not know (`provenance`, `test_command`, `workdir`, `network`) are extra keys of
 `task.yaml`, which the official harness ignores.
@@ -17,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from ...errors import TaskError, TaskNotFound
+from ..assets import ASSETS_FOLDER, local_assets
 from ..task import Provenance, Task
 from .rows import task_from_row
 
@@ -70,11 +72,35 @@ def _metadata(task: Task, *, dataset: str, split: str) -> dict[str, Any]:
     meta: dict[str, Any] = {field: getattr(task, field) for field in _META}
     meta["image"] = task.image or expected_image(task.instance_id)
     meta |= {field: value for field in _META_IF_SET if (value := getattr(task, field))}
+    if task.image_assets:
+        meta["image_assets"] = {key: _without_file(value) for key, value in task.image_assets.items()}
     if task.workdir != "/testbed":
         meta["workdir"] = task.workdir
     extra = {key: value for key, value in task.extra.items() if key not in _ROUTING}
     meta["provenance"] = task.provenance.model_dump(exclude_none=True)
     return {**extra, **meta, "split": split, "datasets": [dataset]}
+
+
+def _without_file(entries: Any) -> Any:
+    """Entries of `image_assets` without the place on this machine where the file was found."""
+    if not isinstance(entries, list):
+        return entries
+    listed = cast("list[Any]", entries)
+    return [{k: v for k, v in one.items() if k != "file"} if isinstance(one, dict) else one for one in listed]  # pyright: ignore[reportUnknownVariableType]
+
+
+def _with_files(home: Path, task: Task) -> Task:
+    """The task with the place of each binary file that lies beside it."""
+    assets = dict(task.image_assets)
+    for key in ("test_patch", "patch"):
+        entries = [dict(entry) for entry in assets.get(key) or [] if isinstance(entry, Mapping)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        for entry in entries:
+            file = home / ASSETS_FOLDER / str(entry.get("path"))
+            if file.is_file():
+                entry["file"] = str(file)
+        if entries:
+            assets[key] = entries
+    return task.model_copy(update={"image_assets": assets}) if task.image_assets else task
 
 
 def write_task(
@@ -99,6 +125,8 @@ def write_task(
         _write(home / name, content)
     for field, name in _AS_FILE.items():
         _write(home / name, getattr(task, field))
+    for path, content in local_assets(task).items():
+        _write(home / ASSETS_FOLDER / path, content)
     if task.hints_text:
         _write(home / _HINTS_FILE, task.hints_text)
     tests = {"FAIL_TO_PASS": task.FAIL_TO_PASS, "PASS_TO_PASS": task.PASS_TO_PASS}
@@ -139,7 +167,7 @@ def _load(home: Path) -> Task:
     stated: Any = row.pop("provenance", None)
     try:
         provenance = Provenance(**stated) if stated else Provenance(source="task_repo", origin=str(home))
-        return task_from_row(row, provenance=provenance)
+        return _with_files(home, task_from_row(row, provenance=provenance))
     except (ValidationError, TypeError, TaskError) as error:
         raise TaskError(f"{home}: {error}") from None
 

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from trajectory_hub.envs.canaries import Planted, judge, plant
+from trajectory_hub.envs.canaries import Planted, break_in_place, judge, plant
 from trajectory_hub.envs.verdict import CanaryKind
 
 FILE = '''\
@@ -79,7 +79,7 @@ def test_a_planted_file_is_valid_and_holds_every_canary_once(seed: int) -> None:
     for canary in result.canaries:
         assert names.count(canary.name) == 1
     kinds = {canary.kind for canary in result.canaries}
-    assert kinds == set(CanaryKind)
+    assert kinds == set(CanaryKind) - {CanaryKind.BROKEN_ORIGINAL}
     assert isinstance(tree.body[1], ast.ImportFrom) and tree.body[1].module == "__future__"
     assert result.sources["t.py"].rstrip().endswith("unittest.main()")
 
@@ -156,3 +156,20 @@ def test_names_of_unittest_style_are_followed() -> None:
 def test_a_file_of_another_language_or_age_is_left_alone() -> None:
     result = plant({"t.py": "print 'python 2'\n"}, ("t.py::test_a",), (), random.Random(1))
     assert (result.sources, result.canaries) == ({}, ())
+
+
+def test_deciding_tests_are_broken_in_place_with_a_control_in_the_same_places() -> None:
+    for seed in range(10):
+        pair = break_in_place({"t.py": FILE}, IDS, random.Random(seed))
+        assert pair is not None
+        control, broken = pair
+        assert control.canaries == ()
+        assert ast.parse(control.sources["t.py"]) and ast.parse(broken.sources["t.py"])
+        lines = {side: one.sources["t.py"].split("\n") for side, one in (("control", control), ("broken", broken))}
+        assert len(lines["control"]) == len(lines["broken"]) > FILE.count("\n") + 1
+        assert {canary.kind for canary in broken.canaries} == {CanaryKind.BROKEN_ORIGINAL}
+        log = {test: "PASSED" for test in IDS}
+        assert not any(one.ok for one in judge(broken, log))
+        honest_log = log | {test: "FAILED" for canary in broken.canaries for test in canary.of}
+        assert all(one.ok for one in judge(broken, honest_log))
+    assert break_in_place({"t.py": FILE}, ("t.py::test_nowhere",), random.Random(0)) is None

@@ -7,9 +7,10 @@ import pytest
 from swebench.harness.utils import make_test_spec  # pyright: ignore[reportUnknownVariableType]
 from swebench.task.checks import check_task_repo
 from swebench.task.repo import load_task_repo  # pyright: ignore[reportUnknownVariableType]
+from trajectory_hub.envs.assets import assets_of
 from trajectory_hub.envs.sources import build_eval_script, expected_image, load_tasks, read_task_repo, write_task_repo
 from trajectory_hub.envs.task import Provenance, Task
-from trajectory_hub.errors import TaskError, TaskNotFound
+from trajectory_hub.errors import GraderError, TaskError, TaskNotFound
 
 PATCH = "diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-old\r\n+neu \u00fc\r\n"
 
@@ -107,3 +108,26 @@ def test_a_broken_file_is_named(tmp_path: Path, file: str) -> None:
 def test_a_folder_that_is_no_task_repo_says_so(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"neither sweb\.yaml nor a tasks/ folder"):
         load_tasks(tmp_path)
+
+
+def test_binary_files_of_the_patches_travel_with_the_task(tmp_path: Path) -> None:
+    image = tmp_path / "expected.png"
+    image.write_bytes(b"\x89PNG\r\n\x00\xff")
+    entry = {"path": "test/fixtures/expected.png", "url": "https://example.org/expected.png", "file": str(image)}
+    first = write(tmp_path / "one", make("acme__tool-1", image_assets={"test_patch": [entry], "patch": []}))
+    (read,) = read_task_repo(first)
+    stored = first / "tasks" / "acme__tool-1" / "test_assets" / entry["path"]
+    assert stored.read_bytes() == image.read_bytes()
+    assert read.image_assets["test_patch"] == [entry | {"file": str(stored)}]
+    assert str(tmp_path) not in (first / "tasks" / "acme__tool-1" / "task.yaml").read_text().split("provenance")[0]
+    assert check_task_repo(first) == []
+    assert assets_of(read) == {entry["path"]: image.read_bytes()}
+
+
+def test_a_binary_file_out_of_reach_is_named(tmp_path: Path) -> None:
+    task = make("acme__tool-1", image_assets={"test_patch": [{"path": "a.png"}]})
+    with pytest.raises(GraderError, match=r"asset a\.png is neither in the task repo"):
+        assets_of(task)
+    for path in ("../a.png", "/etc/a.png", "a/../../b.png"):
+        with pytest.raises(TaskError, match="leads out of the repository"):
+            assets_of(make("acme__tool-1", image_assets={"patch": [{"path": path}]}))
