@@ -17,6 +17,7 @@ from .envs.tasks_cli import app as tasks_app
 from .errors import TrajHubError
 from .eval.audit_cli import audit
 from .eval.check_cli import check
+from .eval.gate_cli import gate
 from .eval.schema_cli import schema
 from .rollouts.calibrate_cli import agreement, calibrate
 from .rollouts.judge_cli import judge
@@ -57,6 +58,7 @@ app.command()(clean)
 app.command()(doctor)
 app.command()(check)
 app.command()(audit)
+app.command()(gate)
 app.command()(schema)
 
 

@@ -21,8 +21,8 @@ class GateConfig(BaseModel):
     alpha: float = Field(default=0.05, gt=0, le=0.5)
     """The false-GO rate stays at or under this; intervals have the level 1 - alpha."""
     rule: Rule = "excludes_zero"
-    """`excludes_zero`: the interval lies above 0 and the measured gain reaches `min_gain`. `exceeds_min_gain`: the whole
-    interval lies above `min_gain`, which shows that the true gain does, and needs far more tasks."""
+    """`excludes_zero`: the interval lies above 0 and the measured gain reaches `min_gain`. `exceeds_min_gain`: all of
+    the interval lies above `min_gain`, which shows that the true gain does, and needs far more tasks."""
     cluster: Clustering = "auto"
     """What varies independently: tasks, or repositories. `auto`: repositories when there are enough of them (at least
     ten degrees of freedom), which the sizes of the repositories decide and no outcome does."""

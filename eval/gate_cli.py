@@ -1,0 +1,150 @@
+"""`trajhub gate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import console
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from .gate.report import GateReport
+
+__all__ = ["gate"]
+
+_SIDE = "A run; several with commas between; or reports of another harness, one a seed: REPORT or PREDICTIONS+REPORT."
+_Texts = list[str]
+
+
+def gate(
+    base: Annotated[str, typer.Argument(help=_SIDE)],
+    candidates: Annotated[_Texts, typer.Argument(help="The same for each candidate.")],
+    min_gain: Annotated[
+        float | None, typer.Option("--min-gain", help="The least gain worth having, 0.03 = three points.")
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="Most false GOs; intervals have the level 1 - alpha.")
+    ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option("--rule", help="excludes_zero | exceeds_min_gain: what the interval must lie above."),
+    ] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", help="auto | task | repository.")] = None,
+    power: Annotated[float | None, typer.Option("--power", help="Probability that counts as detectable.")] = None,
+    max_excluded: Annotated[
+        float | None, typer.Option("--max-excluded", help="Share of episodes that infrastructure may have spoilt.")
+    ] = None,
+    may_differ: Annotated[
+        _Texts | None, typer.Option("--may-differ", help="Setting in which runs may differ; a glob; repeatable.")
+    ] = None,
+    seal: Annotated[
+        _Texts | None, typer.Option("--seal", help="RUN=SEAL: the seal published for a run; repeatable.")
+    ] = None,
+    unchained: Annotated[
+        bool, typer.Option("--unchained", help="Accept logs of schema version 1.0, which carry no hash chain.")
+    ] = False,
+    flips: Annotated[int | None, typer.Option("--flips", help="Random sign flips where exact ones take long.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of random sign flips.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Tasks gained and lost to show.")] = 10,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for gate.json, gate.md and gate.html.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Decide whether a candidate is better than the base. Exit 0 GO, 1 NO-GO, 2 or 3 when nothing can be decided."""
+    from .gate import compare
+
+    given: dict[str, Any] = {
+        "min_gain": min_gain,
+        "alpha": alpha,
+        "rule": rule,
+        "cluster": cluster,
+        "power": power,
+        "max_excluded": max_excluded,
+        "may_differ": tuple(may_differ or ()) or None,
+        "seals": _seals(seal or []) or None,
+        "unchained": unchained or None,
+        "flips": flips,
+        "seed": seed,
+    }
+    config = _config({name: value for name, value in given.items() if value is not None})
+    sides = [_paths(side) for side in (base, *candidates)]
+    named = dict(zip(_names(candidates), sides[1:], strict=True))
+    with console.progress("Reading", _count(sides)) as tick:
+        report = compare(sides[0], named, config, each=tick)
+    _write(report, output)
+    if as_json:
+        console.emit_json(report.model_dump(mode="json"))
+    else:
+        _show(report, limit)
+    console.next_steps(output or base, "trajhub runs show RUN --episode EPISODE   (why a task was lost)")
+    if report.decision != "GO":
+        raise typer.Exit(1)
+
+
+def _config(given: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    from .gate.config import GateConfig
+
+    try:
+        return GateConfig.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = "--" + ".".join(map(str, first["loc"])).replace("_", "-")
+        raise UsageError(f"{option}: {first['msg']}") from None
+
+
+def _paths(side: str) -> list[Path]:
+    return [Path(part) for part in side.split(",") if part]
+
+
+def _names(candidates: list[str]) -> list[str]:
+    """Short names that tell the candidates apart: the last part of each path, or all of it."""
+    short = [", ".join(path.name for path in _paths(one)) for one in candidates]
+    if len(set(candidates)) < len(candidates):
+        raise UsageError("a candidate is given twice")
+    return short if len(set(short)) == len(short) and "base" not in short else candidates
+
+
+def _seals(items: list[str]) -> dict[str, str]:
+    pairs = [item.rpartition("=") for item in items]
+    wrong = next((item for item, (run, _, _) in zip(items, pairs, strict=True) if not run), None)
+    if wrong is not None:
+        raise UsageError(f"--seal {wrong}: should be RUN=SEAL")
+    return {run: seal for run, _, seal in pairs}
+
+
+def _count(sides: list[list[Path]]) -> int:
+    from ..rollouts.run_dir import EPISODES
+
+    return sum(1 for side in sides for path in side for _ in path.glob(f"{EPISODES}/*"))
+
+
+def _write(report: "GateReport", output: Path | None) -> None:
+    if output is None:
+        return
+    from ..rollouts.files import write_atomic
+    from .gate.show import document
+
+    page = document(report)
+    write_atomic(output / "gate.md", page.markdown())
+    write_atomic(output / "gate.html", page.html())
+    write_atomic(output / "gate.json", report.model_dump_json(indent=2) + "\n")
+
+
+def _show(report: "GateReport", limit: int) -> None:
+    from .gate.show import power_sentence, sentence, tables
+
+    for title, columns, rows in tables(report, limit=limit):
+        if rows:
+            console.table(title, columns, rows)
+            print()
+    for one in report.candidates:
+        for reason in one.reasons:
+            print(console.safe(f"{one.side.name}: {reason}"))
+        print(console.safe(power_sentence(one)))
+    for caution in report.cautions:
+        print(console.safe(f"note: {caution}"))
+    print(console.safe(sentence(report)))
