@@ -60,7 +60,6 @@ def serve(
         _announce(server, as_json)
         with interruptible("stopping the server", stopping.set):
             server.watch(stopping)
-    raise typer.Exit(130)
 
 
 def _fresh_folder(name: str) -> Path:

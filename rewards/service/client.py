@@ -10,7 +10,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,14 +23,18 @@ from ...errors import ConfigError, ServiceError
 from .config import ServiceConfig
 from .usage import RequestAttempt
 
-__all__ = ["ChatClient", "ContextOverflow", "Reply"]
+__all__ = ["ChatClient", "ContextOverflow", "Refused", "Reply"]
 
 _OVERFLOW = re.compile(r"context[ _]length|maximum context|context window|too many tokens", re.IGNORECASE)
 _TRANSIENT = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 _SHOWN = 500
 
 
-class ContextOverflow(ServiceError):
+class Refused(ServiceError):
+    """Raised when a service calls the request itself wrong: asking again would not help."""
+
+
+class ContextOverflow(Refused):
     """Raised when a conversation no longer fits the model's context."""
 
 
@@ -72,10 +76,25 @@ class ChatClient:
 
     def complete(self, body: Mapping[str, Any], *, deadline: float, cancelled: threading.Event) -> Reply:
         """Ask until there is an answer. Raises ServiceError, ContextOverflow or ConfigError."""
+        url = f"{self.config.base_url}/chat/completions"
+        return self.ask(url, body, _is_chat_completion, deadline=deadline, cancelled=cancelled)
+
+    def ask(
+        self,
+        url: str,
+        body: Mapping[str, Any],
+        is_answer: Callable[[Mapping[str, Any]], bool],
+        *,
+        deadline: float,
+        cancelled: threading.Event,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Post `body` until there is what `is_answer` calls an answer. Raises as `complete`."""
         failed: list[RequestAttempt] = []
         while True:
             start, begun = datetime.now(UTC), time.monotonic()
-            outcome = self._ask(body, timeout=min(self.config.request_timeout, max(0.1, deadline - begun)))
+            timeout = min(self.config.request_timeout, max(0.1, deadline - begun))
+            outcome = self._ask(url, body, is_answer, timeout, headers)
             spent = (time.monotonic() - begun) * 1000
             if isinstance(outcome, dict):
                 return Reply(
@@ -88,28 +107,37 @@ class ChatClient:
             if cancelled.wait(wait):
                 raise ServiceError("the request was cancelled")
 
-    def _ask(self, body: Mapping[str, Any], *, timeout: float) -> "dict[str, Any] | _Fault":
+    def _ask(
+        self,
+        url: str,
+        body: Mapping[str, Any],
+        is_answer: Callable[[Mapping[str, Any]], bool],
+        timeout: float,
+        headers: Mapping[str, str] | None,
+    ) -> "dict[str, Any] | _Fault":
         try:
-            response = self._http.post(f"{self.config.base_url}/chat/completions", json=body, timeout=timeout)
+            response = self._http.post(url, json=body, timeout=timeout, headers=headers)
         except httpx.UnsupportedProtocol as error:
             raise ConfigError(f"{self.config.base_url!r} is not a URL of an API: {error}") from None
         except httpx.HTTPError as error:
             return _Fault(None, f"{type(error).__name__}: {self._redact(str(error))}")
         if response.status_code == 200:
-            return self._answer(response)
+            return self._answer(response, is_answer)
         said = f"HTTP {response.status_code}: {self._redact(response.text)}"
         if response.status_code in _TRANSIENT:
             return _Fault(response.status_code, said, _retry_after(response))
         raise self._refusal(response.status_code, said)
 
-    def _answer(self, response: httpx.Response) -> "dict[str, Any] | _Fault":
+    def _answer(
+        self, response: httpx.Response, is_answer: Callable[[Mapping[str, Any]], bool]
+    ) -> "dict[str, Any] | _Fault":
         try:
             value = response.json()
         except ValueError:
             return _Fault(200, f"an answer that is not JSON: {self._redact(response.text)}")
-        if not _is_completion(value):
-            return _Fault(200, f"an answer without choices: {self._redact(response.text)}")
-        return value
+        if not isinstance(value, dict) or not is_answer(cast("dict[str, Any]", value)):
+            return _Fault(200, f"an answer that lacks what was asked for: {self._redact(response.text)}")
+        return cast("dict[str, Any]", value)
 
     def _refusal(self, status: int, said: str) -> Exception:
         if status in (401, 403):
@@ -118,7 +146,7 @@ class ChatClient:
             return ConfigError(f"{self.config.base_url} has no model {self.config.model!r}: {said}")
         if _OVERFLOW.search(said):
             return ContextOverflow(said)
-        return ServiceError(said)
+        return Refused(said)
 
     def _wait(self, tries: int, asked: float | None) -> float:
         if asked is not None:
@@ -143,10 +171,8 @@ def _openai_key(base_url: str) -> str | None:
     return os.environ.get("OPENAI_API_KEY") if urlsplit(base_url).hostname == "api.openai.com" else None
 
 
-def _is_completion(value: object) -> bool:
-    if not isinstance(value, dict):
-        return False
-    choices = cast("dict[str, Any]", value).get("choices")
+def _is_chat_completion(value: Mapping[str, Any]) -> bool:
+    choices = value.get("choices")
     return isinstance(choices, list) and bool(choices) and isinstance(choices[0].get("message"), dict)  # pyright: ignore
 
 
