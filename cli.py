@@ -30,6 +30,7 @@ from .rollouts.serve_cli import serve
 from .training.branch_cli import branch
 from .training.export_cli import app as export_app
 from .training.pairs_cli import pairs
+from .training.train_cli import app as train_app
 
 __all__ = ["app", "main"]
 
@@ -45,6 +46,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(labels_app, name="labels")
 app.command()(label)
 app.add_typer(export_app, name="export")
+app.add_typer(train_app, name="train")
 app.command()(rollout)
 app.command()(serve)
 app.command()(replay)

@@ -21,7 +21,7 @@ from .policies.base import Policy
 from .run_dir import MANIFEST, differences, read_manifest
 from .run_model import PolicyRecord, RunManifest
 
-__all__ = ["Opened", "make_manifest", "open_run", "task_digest"]
+__all__ = ["Opened", "checkout_commit", "make_manifest", "open_run", "task_digest"]
 
 _PACKAGES = ("gymnasium", "docker", "pydantic", "httpx", "numpy", "swebench")
 _SCORER = "trajectory_hub.rewards.wrapper:RubricReward"
@@ -52,7 +52,7 @@ def make_manifest(
         tasks={task.instance_id: task_digest(task) for task in tasks},
         images={image: engine.image_id(image) for image in sorted({task.image for task in tasks if task.image})},
         versions=_versions(),
-        commit=_commit(),
+        commit=checkout_commit(),
         engine={key: engine.info.get(key) for key in ("ServerVersion", "CgroupVersion", "Driver")},
     )
     return manifest.model_dump(mode="json")
@@ -131,7 +131,7 @@ def _versions() -> dict[str, str | None]:
     return {**found, "platform": platform.platform()}
 
 
-def _commit() -> str | None:
+def checkout_commit() -> str | None:
     """The commit of a checkout of this package; None when it was installed from a wheel."""
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():

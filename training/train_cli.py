@@ -1,0 +1,151 @@
+"""`trajhub train`: one command an algorithm; each is a script as well, for `accelerate launch`."""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import console
+from ..errors import MissingExtra, TrajHubError
+from ..rollouts.interrupt_cli import interruptible
+
+if TYPE_CHECKING:
+    from .trainer.output import Trained
+
+__all__ = ["app", "launched"]
+
+app = typer.Typer(help="Train a model on exported data, or in the environment.", no_args_is_help=True)
+
+Config = Annotated[
+    list[str] | None, typer.Option("-c", "--config", help="FILE.yaml or key=value; repeatable, later ones win.")
+]
+Model = Annotated[str | None, typer.Option("--model", help="Folder or name of the model to begin with.")]
+Data = Annotated[list[Path] | None, typer.Option("--data", help="Exported data set; repeatable.")]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the checkpoint.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the order of the rows and of new weights.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Learn from at most so many rows.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and show the first example; train nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON; figures go to standard error.")]
+
+
+@app.command()
+def sft(
+    config: Config = None,
+    model: Model = None,
+    data: Data = None,
+    out: Out = None,
+    seed: Seed = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Supervised fine-tuning on what the agent said, by trajectories or steps."""
+    _train("sft", config, _options(model, data, out, seed, limit), dry_run, as_json)
+
+
+@app.command()
+def dpo(
+    config: Config = None,
+    model: Model = None,
+    data: Data = None,
+    out: Out = None,
+    seed: Seed = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Direct preference optimization on pairs, with the tools' answers left out of the loss."""
+    _train("dpo", config, _options(model, data, out, seed, limit), dry_run, as_json)
+
+
+@app.command()
+def kto(
+    config: Config = None,
+    model: Model = None,
+    data: Data = None,
+    out: Out = None,
+    seed: Seed = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Kahneman-Tversky optimization: trajectories, or steps, that are simply good or bad."""
+    _train("kto", config, _options(model, data, out, seed, limit), dry_run, as_json)
+
+
+def _options(
+    model: str | None, data: list[Path] | None, out: Path | None, seed: int | None, limit: int | None
+) -> list[str]:
+    """The options as `key=value` items."""
+    from json import dumps
+
+    given: dict[str, Any] = {
+        "model": model,
+        "data": [str(path) for path in data] if data else None,
+        "output": str(out) if out is not None else None,
+        "seed": seed,
+        "selection.limit": limit,
+    }
+    return [f"{key}={dumps(value)}" for key, value in given.items() if value is not None]
+
+
+def _train(algorithm: str, items: list[str] | None, options: list[str], dry_run: bool, as_json: bool) -> None:
+    config_of, train = _parts(algorithm)
+    config = config_of([*(items or []), *options])
+    with interruptible("stopped; the same command goes on from the last checkpoint"):
+        done: Trained = train(config, sys.stderr if as_json else sys.stdout, dry_run=dry_run)
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if as_json:
+        console.emit_json(done.manifest)
+    elif not dry_run:
+        _report(done)
+
+
+def _parts(algorithm: str) -> "tuple[Callable[[list[str]], Any], Callable[..., Trained]]":
+    """How its configuration is read, and what trains. Raises MissingExtra."""
+    try:
+        import trl as _  # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        raise MissingExtra("training needs TRL: pip install 'agent-trajectory-hub[train]'") from None
+    from .trainer.config import CONFIG_OF, load_train_config
+
+    module: Any = import_module(f"{__package__}.{algorithm}")
+    train: Callable[..., Trained] = getattr(module, f"train_{algorithm}")
+    return lambda items: load_train_config(CONFIG_OF[algorithm], items), train
+
+
+def _report(done: "Trained") -> None:
+    told = done.manifest
+    losses = told["losses"]
+    rows = [
+        ("examples", told["counts"]["train"]["examples"]),
+        ("updates", told["steps"]),
+        ("loss", f"{losses['first']} -> {losses['last']}"),
+        ("held-out loss", losses["held_out_least"]),
+        ("tokens", told["tokens"]),
+        ("seconds", told["seconds"]),
+        ("tokens/s", told["tokens_per_second"]),
+    ]
+    was = "there already" if done.kept else "trained"
+    console.table(f"{told['algorithm']}: {was}", ["figure", "value"], [row for row in rows if row[1] is not None])
+    console.next_steps(done.output, f"trajhub eval {done.output} --tasks TASKS   (is it better? its loss does not say)")
+
+
+def launched(algorithm: str) -> None:
+    """One command as a program of its own, for `accelerate launch -m trajectory_hub.training.<algorithm>`."""
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command()({"sft": sft, "dpo": dpo, "kto": kto}[algorithm])
+    try:
+        single()
+    except TrajHubError as error:
+        print(f"trajhub: {error}", file=sys.stderr)
+        if os.environ.get("TRAJHUB_TRACEBACK"):
+            raise
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

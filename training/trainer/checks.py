@@ -1,0 +1,116 @@
+"""What has to be right before any time on a GPU is spent: the model's files, its context, and the data's tasks."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...envs.sources import load_tasks
+from ...errors import ConfigError, UsageError
+from ..intake import known_tasks
+from ..leakage import Leakage
+from .config import TrainConfig
+from .data import DataSource, Row
+
+__all__ = ["context_of", "load_tokenizer", "max_length_of", "needed_bytes", "refuse_leaks"]
+
+_CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
+_WEIGHTS = ("*.safetensors", "*.bin")
+_STATES = 7
+"""Copies of the weights on disk at most: the result, and two checkpoints with two moments of the optimizer each."""
+
+
+def load_tokenizer(config: TrainConfig) -> Any:
+    """The tokenizer, with a token for padding. Raises ConfigError when there is none."""
+    from transformers import AutoTokenizer
+
+    name = config.tokenizer or config.model
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=config.trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"there is no tokenizer at {name}: {_first_line(error)}") from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise ConfigError(f"the tokenizer of {name} has neither a padding nor an end token")
+    return tokenizer
+
+
+def context_of(config: TrainConfig) -> int | None:
+    """How many tokens the model can read; None when its configuration does not say.
+
+    Raises ConfigError when there is no model, or only adapters.
+    """
+    from transformers import AutoConfig
+
+    if (Path(config.model) / "adapter_config.json").exists():
+        raise ConfigError(
+            f"{config.model} holds adapters only; merge them first (lora.merge=true writes whole weights)"
+        )
+    try:
+        found: Any = AutoConfig.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"there is no model at {config.model}: {_first_line(error)}") from None
+    text = found.get_text_config()
+    return next((int(getattr(text, name)) for name in _CONTEXTS if getattr(text, name, None)), None)
+
+
+def max_length_of(config: TrainConfig) -> int:
+    """The most tokens of an example. Raises ConfigError when the model cannot read so many, or nobody knows."""
+    context = context_of(config)
+    if config.max_length is None and context is None:
+        raise ConfigError(f"the configuration of {config.model} does not say how much it can read; set max_length")
+    if config.max_length is not None and context is not None and config.max_length > context:
+        raise ConfigError(f"max_length is {config.max_length}, and {config.model} can read {context} tokens")
+    return config.max_length or context or 0
+
+
+def needed_bytes(config: TrainConfig) -> int:
+    """Disk that training may take, by the size of the weights; 0 when they are not here yet."""
+    folder = Path(config.model)
+    if not folder.is_dir():
+        return 0
+    found = next((sizes for pattern in _WEIGHTS if (sizes := [p.stat().st_size for p in folder.glob(pattern)])), [])
+    return (2 if config.lora is not None else _STATES) * sum(found)
+
+
+def refuse_leaks(config: TrainConfig, sources: Sequence[DataSource]) -> None:
+    """Compare every row's task with the evaluation tasks. Raises UsageError that names the leaks."""
+    if config.eval_tasks is None:
+        return
+    leakage = Leakage(load_tasks(config.eval_tasks), config.leakage)
+    tasks = known_tasks(config.tasks, ())
+    found, seen = list[str](), set[str]()
+    for task_id, repo, statement in _tasks_of(sources):
+        if task_id in seen:
+            continue
+        seen.add(task_id)
+        task = tasks.get(task_id)
+        told = task.problem_statement if task is not None else statement
+        leak = leakage.find(task_id, repo, told, [task.patch] if task is not None and task.patch else [])
+        if leak is not None:
+            found.append(f"{leak}: {leak.reason}")
+    if found:
+        more = f"\n  and {len(found) - 10} more" if len(found) > 10 else ""
+        raise UsageError(
+            f"{len(found)} of {len(seen)} training tasks give away tasks of {config.eval_tasks}:\n  "
+            + "\n  ".join(found[:10])
+            + f"{more}\nExport the data with --eval-tasks {config.eval_tasks}, which leaves them out, or loosen leakage.*"
+        )
+
+
+def _tasks_of(sources: Sequence[DataSource]) -> Iterator[tuple[str, str, str]]:
+    """Task id, repository and statement of each row. Raises UsageError when a row does not say of which task it is."""
+    for source in sources:
+        for row in source.rows():
+            if not row.get("task_id"):
+                raise UsageError(f"{source.path}: a row has no task_id, so leaks of evaluation tasks cannot be found")
+            yield str(row["task_id"]), str(row.get("repo") or ""), _statement(row)
+
+
+def _statement(row: Row) -> str:
+    messages: Sequence[Row] = row.get("messages") or row.get("prompt") or ()
+    return next((str(message.get("content") or "") for message in messages if message.get("role") == "user"), "")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,279 @@
+"""What can be set about training. The defaults are `configs/train/<algorithm>.yaml`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from ...errors import ConfigError
+from ...rollouts.config import CONFIGS, read_overrides
+from ..config import LeakageConfig
+
+__all__ = [
+    "CONFIG_OF",
+    "DpoConfig",
+    "KtoConfig",
+    "LoraSettings",
+    "Selection",
+    "SftConfig",
+    "StepWeights",
+    "TrainConfig",
+    "load_train_config",
+]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+"""One name may stand for a list of one."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LoraSettings(_Strict):
+    """Adapters instead of all weights (LoRA); with `bits`, on a quantised base model (QLoRA)."""
+
+    rank: Count = 16
+    alpha: Positive = 32
+    dropout: Share = 0.0
+    targets: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    """Modules by the end of their names."""
+    bits: Literal[4, 8] | None = None
+    """Quantise the base model by bitsandbytes: 4 bits (NF4, doubly quantised) or 8."""
+    merge: bool = True
+    """Write whole weights at the end, which any server loads; else adapters only. Quantised models keep adapters."""
+
+    @model_validator(mode="after")
+    def _quantised_are_not_merged(self) -> Self:
+        if self.bits is not None and self.merge and "merge" in self.model_fields_set:
+            raise ValueError("a quantised model is not merged: leave merge out, or set it to false")
+        return self
+
+    @property
+    def merges(self) -> bool:
+        """Whether whole weights are written."""
+        return self.merge and self.bits is None
+
+
+class Selection(_Strict):
+    """Which rows of the data are learnt from."""
+
+    resolved: bool | None = None
+    """Only rows of episodes with this verdict."""
+    min_reward: Share | None = None
+    """Least reward: of the row where a row is a step, of every turn where it is a trajectory."""
+    min_process: Share | None = None
+    """Least process score of the episode."""
+    limit: Count | None = None
+    """At most so many rows."""
+    order: Literal["first", "random", "best"] = "first"
+    """Which ones, when there are more: the first, some drawn by `seed`, or those with the best process score (of
+    steps: the best reward; of preferences: the greatest margin)."""
+    seed: int = 0
+
+
+class StepWeights(_Strict):
+    """How much a turn counts in the loss, by its reward: `floor + (1 - floor) * reward ** power`."""
+
+    floor: Share = 0.0
+    """Weight of a turn whose reward is 0."""
+    power: Positive = 1.0
+    missing: NotNegative = 1.0
+    """Weight of a turn without a reward."""
+
+    def weight(self, reward: float | None) -> float:
+        """Of one turn."""
+        if reward is None:
+            return self.missing
+        return self.floor + (1 - self.floor) * max(reward, 0.0) ** self.power
+
+
+class TrainConfig(_Strict):
+    """What all algorithms share."""
+
+    algorithm: ClassVar[str]
+
+    model: str
+    """Folder or name of a causal language model of transformers."""
+    data: Annotated[Names, Field(min_length=1)]
+    """Folders that `trajhub export` wrote, or JSONL or parquet files of such rows."""
+    output: str
+    """Folder of the checkpoint, its manifest (`training.json`), metrics and card."""
+    tokenizer: str | None = None
+    """Folder or name of a tokenizer; null: the model's own."""
+    chat_template: str | None = None
+    """File of a chat template in place of the tokenizer's."""
+    chat_template_kwargs: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """For the chat template, under what a row brings itself."""
+    trust_remote_code: bool = False
+
+    eval_data: Names = ()
+    """Held-out data for the loss."""
+    eval_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Or this share of the training tasks, drawn by `seed`; a task is on one side only."""
+    eval_steps: Count | None = None
+    """Updates between two evaluations; null: one an epoch."""
+    early_stopping: Count | None = None
+    """Stop after so many evaluations without a lower loss, and keep the best checkpoint."""
+    early_stopping_delta: NotNegative = 0.0
+    """How much lower it has to be."""
+
+    tasks: str | None = None
+    """The training tasks, for their statements and reference patches in the search for leaks."""
+    eval_tasks: str | None = None
+    """The evaluation tasks, which the data must not give away; null: no search for leaks."""
+    leakage: LeakageConfig = LeakageConfig()
+
+    selection: Selection = Selection()
+    max_length: Count | None = None
+    """Most tokens of a row; null: what the model can read. Nothing is ever cut."""
+    too_long: Literal["refuse", "filter"] = "refuse"
+    """What becomes of longer rows: an error before training, or they are left out and counted."""
+
+    epochs: Positive = 1.0
+    max_steps: Count | None = None
+    """Updates, in place of epochs."""
+    batch_size: Count = 8
+    """Rows of one process at once."""
+    eval_batch_size: Count = 8
+    gradient_accumulation: Count = 1
+    learning_rate: Positive = 1e-5
+    scheduler: str = "cosine"
+    """Name of a schedule of transformers: cosine, linear, constant_with_warmup, …"""
+    warmup: NotNegative = 0.03
+    """Share of all updates; from 1 on, their number."""
+    weight_decay: NotNegative = 0.0
+    max_grad_norm: NotNegative = 1.0
+    """0: no clipping."""
+    optimizer: str = "adamw_torch"
+    adam_beta2: Share = 0.999
+    dropout: bool = False
+    """Leave the model's own dropout on."""
+
+    lora: LoraSettings | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the weights; with `bf16` the arithmetic is bfloat16 all the same."""
+    bf16: bool | None = None
+    """bfloat16 arithmetic; null: where the device has it."""
+    device: Literal["auto", "cpu"] = "auto"
+    gradient_checkpointing: bool | None = None
+    """Less memory for more time; null: on a GPU, yes."""
+    attention: str | None = None
+    """Implementation of attention in transformers: sdpa, eager, flash_attention_2, …"""
+
+    seed: int = 0
+    """Of the order of the rows, of dropout and of new weights."""
+    logging_steps: Count = 10
+    save_steps: Count | None = None
+    """Updates between two checkpoints to resume from; null: one an epoch."""
+    keep_checkpoints: bool = False
+    """Keep the checkpoints to resume from when training has finished."""
+    report_to: Names = ()
+    """Reporters of transformers besides the files here: tensorboard, wandb, trackio, …"""
+
+    @model_validator(mode="after")
+    def _early_stopping_needs_data(self) -> Self:
+        held_out = bool(self.eval_data) or self.eval_share > 0
+        if self.eval_data and self.eval_share:
+            raise ValueError("give eval_data or eval_share, not both")
+        if self.early_stopping is not None and not held_out:
+            raise ValueError("early_stopping needs eval_data or eval_share")
+        return self
+
+
+class SftConfig(TrainConfig):
+    """Supervised fine-tuning on what the agent said: never on what a tool, a user or the system said."""
+
+    algorithm: ClassVar[str] = "sft"
+
+    step_weights: StepWeights | None = None
+    """Weigh each turn's loss by its reward; null: all alike."""
+    packing: bool = False
+    """Several rows in one sequence of `max_length` tokens, none cut; attention keeps them apart."""
+
+
+class _PreferenceConfig(TrainConfig):
+    beta: Positive = 0.1
+    """How strongly the reference model holds."""
+    precompute_reference: bool = True
+    """Ask the reference model once, before training, and keep no second model in memory."""
+
+
+class DpoConfig(_PreferenceConfig):
+    """Direct preference optimization, with the tools' answers inside a completion left out of every loss."""
+
+    algorithm: ClassVar[str] = "dpo"
+
+    loss_type: Annotated[Names, Field(min_length=1)] = ("sigmoid",)
+    """Losses of TRL that are added up: sigmoid, ipo, hinge, robust, apo_zero, sigmoid_norm, …"""
+    loss_weights: tuple[NotNegative, ...] | None = None
+    """Weight of each; null: 1."""
+    sft_weight: NotNegative = 20.0
+    """Weight of the likelihood of the chosen side, which keeps both sides' likelihoods from falling; 0: none."""
+    at: Literal["first_step", "completion"] = "first_step"
+    """What of a pair is compared: the first answers that differ, or all that follows."""
+    levels: tuple[Literal["trajectory", "step"], ...] = ("trajectory", "step")
+    """Which pairs are used."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+
+    @model_validator(mode="after")
+    def _one_weight_a_loss(self) -> Self:
+        if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
+            raise ValueError(f"loss_weights has {len(self.loss_weights)} values for {len(self.loss_type)} losses")
+        if "sft" in self.loss_type:
+            raise ValueError("give the weight of the sft loss as sft_weight")
+        return self
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Every loss with its weight."""
+        weights = self.loss_weights or (1.0,) * len(self.loss_type)
+        found = dict(zip(self.loss_type, weights, strict=True))
+        return found | ({"sft": self.sft_weight} if self.sft_weight else {})
+
+
+class KtoConfig(_PreferenceConfig):
+    """Kahneman-Tversky optimization: each trajectory, or step, is simply good or bad."""
+
+    algorithm: ClassVar[str] = "kto"
+
+    loss_type: Literal["kto", "apo_zero_unpaired"] = "kto"
+    good: Literal["resolved", "process", "reward"] = "resolved"
+    """What makes a row good: the verdict with `submit` called, the process score, or (steps) the reward."""
+    threshold: Share = 0.5
+    """From which process score, or reward, on."""
+    at: Literal["first_step", "completion"] = "first_step"
+    """Of preferences: what is compared."""
+    desirable_weight: NotNegative | None = None
+    """Weight of the good rows; null: so that both sides weigh the same."""
+    undesirable_weight: NotNegative = 1.0
+
+
+CONFIG_OF: Mapping[str, type[TrainConfig]] = {each.algorithm: each for each in (SftConfig, DpoConfig, KtoConfig)}
+"""The configuration of each algorithm."""
+Config = TypeVar("Config", bound=TrainConfig)
+
+
+def load_train_config(
+    model: type[Config], items: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> Config:
+    """`configs/train/<algorithm>.yaml` with `FILE.yaml` and `key=value` items on top, then `options`.
+
+    Raises ConfigError that names each wrong value.
+    """
+    preset = CONFIGS / "train" / f"{model.algorithm}.yaml"
+    values: dict[str, Any] = {**read_overrides([str(preset), *items]), **(options or {})}
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
+        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems)) from None
