@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 
+from ..errors import StopReason
 from ..rollouts.replay.normalise import Clock, normalise
 from .intake import Usable
 from .messages import Message, characters, render_call
@@ -23,6 +24,8 @@ class Candidate:
     """What stands for its process."""
     layers: tuple[str, ...]
     """Who scored."""
+    submitted: bool = False
+    """Whether only what was submitted counts as resolved."""
     _plain: dict[int, str] = field(default_factory=dict[int, str], init=False, repr=False, compare=False)
 
     @property
@@ -31,9 +34,17 @@ class Candidate:
         return self.usable.outline.name
 
     @property
-    def resolved(self) -> bool | None:
-        """Its verdict."""
+    def verdict(self) -> bool | None:
+        """What the grader says of its patch."""
         return self.usable.trajectory.resolved
+
+    @property
+    def resolved(self) -> bool | None:
+        """Its outcome: the verdict, on what was submitted where that is asked for."""
+        end = self.usable.trajectory.end
+        if self.submitted and self.verdict and (end is None or end.stop_reason is not StopReason.SUBMITTED):
+            return False
+        return self.verdict
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -94,6 +94,8 @@ class PairsConfig(_Strict):
     levels: tuple[Level, ...] = ("trajectory", "step")
     by: tuple[By, ...] = ("outcome", "process")
     """What may decide, first to last."""
+    submitted: bool = False
+    """Count an episode as resolved only when it was submitted as well, as the gate does."""
     margin: Share = 0.1
     """Least difference of two process scores."""
     step_margin: Share = 0.2

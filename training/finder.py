@@ -76,4 +76,4 @@ class PairFinder:
 
     def _candidate(self, usable: Usable) -> Candidate:
         score, layers = self._layers.score(usable)
-        return Candidate(usable, score, layers)
+        return Candidate(usable, score, layers, self.config.submitted)

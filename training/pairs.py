@@ -54,7 +54,7 @@ def trajectory_pairs(
 
     `agreement`: how often process scores point to the better outcome (`confidence.agreement`).
     """
-    stable = verdict_stability((c.patch, c.resolved) for c in candidates if c.patch and c.resolved is not None)
+    stable = verdict_stability((c.patch, c.verdict) for c in candidates if c.patch and c.verdict is not None)
     found = list[_Found]()
     for left, right in combinations(candidates, 2):
         pair = _examine(left, right, config, stable, agreement)
@@ -191,6 +191,8 @@ def side_of(candidate: Candidate, messages: Sequence[Message], value: float, con
 def _why(ground: Ground) -> str:
     if ground.reason is Reason.OUTCOME:
         verdict = ground.rejected.usable.trajectory.verdict
+        if ground.rejected.verdict:
+            return "resolved and submitted; the other was not submitted"
         return f"resolved; the other is not ({(verdict and verdict.outcome) or 'unresolved'})"
     state = {True: "both resolved", False: "neither resolved", None: "no verdicts"}[ground.chosen.resolved]
     return f"process score {ground.values[0]:.3f} against {ground.values[1]:.3f}; {state}"

@@ -57,6 +57,16 @@ def test_the_outcome_decides_first(run: Path) -> None:
     assert finder.refusals.total == 0
 
 
+def test_what_was_not_submitted_counts_as_resolved_only_where_that_is_not_asked_for(run: Path) -> None:
+    write_episode(run, SOLVED, seed=0)
+    write_episode(run, (READ, FIX, TEST, GREP), seed=1, stop=StopReason.STEP_LIMIT)
+    assert find(run, level="step", by=("outcome",))[0] == []
+    (pair,), _ = find(run, level="step", by=("outcome",), submitted=True)
+    assert (pair.chosen.episode_id, pair.rejected.episode_id) == ("shop-1--s0--a1", "shop-1--s1--a1")
+    assert pair.chosen.messages[0]["tool_calls"][0]["function"]["name"] == "submit"
+    assert (pair.chosen.resolved, pair.rejected.resolved) == (True, True)
+
+
 def test_process_scores_decide_between_equal_outcomes(run: Path) -> None:
     write_episode(run, SOLVED, seed=0, process=0.9)
     write_episode(run, (GREP, GREP, READ, *SOLVED), seed=1, process=0.6)
