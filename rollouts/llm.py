@@ -1,9 +1,9 @@
 """How the policies that ask a model do it."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..rewards.service.config import ServiceConfig
 
@@ -47,3 +47,11 @@ class VllmConfig(ServiceConfig):
     """Instead of the built-in one."""
     reminders: int = Field(default=3, ge=0)
     """Answers without a tool call, one after another, before the episode is given up."""
+
+    @model_validator(mode="after")
+    def _native_prompts_are_the_servers(self) -> Self:
+        if self.format == "native" and self.overflow == "drop_oldest":
+            raise ValueError(
+                "overflow drop_oldest needs format hermes or plain; with native the server makes the prompt"
+            )
+        return self

@@ -4,7 +4,7 @@ What was sent once is sent again unchanged, so that a service may cache it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from ...rewards.service.usage import Usage, read_usage
 from ..llm import ChatConfig
 from ..payloads import LlmRequest, LlmResponse
 from .base import Context, PolicyBase, PolicyStop, Session, TaskView
-from .conversation import REMINDER, Answer, Conversation, Message
+from .conversation import REMINDER, Answer, Conversation, remembered
 
 __all__ = ["REMINDER", "ChatConversation", "ChatPolicy"]
 
@@ -108,7 +108,7 @@ class ChatConversation(Conversation):
 
 def _read(message: Mapping[str, Any]) -> Answer:
     text, calls = _text(message.get("content")), _calls(message)
-    return Answer(message=_remembered(text, calls), thought=_reasoning(message) or text, calls=calls)
+    return Answer(message=remembered(text, calls), thought=_reasoning(message) or text, calls=calls)
 
 
 def _reasoning(message: Mapping[str, Any]) -> str:
@@ -145,21 +145,3 @@ def _calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return calls
-
-
-def _remembered(text: str, calls: Sequence[Mapping[str, Any]]) -> Message:
-    """The answer as it is sent back. Services refuse a conversation whose arguments are not JSON objects."""
-    if not calls:
-        return {"role": "assistant", "content": text}
-    kept = [{**call, "function": {**call["function"], "arguments": _object(call)}} for call in calls]
-    return {"role": "assistant", "content": text, "tool_calls": kept}
-
-
-def _object(call: Mapping[str, Any]) -> str:
-    arguments = call["function"]["arguments"]
-    try:
-        if isinstance(json.loads(arguments), dict):
-            return arguments
-    except ValueError:
-        pass
-    return json.dumps({"unreadable": arguments})

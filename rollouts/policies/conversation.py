@@ -5,6 +5,7 @@ an action of its own, which the environment calls malformed; the model is remind
 that does not help.
 """
 
+import json
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from ...errors import Failure, StopReason
 from ...tools.prompt import SYSTEM_PROMPT
 from .base import Action, Context, PolicyStop
 
-__all__ = ["REMINDER", "Answer", "Conversation", "Message", "Talk"]
+__all__ = ["REMINDER", "Answer", "Conversation", "Message", "Talk", "remembered"]
 
 REMINDER = (
     "Your answer held no tool call, so nothing was done. Answer with exactly one call of one of your tools. "
@@ -134,3 +135,21 @@ class Conversation:
         function = call["function"]
         action = {"name": function["name"], "arguments": function["arguments"], "id": call["id"]}
         return Action(call=action, thought=thought or None, call_id=call["id"])
+
+
+def remembered(text: str, calls: Sequence[Mapping[str, Any]]) -> Message:
+    """The answer as it is sent back. Services refuse a conversation whose arguments are not JSON objects."""
+    if not calls:
+        return {"role": "assistant", "content": text}
+    kept = [{**call, "function": {**call["function"], "arguments": _as_object(call)}} for call in calls]
+    return {"role": "assistant", "content": text, "tool_calls": kept}
+
+
+def _as_object(call: Mapping[str, Any]) -> str:
+    arguments = call["function"]["arguments"]
+    try:
+        if isinstance(json.loads(arguments), dict):
+            return arguments
+    except ValueError:
+        pass
+    return json.dumps({"unreadable": arguments})
