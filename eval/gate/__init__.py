@@ -3,5 +3,6 @@
 from .config import GateConfig
 from .gate import compare, gate
 from .report import Comparison, GateReport
+from .unusable import TooMuchExcluded, Unusable
 
-__all__ = ["Comparison", "GateConfig", "GateReport", "compare", "gate"]
+__all__ = ["Comparison", "GateConfig", "GateReport", "TooMuchExcluded", "Unusable", "compare", "gate"]
