@@ -18,6 +18,7 @@ from .events import Event, now
 from .log import EventWriter, Header
 from .log_file import EVENTS, Fsync
 from .payloads import Payload, Usage
+from .phases import PhaseName, Phases
 
 __all__ = ["EVENTS", "PATCH", "EpisodeLog", "patch_facts"]
 
@@ -41,6 +42,7 @@ class EpisodeLog:
         self._writer = EventWriter(self.place.open_log(fsync), header)
         self._start, self._begun = now(), time.monotonic()
         self._totals = _Totals()
+        self._phases = Phases("/")
 
     @property
     def folder(self) -> Path:
@@ -71,7 +73,12 @@ class EpisodeLog:
     def started(self, payload: payloads.EpisodeStart, *, reset_ms: float) -> None:
         """The world was reset."""
         self._totals.reset_ms = reset_ms
-        self.write(payload, t_start=self._start, t_end=now(), duration_ms=reset_ms)
+        self._phases = Phases(str(payload.sandbox.get("workdir") or "/"))
+        ready = now()
+        self.write(payload, t_start=self._start, t_end=ready, duration_ms=reset_ms)
+        image = payload.sandbox.get("image")
+        reset = payloads.Phase.of(name=str(PhaseName.RESET), evidence=f"a sandbox of {image}" if image else None)
+        self.write(reset, t_start=self._start, t_end=ready, duration_ms=reset_ms)
 
     def step(
         self, step: Step, reward: float, info: Mapping[str, Any], *, policy_ms: float, call_id: str | None = None
@@ -87,10 +94,10 @@ class EpisodeLog:
     def _events(self, step: Step, reward: float, info: Mapping[str, Any], call_id: str | None) -> list[Event]:
         begun, over, spent = step.t_start, step.t_end, step.duration_ms
         make = self._writer.event
-        events = [
-            make(_call(step, call_id), t_start=begun),
-            make(_result(step), t_start=begun, t_end=over, duration_ms=spent),
-        ]
+        phase = self._phases.take(step)
+        events: list[Event] = [] if phase is None else [make(phase, t_start=begun)]
+        events.append(make(_call(step, call_id), t_start=begun))
+        events.append(make(_result(step), t_start=begun, t_end=over, duration_ms=spent))
         if step.tool == "run_tests" and "counts" in step.data:
             tests = payloads.TestRun.of(step=step.index, **step.data)
             events.append(make(tests, t_start=begun, t_end=over, duration_ms=spent))

@@ -29,7 +29,7 @@ def _to_1_1(event: AnyEvent) -> AnyEvent:
 
 
 def _to_1_2(event: AnyEvent) -> AnyEvent:
-    """1.2 added tokens to what is asked of a model, and changed nothing else."""
+    """1.2 added tokens to what is asked of a model and the step to a phase, and changed nothing else."""
     return event.model_copy(update={"schema_version": "1.2", "chain": None})
 
 

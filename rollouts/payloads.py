@@ -95,9 +95,11 @@ class EpisodeStart(Payload, frozen=True):
 
 
 class Phase(Payload, frozen=True):
-    """A stretch of the episode that has a name, for example `reset`, `reproduce` or `grade`."""
+    """A stretch of the episode begins that has a name (see `phases.PhaseName`); it lasts until the next one begins."""
 
     name: str
+    step: int | None = None
+    """The first step that belongs to it; None for one that has no steps, such as the reset; since 1.2."""
     evidence: str | None = None
     """Why this stretch was given that name."""
 

@@ -10,6 +10,7 @@ from ...rollouts.events import (
     ErrorEvent,
     LlmRequestEvent,
     LlmResponseEvent,
+    PhaseEvent,
     SandboxMetricEvent,
     StepRewardEvent,
     TestRunEvent,
@@ -18,11 +19,12 @@ from ...rollouts.events import (
     UnknownEvent,
 )
 from ...rollouts.log import Header
+from ...rollouts.phases import PhaseName, phases_of
 from ...rollouts.run_model import RunManifest
 from .finding import Finding
 from .record import Record
 
-__all__ = ["answers", "chain", "completeness", "identity", "schema", "sequence"]
+__all__ = ["answers", "chain", "completeness", "identity", "phases", "schema", "sequence"]
 
 _HEADER = tuple(field.name for field in fields(Header))
 
@@ -146,3 +148,18 @@ def completeness(record: Record) -> Iterator[Finding]:
     if not end.payload.recovered and end.payload.malformed_actions != malformed:
         said = f"says {end.payload.malformed_actions} malformed actions; there are {malformed}"
         yield Finding.error("completeness", record.at(index), said)
+
+
+def phases(record: Record) -> Iterator[Finding]:
+    """The phases of an episode that our recorder wrote are those that its steps amount to."""
+    found = record.trajectory
+    marked = [event.payload for event in record.events if isinstance(event, PhaseEvent)]
+    if found is None or not any(phase.name == PhaseName.RESET for phase in marked):
+        return  # written by somebody else, or before 1.2
+    workdir = str(found.start.sandbox.get("workdir") or "/")
+    derived = {phase.step: phase.name for phase in phases_of(found.steps, workdir)}
+    recorded = {phase.step: phase.name for phase in marked if phase.step is not None}
+    for step in sorted(derived.keys() | recorded.keys()):
+        if derived.get(step) != recorded.get(step):
+            told = f"phase {recorded.get(step)} is said to begin here; the steps say {derived.get(step)}"
+            yield Finding.error("phases", f"{record.name} step {step}", told)

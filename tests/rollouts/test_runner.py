@@ -14,7 +14,7 @@ from trajectory_hub.envs.engine import Engine
 from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import ConfigError, Failure, StopReason
 from trajectory_hub.rollouts import payloads, threads
-from trajectory_hub.rollouts.events import EventType
+from trajectory_hub.rollouts.events import EventType, PhaseEvent
 from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.policies import Action, Context, PolicyBase, PolicyStop, Session, TaskView
 from trajectory_hub.rollouts.run_dir import read_episodes
@@ -86,7 +86,9 @@ def test_the_reference_policy_resolves_and_everything_is_recorded(
     events = list(read_events(episode.folder / "events.jsonl"))
     assert [event.seq for event in events] == list(range(len(events)))
     kinds = {event.event_type for event in events}
-    assert kinds == set(EventType) - {"phase", "llm_request", "llm_response", "error"}
+    assert kinds == set(EventType) - {"llm_request", "llm_response", "error"}
+    phases = [event.payload.name for event in events if isinstance(event, PhaseEvent)]
+    assert (phases[:2], phases[-1]) == (["reset", "explore"], "submit") and {"edit", "test"} <= set(phases)
     assert (events[0].event_type, events[-2].event_type, events[-1].event_type) == (
         "episode_start",
         "episode_end",
