@@ -73,6 +73,14 @@ class ConversationConfig(_Strict):
     """Give a model's recorded reasoning as `reasoning_content`; chat policies do not send it back."""
     chat_template_kwargs: Mapping[str, Any] | None = None
     """Column of that name, for the chat template; None for what the runs sent to their service."""
+    tokens: bool = False
+    """Give the token ids that the model's server recorded, in place of messages."""
+
+    @model_validator(mode="after")
+    def _tokens_are_as_they_were(self) -> Self:
+        if self.tokens and (self.system_prompt is not None or self.reasoning or self.chat_template_kwargs):
+            raise ValueError("tokens are given as recorded: leave out system_prompt, reasoning, chat_template_kwargs")
+        return self
 
 
 class LeakageConfig(_Strict):

@@ -25,6 +25,7 @@ from .records import Outline, find_episodes, open_sources
 from .refusal import Refusal, Refusals
 from .rows import Row, preference_row, step_rows, trajectory_row
 from .similarity import NearDuplicates
+from .token_rows import NoTokens, TokenRows
 
 __all__ = ["Exported", "Request", "export_preferences", "export_sft"]
 
@@ -45,9 +46,10 @@ def export_sft(request: Request) -> Exported:
         sources={source.run_id: source for source in sources},
     )
     with_kwargs = _with_kwargs(config, any(source.chat_template_kwargs for source in sources))
-    columns = columns_of("sft", by_step=by_step, template_kwargs=with_kwargs)
+    tokens = TokenRows(sources) if config.conversation.tokens else None
+    columns = columns_of("sft", by_step=by_step, template_kwargs=with_kwargs, tokens=tokens is not None)
     outlines = _ordered(list(find_episodes(sources, request.pattern)), config.seed)
-    rows = _sft_rows(intake, outlines, request, with_kwargs=with_kwargs)
+    rows = _sft_rows(intake, outlines, request, tokens, with_kwargs=with_kwargs)
     build = DataSet("sft", columns, request)
     return build.write(
         rows,
@@ -69,6 +71,8 @@ def export_preferences(request: Request) -> Exported:
         return _export_found(request, refusals)
     if len(request.sources) > 1:
         raise UsageError("give either runs, or one folder of pairs")
+    if request.config.conversation.tokens:
+        raise UsageError("pairs hold messages; give the runs themselves for rows in token form")
     said = stored[0].statistics()
     leakage = leakage_against(request.eval_tasks, request.config.leakage)
     with_kwargs = any(pair.chat_template_kwargs for pair in stored[0])
@@ -76,7 +80,7 @@ def export_preferences(request: Request) -> Exported:
     pairs = _wanted(_ticked(chosen, request), request, refusals, leakage)
     columns = columns_of("preference", template_kwargs=_with_kwargs(request.config, with_kwargs))
     return DataSet("preference", columns, request).write(
-        _preference_rows(pairs, request.config, columns),
+        _preference_rows(pairs, request.config, columns, None, refusals),
         refusals,
         lambda: {
             **decisions(_settings(request.config, _OF_PAIRS), refusals, leakage=leakage),
@@ -94,11 +98,12 @@ def _export_found(request: Request, refusals: Refusals) -> Exported:
     pairs_config = config.pairs.model_copy(update={"leakage": config.leakage})
     finder = PairFinder(sources, pairs_config, request.tasks, request.eval_tasks, request.pattern)
     with_kwargs = _with_kwargs(config, any(source.chat_template_kwargs for source in sources))
-    columns = columns_of("preference", template_kwargs=with_kwargs)
+    tokens = TokenRows(sources) if config.conversation.tokens else None
+    columns = columns_of("preference", template_kwargs=with_kwargs, tokens=tokens is not None)
     found = (pair for _, outlines in finder.groups() for pair in finder.find(outlines))
     pairs = _wanted(_ticked(found, request), request, refusals, None)
     return DataSet("preference", columns, request).write(
-        _preference_rows(pairs, config, columns),
+        _preference_rows(pairs, config, columns, tokens, refusals),
         refusals,
         lambda: {
             "episodes": finder.intake.seen,
@@ -140,7 +145,7 @@ def _ordered(outlines: list[Outline], seed: int | None) -> list[Outline]:
 
 
 def _sft_rows(
-    intake: Intake, outlines: Sequence[Outline], request: Request, *, with_kwargs: bool
+    intake: Intake, outlines: Sequence[Outline], request: Request, tokens: TokenRows | None, *, with_kwargs: bool
 ) -> Iterator[tuple[Row, str]]:
     config = request.config
     seen = NearDuplicates(config.near_duplicate) if config.near_duplicate is not None else None
@@ -150,22 +155,27 @@ def _sft_rows(
             if seen is not None and seen.like(outline.task_id, outline.name, text) is not None:
                 intake.refusals.add(Refusal.NEAR_DUPLICATE, outline.name)
                 continue
-            yield from _of_episode(usable, intake, config, with_kwargs=with_kwargs)
+            try:
+                yield from _of_episode(usable, intake, config, tokens, with_kwargs=with_kwargs)
+            except NoTokens:
+                intake.refusals.add(Refusal.NO_TOKENS, outline.name)
         if request.advance is not None:
             request.advance()
 
 
 def _of_episode(
-    usable: Usable, intake: Intake, config: ExportConfig, *, with_kwargs: bool
+    usable: Usable, intake: Intake, config: ExportConfig, tokens: TokenRows | None, *, with_kwargs: bool
 ) -> Iterator[tuple[Row, str]]:
     given, sent = config.conversation.chat_template_kwargs, usable.outline.source.chat_template_kwargs
     kwargs = (sent if given is None else given) if with_kwargs else None
     name = usable.outline.name
+    if config.unit == "step":
+        rows = tokens.steps(usable, intake.filter) if tokens else step_rows(usable, intake.filter, kwargs)
+    else:
+        rows = tokens.trajectory(usable) if tokens else iter([trajectory_row(usable, kwargs)])
+    made = list(rows)
     intake.use(usable.outline)
-    if config.unit == "trajectory":
-        yield trajectory_row(usable, kwargs), name
-        return
-    for row in step_rows(usable, intake.filter, kwargs):
+    for row in made:
         if row is None:
             intake.refusals.add(Refusal.STEP_REWARD, name)
         else:
@@ -198,8 +208,24 @@ def _statement(pair: Preference) -> str:
     return next((str(message["content"]) for message in pair.prompt if message["role"] == "user"), "")
 
 
-def _preference_rows(pairs: Iterable[Preference], config: ExportConfig, columns: Columns) -> Iterator[tuple[Row, str]]:
+def _preference_rows(
+    pairs: Iterable[Preference],
+    config: ExportConfig,
+    columns: Columns,
+    tokens: TokenRows | None,
+    refusals: Refusals,
+) -> Iterator[tuple[Row, str]]:
     given = config.conversation.chat_template_kwargs
     for pair in pairs:
+        if tokens is not None:
+            yield from _token_row(pair, tokens, refusals)
+            continue
         kwargs = pair.chat_template_kwargs if given is None else given
         yield preference_row(pair, kwargs if "chat_template_kwargs" in columns else None), pair.pair_id
+
+
+def _token_row(pair: Preference, tokens: TokenRows, refusals: Refusals) -> Iterator[tuple[Row, str]]:
+    try:
+        yield tokens.preference(pair), pair.pair_id
+    except NoTokens:
+        refusals.add(Refusal.NO_TOKENS, pair.pair_id)

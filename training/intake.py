@@ -40,6 +40,11 @@ class Usable:
         parent = self.trajectory.start.parent
         return parent.steps if parent is not None else 0
 
+    def step_rewards(self, steps: Sequence[int]) -> list[float | None]:
+        """The rewards of some steps; None for one that nobody scored."""
+        found = [self.trajectory.rewards[step] for step in steps]
+        return [reward.reward if reward is not None else None for reward in found]
+
 
 @dataclass(slots=True)
 class Intake:

@@ -41,6 +41,8 @@ class Refusal(StrEnum):
     """There is no answer of an agent in it."""
     NOT_PORTABLE = "not_portable"
     """An argument is a number that JSON readers do not agree on (beyond 64 bits, not finite)."""
+    NO_TOKENS = "no_tokens"
+    """The tokens of its answers were not recorded; or, of a pair, they are not one sequence."""
     NEAR_DUPLICATE = "near_duplicate"
     """Nearly the same as one already used; of a pair, its two sides."""
     LEAK_INSTANCE = "leak_instance"

@@ -3,23 +3,29 @@
 Arguments of calls are objects, results name their tool, `tools` is a list of JSON schemas.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .filters import EpisodeFilter
 from .intake import Usable
 from .preference import Preference
 
-__all__ = ["preference_row", "step_rows", "trajectory_row"]
+__all__ = ["Row", "origin", "pair_facts", "preference_row", "reward_of", "step_rows", "trajectory_row"]
 
 Row = dict[str, Any]
 
 
 def trajectory_row(usable: Usable, template_kwargs: Mapping[str, Any] | None = None) -> Row:
-    """A whole trajectory, for language modelling; `template_kwargs` becomes a column unless None."""
+    """A whole trajectory, for language modelling; `template_kwargs` becomes a column unless None.
+
+    `rewards` has one value an answer: the mean of its steps' rewards.
+    """
+    conversation = usable.conversation
     return {
-        "messages": list(usable.conversation.messages),
-        **_origin(usable),
+        "messages": list(conversation.messages),
+        "tools": list(conversation.tools),
+        **origin(usable),
+        "rewards": [reward_of(usable, turn.steps) for turn in conversation.turns],
         **_extra(template_kwargs),
     }
 
@@ -36,30 +42,36 @@ def step_rows(
     for turn in usable.conversation.turns:
         if turn.steps[0] < inherited:
             continue
-        found = [usable.trajectory.rewards[position] for position in turn.steps]
-        rewards = [reward.reward if reward is not None else None for reward in found]
-        known = [reward for reward in rewards if reward is not None]
-        if not all(wanted.reward(reward) for reward in rewards):
+        if not all(wanted.reward(reward) for reward in usable.step_rewards(turn.steps)):
             yield None
             continue
         yield {
             "prompt": list(messages[: turn.message]),
             "completion": [messages[turn.message]],
-            **_origin(usable),
+            "tools": list(usable.conversation.tools),
+            **origin(usable),
             "step": turn.steps[0],
-            "reward": round(sum(known) / len(known), 6) if known else None,
+            "reward": reward_of(usable, turn.steps),
             **_extra(template_kwargs),
         }
 
 
 def preference_row(pair: Preference, template_kwargs: Mapping[str, Any] | None = None) -> Row:
     """A preference."""
-    chosen, rejected = pair.chosen, pair.rejected
     return {
         "prompt": list(pair.prompt),
-        "chosen": list(chosen.messages),
-        "rejected": list(rejected.messages),
+        "chosen": list(pair.chosen.messages),
+        "rejected": list(pair.rejected.messages),
         "tools": list(pair.tools),
+        **pair_facts(pair),
+        **_extra(template_kwargs),
+    }
+
+
+def pair_facts(pair: Preference) -> Row:
+    """What is known of a pair besides its messages."""
+    chosen, rejected = pair.chosen, pair.rejected
+    return {
         "pair_id": pair.pair_id,
         "level": pair.level,
         "task_id": pair.task_id,
@@ -77,14 +89,19 @@ def preference_row(pair: Preference, template_kwargs: Mapping[str, Any] | None =
         "rejected_rollouts": rejected.rollouts,
         "chosen_episode": f"{chosen.run_id}/{chosen.episode_id}",
         "rejected_episode": f"{rejected.run_id}/{rejected.episode_id}",
-        **_extra(template_kwargs),
     }
 
 
-def _origin(usable: Usable) -> Row:
-    header = usable.trajectory.header
+def reward_of(usable: Usable, steps: Sequence[int]) -> float | None:
+    """The mean reward of some steps; None when nobody scored them."""
+    known = [reward for reward in usable.step_rewards(steps) if reward is not None]
+    return round(sum(known) / len(known), 6) if known else None
+
+
+def origin(usable: Usable) -> Row:
+    """Where a row is from."""
+    header, end = usable.trajectory.header, usable.trajectory.end
     return {
-        "tools": list(usable.conversation.tools),
         "task_id": header.task_id,
         "repo": header.repo,
         "run_id": usable.outline.source.run_id,
@@ -92,6 +109,7 @@ def _origin(usable: Usable) -> Row:
         "agent": header.agent,
         "model": header.model,
         "resolved": usable.trajectory.resolved,
+        "stop_reason": str(end.stop_reason) if end is not None else None,
         "process_score": usable.trajectory.process_score,
         "steps": len(usable.trajectory.steps),
     }

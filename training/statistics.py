@@ -13,6 +13,7 @@ __all__ = ["Statistics", "describe"]
 _COUNTED = ("task_id", "repo", "agent", "model", "resolved", "level", "reason", "basis")
 _MEASURED = ("steps", "process_score", "reward", "margin", "confidence", "chosen_rollouts", "rejected_rollouts")
 _CONVERSATIONS = ("messages", "prompt", "completion", "chosen", "rejected")
+_TOKENS = ("input_ids", "prompt_ids", "completion_ids", "chosen_ids", "rejected_ids")
 _SHOWN = 50
 
 
@@ -53,6 +54,9 @@ class Statistics:
         for name in _MEASURED:
             if row.get(name) is not None:
                 self._values[name].append(row[name])
+        for name in _TOKENS:
+            if name in row:
+                self._values[name.replace("_ids", "_tokens")].append(len(row[name]))
         for name in _CONVERSATIONS:
             if name in row:
                 self._conversation(name, row[name])

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,10 +109,8 @@ def _train(algorithm: str, items: list[str] | None, options: list[str], dry_run:
 
 def _parts(algorithm: str) -> "tuple[Callable[[list[str]], Any], Callable[..., Trained]]":
     """How its configuration is read, and what trains. Raises MissingExtra."""
-    try:
-        import trl as _  # pyright: ignore[reportUnusedImport]
-    except ImportError:
-        raise MissingExtra("training needs TRL: pip install 'agent-trajectory-hub[train]'") from None
+    if find_spec("trl") is None:
+        raise MissingExtra("training needs TRL: pip install 'agent-trajectory-hub[train]'")
     from .trainer.config import CONFIG_OF, load_train_config
 
     module: Any = import_module(f"{__package__}.{algorithm}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,8 @@ def quantization(lora: LoraSettings | None) -> Any:
     """A `transformers.BitsAndBytesConfig` for QLoRA (arXiv 2305.14314); None without. Raises MissingExtra."""
     if lora is None or lora.bits is None:
         return None
-    try:
-        import bitsandbytes  # pyright: ignore
-    except ImportError:
-        raise MissingExtra("lora.bits needs bitsandbytes: pip install bitsandbytes") from None
+    if find_spec("bitsandbytes") is None:
+        raise MissingExtra("lora.bits needs bitsandbytes: pip install bitsandbytes")
     import torch
     from transformers import BitsAndBytesConfig
 

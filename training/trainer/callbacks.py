@@ -1,4 +1,4 @@
-"""What happens along the way: figures to a file and to the terminal, checkpoints marked as whole, a halt at nonsense."""
+"""Along the way: figures to a file and to the terminal, checkpoints marked as whole, a halt at nonsense."""
 
 import json
 import math

@@ -94,7 +94,7 @@ def refuse_leaks(config: TrainConfig, sources: Sequence[DataSource]) -> None:
         raise UsageError(
             f"{len(found)} of {len(seen)} training tasks give away tasks of {config.eval_tasks}:\n  "
             + "\n  ".join(found[:10])
-            + f"{more}\nExport the data with --eval-tasks {config.eval_tasks}, which leaves them out, or loosen leakage.*"
+            + f"{more}\nExport with --eval-tasks {config.eval_tasks}, which leaves them out, or loosen leakage.*"
         )
 
 
