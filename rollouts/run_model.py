@@ -29,6 +29,9 @@ class Sitting(_Record):
     """UTC, ISO 8601."""
     changed: Mapping[str, Any] = Field(default_factory=dict[str, Any])
     """Settings that differ from those of the first sitting, and that may."""
+    service: Mapping[str, float] = Field(default_factory=dict[str, float])
+    """What the policy's model server counted meanwhile, whoever asked it: tokens, and queries and hits of its prefix
+    cache, likewise in tokens. Since 1.2."""
 
 
 class RunManifest(_Record):

@@ -7,6 +7,7 @@ import typer
 
 from .. import console
 from ..errors import UsageError
+from .best_cli import best
 from .rollout_cli import episode_table
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="List runs and show what happened in them.", no_args_is_help=True)
+app.command()(best)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _WIDTH = 100

@@ -9,6 +9,7 @@ from ..envs.sources import load_tasks
 from ..envs.task import Task
 from .budget import RunLedger
 from .config import RolloutConfig, check_budget, choose, resolve
+from .counting import counted
 from .manifest import make_manifest, open_run
 from .plan import Plan, make_plan
 from .policies.base import Policy
@@ -38,7 +39,8 @@ def opened(
         with RunLock(run):
             known = open_run(run, make_manifest(run, config, policy, tasks, engine))
             plan = make_plan(run, config, tasks)
-            yield make_runner(run, known.run_id, config, policy, tasks, engine, plan)
+            with counted(run, policy):
+                yield make_runner(run, known.run_id, config, policy, tasks, engine, plan)
     finally:
         engine.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 from .payloads import Usage
 from .plan import latest
 from .run_dir import Episode, read_episodes, read_manifest
+from .serving.metrics import total
 
 __all__ = ["Row", "Summary", "summarise"]
 
@@ -80,6 +81,8 @@ class Summary:
     usage: Usage
     cost_usd: float | None
     """None when a request's cost is not known."""
+    service: dict[str, float]
+    """What the model server counted during the run's sittings, whoever asked it."""
 
     @property
     def sentences(self) -> list[str]:
@@ -92,12 +95,23 @@ class Summary:
             said.append(f"resolved {self.resolved} of {self.graded} graded ({self.resolved / self.graded:.1%})")
         if self.usage.total:
             cost = "unknown (no price)" if self.cost_usd is None else f"{self.cost_usd:.4f} USD"
+            said += self._cache_sentence
             said.append(f"{self.usage.input_tokens or 0} tokens in, {self.usage.output_tokens or 0} out, cost {cost}")
         return said
 
+    @property
+    def _cache_sentence(self) -> list[str]:
+        share, repeated = self.usage.repeated_hit_share, self.usage.repeated_input_tokens
+        if share is None:
+            return []
+        queries, hits = (self.service.get(f"prefix_cache_{name}", 0.0) for name in ("queries", "hits"))
+        server = f"; the server's counters: {hits / queries:.1%} of all prompt tokens" if queries else ""
+        return [f"prefix cache: {share:.1%} of {repeated} prompt tokens that an earlier request had{server}"]
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "usage": self.usage.model_dump(), "rows": [asdict(row) for row in self.rows]}
+        usage = self.usage.model_dump() | {"repeated_hit_share": self.usage.repeated_hit_share}
+        return {**asdict(self), "usage": usage, "rows": [asdict(row) for row in self.rows]}
 
 
 def summarise(run: Path) -> Summary:
@@ -127,6 +141,7 @@ def summarise(run: Path) -> Summary:
         mean_reward=round(sum(rewards) / len(rewards), 4) if rewards else None,
         usage=usage,
         cost_usd=_total([end.cost_usd for end in ends]),
+        service=total(sitting.get("service") or {} for sitting in manifest.get("sittings") or ()),
     )
 
 

@@ -20,10 +20,19 @@ class Usage(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True
     """Prompt tokens that the service had in its cache."""
     repeated_input_tokens: int | None = None
     """Prompt tokens that an earlier request of the same episode had: what a prefix cache can save. Since 1.2."""
+    repeated_cached_tokens: int | None = None
+    """Of those, the ones that the service had in its cache. Since 1.2."""
     cache_creation_tokens: int | None = None
     output_tokens: int | None = None
     """All generated tokens, reasoning included."""
     reasoning_tokens: int | None = None
+
+    @property
+    def repeated_hit_share(self) -> float | None:
+        """Share of the repeated prompt tokens that a prefix cache saved; None when nothing is known of them."""
+        if not self.repeated_input_tokens or self.repeated_cached_tokens is None:
+            return None
+        return self.repeated_cached_tokens / self.repeated_input_tokens
 
     def plus(self, other: "Usage") -> "Usage":
         """The sum; a figure that only one side knows is kept."""
@@ -97,14 +106,20 @@ def default_prices() -> PriceTable:
     return PriceTable.model_validate(yaml.safe_load(text))
 
 
-def read_usage(body: Mapping[str, Any]) -> Usage:
-    """The token counts of an answer; None for what it does not say."""
+def read_usage(body: Mapping[str, Any], repeated: int | None = None) -> Usage:
+    """The token counts of an answer, whose prompt began with so many tokens of an earlier request.
+
+    None for what it does not say.
+    """
     usage = cast("Mapping[str, Any]", body.get("usage") or {})
     prompt = cast("Mapping[str, Any]", usage.get("prompt_tokens_details") or {})
     completion = cast("Mapping[str, Any]", usage.get("completion_tokens_details") or {})
+    cached = prompt.get("cached_tokens")
     return Usage(
         input_tokens=usage.get("prompt_tokens"),
-        cached_input_tokens=prompt.get("cached_tokens"),
+        cached_input_tokens=cached,
+        repeated_input_tokens=repeated,
+        repeated_cached_tokens=None if repeated is None or cached is None else min(cached, repeated),
         cache_creation_tokens=prompt.get("cache_creation_tokens"),
         output_tokens=usage.get("completion_tokens"),
         reasoning_tokens=completion.get("reasoning_tokens"),

@@ -17,6 +17,7 @@ from ..payloads import Payload
 __all__ = [
     "Action",
     "Context",
+    "Counting",
     "Gave",
     "Policy",
     "PolicyBase",
@@ -140,6 +141,15 @@ class Policy(Protocol):
 
     def close(self) -> None:
         """Free what the sessions share; called once, when the run is over."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A policy whose model server counts what it does."""
+
+    def counters(self) -> Mapping[str, float]:
+        """What was counted so far, by name."""
         ...
 
 

@@ -46,20 +46,16 @@ class VllmPolicy(PolicyBase):
             if config.format == "plain"
             else TemplateRenderer(self._service.render, config.observation_role)
         )
-        self._counted: Mapping[str, float] | None = None
 
     def start(self, task: TaskView, context: Context) -> Session:
         """Begin an episode."""
-        if self._counted is None:
-            self._counted = scrape(self._service.root)
         if self.config.format == "native":
             return _NativeConversation(self._service, _as_chat(self.config), context)
         return _TokenConversation(self._service, self._renderer, self.config, context)
 
-    def report(self) -> Mapping[str, Any]:
-        """What the server counted since the first episode began, whoever asked it; empty when it counts nothing."""
-        before, now = self._counted or {}, scrape(self._service.root)
-        return {name: value - before.get(name, 0.0) for name, value in now.items()}
+    def counters(self) -> Mapping[str, float]:
+        """What the server has counted so far, whoever asked it; empty when it counts nothing."""
+        return scrape(self._service.root)
 
     def close(self) -> None:
         """Close the connections."""
@@ -185,7 +181,7 @@ class _TokenConversation(Conversation):
 
     def _record(self, request: LlmRequest, reply: Reply, read: ReadAnswer, calls: list[dict[str, Any]]) -> None:
         choice = reply.choice
-        usage = read_usage(reply.body).model_copy(update={"repeated_input_tokens": request.kept_tokens})
+        usage = read_usage(reply.body, request.kept_tokens)
         response = LlmResponse.of(
             request_id=request.request_id,
             model=reply.body.get("model"),
@@ -236,7 +232,7 @@ class _NativeConversation(ChatConversation):
             said = f"the server rendered the conversation anew: {kept} of {len(self._told)} tokens were kept"
             self.context.log(Phase(name="new_token_segment", evidence=said))
         self._told = (*prompt, *sampled)
-        return read_usage(reply.body).model_copy(update={"repeated_input_tokens": kept})
+        return read_usage(reply.body, kept)
 
 
 def _common_start(left: Ids, right: Ids) -> int:
