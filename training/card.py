@@ -157,9 +157,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _checked(evaluation: Mapping[str, Any] | None) -> str:
     if evaluation is None:
         return "Not compared with the tasks of any evaluation."
+    without = evaluation.get("without_patch") or 0
+    told = f" Of {without} of what was examined no patch is known to compare." if without else ""
     return (
         f"Compared with the {evaluation['tasks']} tasks of an evaluation, the SHA-256 of whose sorted ids is "
-        f"`{evaluation['sha256']}`."
+        f"`{evaluation['sha256']}`.{told}"
     )
 
 

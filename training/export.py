@@ -17,7 +17,7 @@ from .dataset import DataSet, Exported, Request
 from .filters import EpisodeFilter
 from .finder import PairFinder
 from .intake import Intake, Usable, known_tasks, leakage_against
-from .leakage import Leakage
+from .leakage import Leak, Leakage
 from .pair_files import PairSource, is_pairs
 from .preference import Preference
 from .provenance import decisions, licences_of, run_facts
@@ -195,13 +195,17 @@ def _wanted(
             refused = Refusal.CONFIDENCE
         elif (pair.chosen.privileged or pair.rejected.privileged) and not config.pairs.filter.privileged:
             refused = Refusal.PRIVILEGED
-        elif leakage is not None and (leak := leakage.find(pair.task_id, pair.repo, _statement(pair), ())):
+        elif leakage is not None and (leak := _leak(leakage, pair)):
             refusals.leaks.setdefault(str(leak), leak.reason)
             refused = leak.reason
         if refused is None:
             yield pair
         else:
             refusals.add(refused, pair.pair_id)
+
+
+def _leak(leakage: Leakage, pair: Preference) -> Leak | None:
+    return leakage.find(pair.task_id, pair.repo, _statement(pair), pair.sketches())
 
 
 def _statement(pair: Preference) -> str:

@@ -15,6 +15,7 @@ from .pairs import trajectory_pairs
 from .preference import Preference
 from .records import Outline, Source, find_episodes
 from .refusal import Refusals
+from .sketch import PatchSketch, sketch_of
 
 __all__ = ["PairFinder"]
 
@@ -61,12 +62,18 @@ class PairFinder:
     def find(self, outlines: Sequence[Outline]) -> Iterator[Preference]:
         """The pairs of one task's episodes: whole trajectories first, then steps."""
         candidates = [self._candidate(usable) for usable in self.intake.usable(outlines)]
+        reference = self._reference(outlines)
         folders = {candidate.name: candidate.usable.outline for candidate in candidates}
         for pair in self._pairs(candidates):
             for side in (pair.chosen, pair.rejected):
                 for name in {f"{side.run_id}/{side.episode_id}", *side.continuations}:
                     self.intake.use(folders[name])
-            yield pair
+            yield pair if reference is None else pair.model_copy(update={"reference_sketch": reference})
+
+    def _reference(self, outlines: Sequence[Outline]) -> PatchSketch | None:
+        """Of the reference patch of the episodes' task, where that is known."""
+        task = self.intake.tasks.get(outlines[0].task_id) if outlines else None
+        return sketch_of(task.patch) if task is not None and task.patch else None
 
     def _pairs(self, candidates: Sequence[Candidate]) -> Iterator[Preference]:
         if "trajectory" in self.config.levels:

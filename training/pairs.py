@@ -13,6 +13,7 @@ from .messages import Message
 from .preference import Preference, Reason, Side
 from .refusal import Refusal, Refusals
 from .similarity import jaccard
+from .sketch import sketch_of
 
 __all__ = ["Ground", "common_fields", "side_of", "trajectory_pairs"]
 
@@ -185,6 +186,7 @@ def side_of(candidate: Candidate, messages: Sequence[Message], value: float, con
         process_score=trajectory.process_score,
         steps=sum(len(answer.get("tool_calls") or (None,)) for answer in answers),
         patch_sha256=candidate.patch,
+        patch_sketch=sketch_of(trajectory.patch.patch) if trajectory.patch is not None else None,
     )
 
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .confidence import Basis
+from .sketch import PatchSketch
 
 __all__ = ["SCHEMA_VERSION", "Preference", "Reason", "Side"]
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Written into every preference. A new field raises the second number, any other change the first."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Messages = Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
@@ -54,6 +55,8 @@ class Side(BaseModel):
     """That the messages hold."""
     patch_sha256: str | None = None
     """Of the final patch of `episode_id`."""
+    patch_sketch: PatchSketch | None = None
+    """Of the same patch, to compare it with others; since 1.1."""
 
 
 class Preference(BaseModel):
@@ -88,6 +91,13 @@ class Preference(BaseModel):
     confidence: Share
     basis: Basis
     """What `confidence` is the probability of."""
+    reference_sketch: PatchSketch | None = None
+    """Of the task's reference patch, where that was known; since 1.1."""
+
+    def sketches(self) -> list[PatchSketch]:
+        """Of the reference patch and of final patches that are not known to be wrong, as far as there are any."""
+        sides = [side.patch_sketch for side in (self.chosen, self.rejected) if side.resolved is not False]
+        return [sketch for sketch in (self.reference_sketch, *sides) if sketch is not None]
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

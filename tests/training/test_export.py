@@ -203,6 +203,16 @@ def test_pairs_can_be_chosen_again_when_they_are_exported(run: Path, tmp_path: P
     )
     checked = preference(None, tmp_path / "pairs", eval_tasks=str(tasks))
     assert checked.statistics["leaks"] == {"shop-1 ~ shop-1 (1.00)": "leak_instance"}
+    other = json.loads(tasks.read_text()) | {"instance_id": "other-1", "patch": PATCH}
+    tasks_by_patch = tmp_path / "by_patch.jsonl"
+    tasks_by_patch.write_text(json.dumps(other) + "\n")
+    by_patch = preference(None, tmp_path / "pairs", eval_tasks=str(tasks_by_patch))
+    assert set(by_patch.statistics["leaks"].values()) == {"leak_patch"}
+    assert by_patch.statistics["evaluation"]["without_patch"] == 1  # a pair of two patches that are known to be wrong
+    _forget_sketches(tmp_path / "pairs" / "pairs.jsonl")
+    unknown = preference(None, tmp_path / "pairs", eval_tasks=str(tasks_by_patch))
+    assert unknown.statistics["leaks"] == {}
+    assert unknown.statistics["evaluation"]["without_patch"] == unknown.rows
     assert preference(None, tmp_path / "pairs", pattern="*-[12]").statistics["contents"]["distinct_task_id"] == 2
     preference(tmp_path / "checked", tmp_path / "pairs", eval_tasks=str(tasks))
     card = (tmp_path / "checked" / "README.md").read_text()
@@ -210,6 +220,16 @@ def test_pairs_can_be_chosen_again_when_they_are_exported(run: Path, tmp_path: P
     assert "- `shop-1 ~ shop-1 (1.00)`" in card
     with pytest.raises(UsageError, match="either runs, or one folder of pairs"):
         preference(None, tmp_path / "pairs", run)
+
+
+def _forget_sketches(pairs: Path) -> None:
+    """Pairs as version 1.0 wrote them."""
+    lines = list[str]()
+    for line in pairs.read_text().rstrip("\n").split("\n"):
+        pair = json.loads(line) | {"schema_version": "1.0"}
+        del pair["reference_sketch"], pair["chosen"]["patch_sketch"], pair["rejected"]["patch_sketch"]
+        lines.append(json.dumps(pair) + "\n")
+    pairs.write_text("".join(lines))
 
 
 def test_template_arguments_are_a_column_where_there_are_any(run: Path, tmp_path: Path) -> None:

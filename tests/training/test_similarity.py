@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from trajectory_hub.envs.task import Provenance, Task
 from trajectory_hub.training.confidence import agreement, posterior, verdict_stability
-from trajectory_hub.training.leakage import repository
+from trajectory_hub.training.config import LeakageConfig
+from trajectory_hub.training.leakage import Leakage, repository
 from trajectory_hub.training.records import Outline, Source
 from trajectory_hub.training.similarity import NearDuplicates, changed_lines, jaccard, shingles, signature
+from trajectory_hub.training.sketch import sketch_of
 
 from .episodes import PATCH
 
@@ -98,3 +101,22 @@ def test_a_patch_that_was_graded_both_ways_is_less_sure() -> None:
 )
 def test_a_repository_has_one_name(name: str) -> None:
     assert repository(name) == "encode/httpx"
+
+
+def _patch(words: list[str]) -> str:
+    lines = "".join(f"+{' '.join(words[i : i + 10])}\n" for i in range(0, len(words), 10))
+    return f"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -0,0 +1 @@\n{lines}"
+
+
+@pytest.mark.parametrize(("size", "error"), [(150, 1e-9), (3_000, 0.1)])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
+def test_a_sketch_is_as_near_to_another_patch_as_the_patch_itself(size: int, error: float, share: float) -> None:
+    words = [f"w{n}" for n in np.random.default_rng(1).integers(0, 100_000, size)]
+    other = [*words[: int(size * share)], *(f"x{n}" for n in range(size - int(size * share)))]
+    task = Task(instance_id="e", repo="a/b", base_commit="c", patch=_patch(other), provenance=Provenance(source="test"))
+    config = LeakageConfig(patch=0.01)
+    exact = Leakage([task], config).find("t", "c/d", "", [_patch(words)])
+    sketched = Leakage([task], config).find("t", "c/d", "", [sketch_of(_patch(words))])
+    assert exact is not None and sketched is not None
+    assert sketched.similarity == pytest.approx(exact.similarity, abs=error)
+    assert len(sketch_of(_patch(words)).model_dump_json()) < 3_000
