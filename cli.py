@@ -17,6 +17,7 @@ from .envs.tasks_cli import app as tasks_app
 from .errors import TrajHubError
 from .eval.audit_cli import audit
 from .eval.check_cli import check
+from .eval.experiment_cli import experiment
 from .eval.gate_cli import gate
 from .eval.schema_cli import schema
 from .rollouts.calibrate_cli import agreement, calibrate
@@ -61,6 +62,7 @@ app.command()(doctor)
 app.command()(check)
 app.command()(audit)
 app.command()(gate)
+app.command()(experiment)
 app.command()(schema)
 
 

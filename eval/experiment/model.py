@@ -16,6 +16,7 @@ __all__ = [
     "Arm",
     "ArmSeed",
     "DataRecord",
+    "Decision",
     "Experiment",
     "GateRecord",
     "Role",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 EXPERIMENT = "experiment.json"
+Decision = Literal["GO", "NO-GO"]
 Role = Literal["base", "control", "candidate", "negative"]
 """`base`: where all others start from. `control`: as much data, chosen at random. `negative`: must come out NO-GO."""
 
@@ -76,8 +78,6 @@ class ArmSeed(_Record):
     """Folders of the data it was trained on."""
     runs: list[str] = Field(default_factory=list[str])
     """Folders of its evaluation runs on the tasks of `Experiment.evaluated_on`."""
-    dev_runs: list[str] = Field(default_factory=list[str])
-    """The same on the tasks that settings were chosen by."""
 
 
 class Arm(_Record):
@@ -113,8 +113,8 @@ class GateRecord(_Record):
     """The training seed compared; None for all seeds together."""
     report: str
     """The gate's report (`gate.json`)."""
-    decision: Literal["GO", "NO-GO"]
-    expected: Literal["GO", "NO-GO"]
+    decision: Decision
+    expected: Decision
     """What the experiment was set up to show; the decision is the gate's alone."""
     gain: float
     """Difference of resolved-and-submitted rates, candidate less base, in [-1, 1]."""
