@@ -125,11 +125,13 @@ class JudgeRun:
     def score(self, on_step: Callable[[JudgeSummary], None]) -> JudgeSummary:
         """Score them; `on_step` is called after each. What is done is written, whatever ends it.
 
-        Raises ConfigError when the service refuses the key or the model.
+        Raises ConfigError when the service refuses the key or the model, and, before anything is asked, while another
+        process judges the run under the same name.
         """
         began, waiting = time.monotonic(), deque[_Waiting]()
         try:
             with ExitStack() as stack:
+                self._writer(self._judge.name, stack)
                 for item in self._submitted():
                     waiting.append(item)
                     if len(waiting) > self._config.judge.workers * _AHEAD:
@@ -168,9 +170,8 @@ class JudgeRun:
             self._write(item, self._combined, combined(item.rules, made.criteria, layers), {}, stack)
 
     def _write(self, item: _Waiting, layer: str, scores: Scores, record: Mapping[str, Any], stack: ExitStack) -> None:
-        if layer not in self._writers:
-            self._writers[layer] = stack.enter_context(ScoreWriter(self._run, layer))
-            self.written[layer] = self._writers[layer].path
+        writer = self._writer(layer, stack)
+        self.written[layer] = writer.path
         header = item.trajectory.header
         row = StepScoreRow(
             episode_id=header.episode_id,
@@ -181,4 +182,9 @@ class JudgeRun:
             reward=weighted_mean(scores, self._rubric.weights),
             record=record,
         )
-        self._writers[layer].write(row)
+        writer.write(row)
+
+    def _writer(self, layer: str, stack: ExitStack) -> ScoreWriter:
+        if layer not in self._writers:
+            self._writers[layer] = stack.enter_context(ScoreWriter(self._run, layer))
+        return self._writers[layer]

@@ -1,5 +1,6 @@
 """Scores of a layer over a recorded run: `scores/<layer>.jsonl`, one line a step, beside the log that never changes."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import DiskFull, UsageError
+from ..errors import ConfigError, DiskFull, UsageError
 from ..rewards.scores import CriterionScore
 from .files import room_for, slug
 from .run_dir import read_manifest
@@ -121,18 +122,24 @@ class ScoreWriter:
     """Writes rows in the order of episode and step, in constant memory.
 
     Rows of other steps that are there are kept, and so is a row with scores where the new one has none. The file is
-    old or new, never half: it is replaced when the writer is closed, with what was written by then.
+    old or new, never half: it is replaced when the writer is closed, with what was written by then. A layer's file has
+    one writer at a time: two would each keep the old rows and lose the other's.
     """
 
     def __init__(self, run: Path, layer: str) -> None:
+        """Raises ConfigError while another process writes scores of this layer."""
         self.path = scores_path(run, layer)
-        self._damaged = False
+        self._lock = _locked(self.path, layer)
+        self._damaged = self._written = False
         self._old = _rows(self.path) if self.path.exists() else iter(())
-        self._next = next(self._old, None)
+        try:
+            self._next = next(self._old, None)
+        except UsageError:
+            os.close(self._lock)
+            raise
         self._last: tuple[str, int] | None = None
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         with room_for(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._partial.open("w", encoding="utf-8")
 
     def write(self, row: StepScoreRow) -> None:
@@ -140,6 +147,7 @@ class ScoreWriter:
         place = _place(row)
         if self._last is not None and place <= self._last:
             raise ValueError(f"rows must come in order: {place} after {self._last}")
+        self._written = True
         self._last = place
         while self._next is not None and _place(self._next) < place:
             self._put(self._next)
@@ -167,11 +175,12 @@ class ScoreWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if not isinstance(error, DiskFull) and not self._damaged:
+            if self._written and not isinstance(error, DiskFull) and not self._damaged:
                 self._finish()
         finally:
             self._file.close()
             self._partial.unlink(missing_ok=True)
+            os.close(self._lock)
 
     def _finish(self) -> None:
         while self._next is not None:
@@ -181,6 +190,24 @@ class ScoreWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._partial.replace(self.path)
+
+
+def _locked(path: Path, layer: str) -> int:
+    """A descriptor that holds the lock of a file of scores; the system frees it when the process dies."""
+    with room_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise ConfigError(
+            f"another process ({holder}) writes scores of {layer!r} into {path}; wait for it, or stop it"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    return lock
 
 
 def _place(row: StepScoreRow) -> tuple[str, int]:

@@ -18,7 +18,14 @@ from trajectory_hub.rewards.scores import CRITERIA
 from trajectory_hub.rollouts import read_trajectories
 from trajectory_hub.rollouts.config import CONFIGS
 from trajectory_hub.rollouts.judging import JudgeRunConfig, load_judge_config
-from trajectory_hub.rollouts.score_log import StepScoreRow, read_scores, scored_layers, scores_path, write_scores
+from trajectory_hub.rollouts.score_log import (
+    ScoreWriter,
+    StepScoreRow,
+    read_scores,
+    scored_layers,
+    scores_path,
+    write_scores,
+)
 from typer.testing import CliRunner, Result
 
 from ..rewards.judging import answer, answer_text
@@ -327,4 +334,15 @@ def test_a_broken_line_of_scores_is_named(run: Path) -> None:
         with pytest.raises(UsageError, match="line 4 is no score of a step"):
             write_scores(run, "l", [row.model_copy(update={"step": step})])
         assert path.read_text() == damaged, "what cannot be read is not thrown away"
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert [one.name for one in path.parent.iterdir() if one.suffix != ".lock"] == [path.name]
+
+
+def test_a_second_judge_of_the_same_name_is_refused_before_it_asks(run: Path) -> None:
+    with serving(answer(0.5)) as seen, ScoreWriter(run, "judge@1:gpt-4o"):
+        with pytest.raises(ConfigError, match=rf"another process \({os.getpid()}\) writes scores of 'judge@1:gpt-4o'"):
+            judge(run, seen)
+        assert seen.bodies == []
+        assert judged(run, seen, model="mine")["files"], "another layer has a file of its own"
+    with serving(answer(0.5)) as seen:
+        assert judge(run, seen).exit_code == 0
+    assert len(list(read_scores(run, "judge@1:gpt-4o"))) == STEPS["reference"]
