@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ...rewards.human.extras import need
 
-__all__ = ["Clustered", "clustered_mean", "degrees_of_freedom", "shrunk_mean"]
+__all__ = ["Clustered", "Floats", "below", "clustered_mean", "degrees_of_freedom", "quantile", "shrunk_mean"]
 
 Floats = NDArray[np.float64]
 
@@ -42,13 +42,17 @@ class Clustered:
         """Two-sided: one less the level at which the interval would just reach `null`."""
         if self.error == 0:
             return 1.0 if self.center == null else 0.0
-        stats = need("scipy.stats", "intervals")
-        return float(2 * stats.t.sf(abs(self.center - null) / self.error, self.freedom))
+        return 2 * below(-abs(self.center - null) / self.error, self.freedom)
 
 
 def quantile(probability: float, freedom: float) -> float:
     """Of Student's t."""
-    return float(need("scipy.stats", "intervals").t.ppf(probability, freedom))
+    return float(need("scipy.special", "intervals").stdtrit(freedom, probability))
+
+
+def below(value: float, freedom: float) -> float:
+    """The probability that Student's t is at most `value`."""
+    return float(need("scipy.special", "intervals").stdtr(freedom, value))
 
 
 def clustered_mean(values: Floats, labels: Sequence[object] | None = None) -> Clustered:

@@ -35,7 +35,7 @@ from .report import Comparison, GateReport, McNemar
 from .sides import check_excluded, read_side, side_of
 from .unusable import Unusable
 
-__all__ = ["Tested", "compare", "gate", "test_pairs"]
+__all__ = ["Tested", "compare", "conditions", "gate", "test_pairs"]
 
 Clustering = Literal["task", "repository"]
 _ENOUGH = 10.0
@@ -171,7 +171,7 @@ def _comparison(
     adjusted, left = corrected
     level = 1 - config.alpha / left
     gain, interval = float(found.differences.mean()), deciding.interval(level)
-    reasons = _conditions(gain, interval, adjusted, level, config)
+    reasons = conditions(gain, interval, adjusted, level, config)
     gained, lost = changes(ours, theirs, found)
     better, worse = found.changed
     single = all(len(task) == 1 for task in found.pairs) and len(ours) == len(theirs) == 1
@@ -207,7 +207,7 @@ def _comparison(
     )
 
 
-def _conditions(
+def conditions(
     gain: float, interval: tuple[float, float], adjusted: float, level: float, config: GateConfig
 ) -> list[tuple[bool, str]]:
     """What a GO takes, and whether it is so."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -85,7 +86,7 @@ class Outcomes:
         return sum(each.resolved for each in found), sum(each.excluded is None for each in found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairing:
     """Differences of two sides over the tasks that have at least one pair."""
 
@@ -95,12 +96,12 @@ class Pairing:
     dropped: int
     """Pairs in which a side does not count."""
 
-    @property
+    @cached_property
     def scores(self) -> tuple[Fraction, ...]:
         """Mean difference of each task, exact."""
         return tuple(sum(task, Fraction()) / len(task) for task in self.pairs)
 
-    @property
+    @cached_property
     def differences(self) -> Floats:
         """Mean difference of each task, shape (tasks,)."""
         return np.array([float(score) for score in self.scores])

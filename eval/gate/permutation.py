@@ -5,6 +5,7 @@ Fisher's randomisation test of the tasks' means (Fisher 1935, The Design of Expe
 any number of tasks, and says nothing where a task differs for reasons other than chance; the interval does.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,8 +17,7 @@ from ...rewards.human.extras import need
 
 __all__ = ["Flips", "holm", "mcnemar", "sign_flip"]
 
-_STATES = 200_000
-_WORK = 300_000_000
+_STATES = 20_000
 _CELLS = 4_000_000
 
 
@@ -35,19 +35,19 @@ def sign_flip(scores: Sequence[Fraction], *, flips: int = 100_000, seed: int = 0
     scale = lcm(*(score.denominator for score in scores)) if scores else 1
     found = [int(score * scale) for score in scores if score]
     reach = sum(map(abs, found))
-    if reach <= _STATES and reach * len(found) <= _WORK:
+    if reach <= _STATES:
         return Flips(_exact(found), "exact")
     return Flips(_sampled(found, flips, seed), f"{flips} random flips")
 
 
 def _exact(scores: Sequence[int]) -> float:
-    """By the distribution of the sum of the positive ones, built up score by score."""
-    reach = sum(map(abs, scores))
-    chance = np.zeros(reach + 1)
-    chance[0] = 1.0
-    for size in map(abs, scores):
-        chance[size:] = (chance[size:] + chance[: reach + 1 - size]) / 2
-        chance[:size] /= 2
+    """By the distribution of the sum of the positive ones: scores of one size are binomial, sizes are convolved."""
+    binomial, chance = need("scipy.stats", "tests").binom, np.ones(1)
+    for size, count in Counter(map(abs, scores)).items():
+        lattice = np.zeros(size * count + 1)
+        lattice[::size] = binomial.pmf(np.arange(count + 1), count, 0.5)
+        chance = np.convolve(chance, lattice)
+    reach = len(chance) - 1
     distance = np.abs(2 * np.arange(reach + 1) - reach)
     return min(1.0, float(chance[distance >= abs(sum(scores))].sum()))
 

@@ -11,7 +11,7 @@ from math import ceil, sqrt
 import numpy as np
 
 from ...rewards.human.extras import need
-from .clusters import Clustered, Floats, quantile
+from .clusters import Clustered, Floats, below, quantile
 from .config import GateConfig
 from .report import Power
 
@@ -26,8 +26,7 @@ def probability(gain: float, error: float, freedom: float, alpha: float) -> floa
     """The probability that a true gain lies significantly above 0."""
     if error == 0:
         return 1.0 if gain > 0 else 0.0
-    stats = need("scipy.stats", "power")
-    return float(stats.t.sf(quantile(1 - alpha / 2, freedom) - gain / error, freedom))
+    return below(gain / error - quantile(1 - alpha / 2, freedom), freedom)
 
 
 def needed_tasks(gain: float, variance: float, alpha: float, power: float) -> int:

@@ -278,7 +278,7 @@ def test_a_manifest_that_hides_episodes_is_refused(
     content = json.loads((copy / MANIFEST).read_text())
     change(content)
     write_json(copy / MANIFEST, content)
-    with pytest.raises(Unusable, match="is not one of run.json"):
+    with pytest.raises(Unusable, match=r"is not one of run\.json"):
         decide(base, copy)
 
 
@@ -359,9 +359,7 @@ def verdict_against_its_tests(run: Path) -> None:
 
 
 def verdict_against_its_canaries(run: Path) -> None:
-    canary = CanaryResult(
-        name="t", kind=CanaryKind.MUST_FAIL, file="t.py", expected="failed", seen="PASSED", ok=False
-    )
+    canary = CanaryResult(name="t", kind=CanaryKind.MUST_FAIL, file="t.py", expected="failed", seen="PASSED", ok=False)
     caught = CanaryReport(state="ran", results=(canary,))
     judge(fresh(run, 3), verdict(tasks(COUNT)[3], own_patch(run, 3), True, canaries=caught))
 
@@ -412,9 +410,7 @@ def fresh(run: Path, index: int) -> Path:
         (shown_the_reference, "shown the reference patch"),
     ],
 )
-def test_what_was_tampered_with_is_refused(
-    base: Path, copy: Path, tamper: Callable[[Path], None], told: str
-) -> None:
+def test_what_was_tampered_with_is_refused(base: Path, copy: Path, tamper: Callable[[Path], None], told: str) -> None:
     tamper(copy)
     with pytest.raises(Unusable, match=told):
         decide(base, copy)
