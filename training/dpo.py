@@ -8,9 +8,9 @@ from typing import TextIO
 from .train_cli import launched
 from .trainer.config import DpoConfig
 from .trainer.data import Row
+from .trainer.data_session import DataSession
 from .trainer.examples import Example, pair_example
 from .trainer.output import Trained
-from .trainer.session import Session
 
 __all__ = ["train_dpo"]
 
@@ -20,7 +20,7 @@ def train_dpo(config: DpoConfig, stream: TextIO | None = None, *, dry_run: bool 
 
     Raises ConfigError or UsageError for what cannot be trained, before a model is loaded, and DiskFull.
     """
-    with Session(config, stream, dry_run=dry_run) as session:
+    with DataSession(config, stream, dry_run=dry_run) as session:
         if session.finished is not None:
             return session.finished
 

@@ -10,9 +10,9 @@ from ..errors import ConfigError
 from .train_cli import launched
 from .trainer.config import KtoConfig
 from .trainer.data import Row
+from .trainer.data_session import DataSession
 from .trainer.examples import Example, unpaired_examples
 from .trainer.output import Trained
-from .trainer.session import Session
 
 __all__ = ["is_good", "train_kto"]
 
@@ -31,7 +31,7 @@ def train_kto(config: KtoConfig, stream: TextIO | None = None, *, dry_run: bool 
 
     Raises ConfigError or UsageError for what cannot be trained, before a model is loaded, and DiskFull.
     """
-    with Session(config, stream, dry_run=dry_run) as session:
+    with DataSession(config, stream, dry_run=dry_run) as session:
         if session.finished is not None:
             return session.finished
 

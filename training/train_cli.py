@@ -28,6 +28,9 @@ Model = Annotated[str | None, typer.Option("--model", help="Folder or name of th
 Data = Annotated[list[Path] | None, typer.Option("--data", help="Exported data set; repeatable.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the checkpoint.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the order of the rows and of new weights.")]
+Tasks = Annotated[str | None, typer.Option("--tasks", help="Task repo, dataset or file to act in.")]
+Filter = Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")]
+TaskLimit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many tasks.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Learn from at most so many rows.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and show the first example; train nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON; figures go to standard error.")]
@@ -78,20 +81,37 @@ def kto(
     _train("kto", config, _options(model, data, out, seed, limit), dry_run, as_json)
 
 
+@app.command()
+def grpo(
+    config: Config = None,
+    model: Model = None,
+    tasks: Tasks = None,
+    out: Out = None,
+    seed: Seed = None,
+    limit: TaskLimit = None,
+    task_filter: Filter = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Group relative policy optimization: the model acts in the environment, and learns from how its episodes end."""
+    options = _given(
+        {"tasks": tasks, "limit": limit, "filter": task_filter, "model": model, "output": out, "seed": seed}
+    )
+    _train("grpo", config, options, dry_run, as_json)
+
+
 def _options(
     model: str | None, data: list[Path] | None, out: Path | None, seed: int | None, limit: int | None
 ) -> list[str]:
     """The options as `key=value` items."""
+    paths = [str(path) for path in data] if data else None
+    return _given({"model": model, "data": paths, "output": out, "seed": seed, "selection.limit": limit})
+
+
+def _given(options: dict[str, Any]) -> list[str]:
     from json import dumps
 
-    given: dict[str, Any] = {
-        "model": model,
-        "data": [str(path) for path in data] if data else None,
-        "output": str(out) if out is not None else None,
-        "seed": seed,
-        "selection.limit": limit,
-    }
-    return [f"{key}={dumps(value)}" for key, value in given.items() if value is not None]
+    return [f"{key}={dumps(value, default=str)}" for key, value in options.items() if value is not None]
 
 
 def _train(algorithm: str, items: list[str] | None, options: list[str], dry_run: bool, as_json: bool) -> None:
@@ -138,7 +158,7 @@ def _report(done: "Trained") -> None:
 def launched(algorithm: str) -> None:
     """One command as a program of its own, for `accelerate launch -m trajectory_hub.training.<algorithm>`."""
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command()({"sft": sft, "dpo": dpo, "kto": kto}[algorithm])
+    single.command()({"sft": sft, "dpo": dpo, "kto": kto, "grpo": grpo}[algorithm])
     try:
         single()
     except TrajHubError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MissingExtra
-from .config import LoraSettings, TrainConfig
+from .config import DataConfig, LoraSettings, TrainConfig
 
 __all__ = ["adapters", "arguments", "computes_in_bf16", "on_cpu", "quantization"]
 
@@ -41,7 +41,6 @@ def arguments(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "num_train_epochs": config.epochs,
         "max_steps": config.max_steps or -1,
         "per_device_train_batch_size": config.batch_size,
-        "per_device_eval_batch_size": config.eval_batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation,
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": config.scheduler,
@@ -73,20 +72,18 @@ def _loading(config: TrainConfig) -> dict[str, Any]:
 
 def _rhythm(config: TrainConfig) -> dict[str, Any]:
     """When to evaluate, and when to write a checkpoint; a best one can only be kept where it was evaluated."""
-    held_out = bool(config.eval_data) or config.eval_share > 0
-    evaluated = {"eval_strategy": "no"}
-    if held_out:
-        evaluated = {"eval_strategy": "steps", "eval_steps": config.eval_steps} if config.eval_steps else _EPOCH
-    saved = {"save_strategy": "steps", "save_steps": config.save_steps} if config.save_steps else _SAVE_EPOCH
+    if not isinstance(config, DataConfig) or not (config.eval_data or config.eval_share):
+        return {"eval_strategy": "no", **_every("save", config.save_steps), "save_total_limit": 2}
+    evaluated = {**_every("eval", config.eval_steps), "per_device_eval_batch_size": config.eval_batch_size}
     if config.early_stopping is None:
-        return {**evaluated, **saved, "save_total_limit": 2}
-    saved = {"save_strategy": "steps", "save_steps": config.eval_steps} if config.eval_steps else _SAVE_EPOCH
+        return {**evaluated, **_every("save", config.save_steps), "save_total_limit": 2}
     best = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "greater_is_better": False}
-    return {**evaluated, **saved, "save_total_limit": 2, **best}
+    return {**evaluated, **_every("save", config.eval_steps), "save_total_limit": 2, **best}
 
 
-_EPOCH: dict[str, Any] = {"eval_strategy": "epoch"}
-_SAVE_EPOCH: dict[str, Any] = {"save_strategy": "epoch"}
+def _every(what: str, steps: int | None) -> dict[str, Any]:
+    """Every so many updates, or every epoch."""
+    return {f"{what}_strategy": "steps", f"{what}_steps": steps} if steps else {f"{what}_strategy": "epoch"}
 
 
 def adapters(lora: LoraSettings | None) -> Any:

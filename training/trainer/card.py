@@ -45,16 +45,20 @@ def model_card(manifest: Mapping[str, Any]) -> str:
 def _data(manifest: Mapping[str, Any]) -> list[tuple[object, ...]]:
     return [
         (f"{source['path']}/{file['name']}", file["bytes"], f"`{file['sha256']}`")
-        for source in (*manifest["data"], *manifest["held_out"])
+        for source in (*manifest["data"], *manifest.get("held_out", ()))
         for file in source["files"]
         if file["read"]
     ]
 
 
 def _figures(manifest: Mapping[str, Any]) -> list[tuple[object, ...]]:
-    code, versions = manifest["code"], manifest["code"]["versions"]
+    code, versions, counts = manifest["code"], manifest["code"]["versions"], manifest.get("counts", {})
     figures = {
-        **{f"{side}: {name}": value for side, found in manifest["counts"].items() for name, value in found.items()},
+        **{
+            f"{side}: {name}": value
+            for side, found in manifest.get("counts", {}).items()
+            for name, value in found.items()
+        },
         **{f"loss, {name.replace('_', ' ')}": value for name, value in manifest["losses"].items() if value is not None},
         "updates": manifest["steps"],
         "tokens": manifest["tokens"],

@@ -1,17 +1,29 @@
 """What has to be right before any time on a GPU is spent: the model's files, its context, and the data's tasks."""
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ...envs.sources import load_tasks
-from ...errors import ConfigError, UsageError
+from ...envs.task import Task
+from ...errors import ConfigError, TaskNotFound, UsageError
+from ...rollouts.manifest import task_digest
 from ..intake import known_tasks
 from ..leakage import Leakage
-from .config import TrainConfig
+from .config import GrpoConfig, TrainConfig
 from .data import DataSource, Row
 
-__all__ = ["context_of", "load_tokenizer", "max_length_of", "needed_bytes", "refuse_leaks"]
+__all__ = [
+    "context_of",
+    "load_tokenizer",
+    "max_length_of",
+    "needed_bytes",
+    "refuse_leaks",
+    "refuse_task_leaks",
+    "training_tasks",
+]
 
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 _WEIGHTS = ("*.safetensors", "*.bin")
@@ -54,14 +66,14 @@ def context_of(config: TrainConfig) -> int | None:
     return next((int(getattr(text, name)) for name in _CONTEXTS if getattr(text, name, None)), None)
 
 
-def max_length_of(config: TrainConfig) -> int:
+def max_length_of(config: TrainConfig, wanted: int | None) -> int:
     """The most tokens of an example. Raises ConfigError when the model cannot read so many, or nobody knows."""
     context = context_of(config)
-    if config.max_length is None and context is None:
+    if wanted is None and context is None:
         raise ConfigError(f"the configuration of {config.model} does not say how much it can read; set max_length")
-    if config.max_length is not None and context is not None and config.max_length > context:
-        raise ConfigError(f"max_length is {config.max_length}, and {config.model} can read {context} tokens")
-    return config.max_length or context or 0
+    if wanted is not None and context is not None and wanted > context:
+        raise ConfigError(f"max_length is {wanted}, and {config.model} can read {context} tokens")
+    return wanted or context or 0
 
 
 def needed_bytes(config: TrainConfig) -> int:
@@ -89,12 +101,16 @@ def refuse_leaks(config: TrainConfig, sources: Sequence[DataSource]) -> None:
         leak = leakage.find(task_id, repo, told, [task.patch] if task is not None and task.patch else [])
         if leak is not None:
             found.append(f"{leak}: {leak.reason}")
-    if found:
-        more = f"\n  and {len(found) - 10} more" if len(found) > 10 else ""
+    _refuse(found, len(seen), config.eval_tasks)
+
+
+def _refuse(leaks: Sequence[str], tasks: int, spec: str) -> None:
+    if leaks:
+        more = f"\n  and {len(leaks) - 10} more" if len(leaks) > 10 else ""
         raise UsageError(
-            f"{len(found)} of {len(seen)} training tasks give away tasks of {config.eval_tasks}:\n  "
-            + "\n  ".join(found[:10])
-            + f"{more}\nExport with --eval-tasks {config.eval_tasks}, which leaves them out, or loosen leakage.*"
+            f"{len(leaks)} of {tasks} training tasks give away tasks of {spec}:\n  "
+            + "\n  ".join(leaks[:10])
+            + f"{more}\nExport with --eval-tasks {spec}, which leaves them out, or loosen leakage.*"
         )
 
 
@@ -114,3 +130,30 @@ def _statement(row: Row) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def training_tasks(config: GrpoConfig) -> tuple[dict[str, Task], dict[str, Any]]:
+    """The tasks to act in, by id, and facts about them for the manifest.
+
+    Raises TaskError when there is none, or when one cannot be run and graded.
+    """
+    found = [task for task in load_tasks(config.tasks) if fnmatchcase(task.instance_id, config.filter or "*")]
+    tasks = {task.instance_id: task for task in found[: config.limit]}
+    if not tasks:
+        raise TaskNotFound(f"no task of {config.tasks!r} matches {config.filter!r}; see `trajhub tasks list`")
+    for task in tasks.values():
+        task.require_image()
+        task.require_gradable()
+    lines = "".join(f"{name} {task_digest(task)}\n" for name, task in sorted(tasks.items()))
+    file = {"name": "tasks", "bytes": len(lines), "sha256": sha256(lines.encode()).hexdigest(), "read": True}
+    return tasks, {"path": config.tasks, "files": [file]}
+
+
+def refuse_task_leaks(config: TrainConfig, tasks: Sequence[Task]) -> None:
+    """Compare the training tasks with the evaluation tasks. Raises UsageError that names the leaks."""
+    if config.eval_tasks is None:
+        return
+    leakage = Leakage(load_tasks(config.eval_tasks), config.leakage)
+    patches = {task.instance_id: [task.patch] if task.patch else [] for task in tasks}
+    leaks = [leakage.find(t.instance_id, t.repo, t.problem_statement, patches[t.instance_id]) for t in tasks]
+    _refuse([f"{leak}: {leak.reason}" for leak in leaks if leak is not None], len(tasks), config.eval_tasks)

@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ...errors import ConfigError
 from ...rollouts.config import CONFIGS, read_overrides
 from ..config import LeakageConfig
+from .settings import Count, LoraSettings, Names, NotNegative, Positive, Selection, Share, StepWeights, Strict
 
 __all__ = [
     "CONFIG_OF",
+    "DataConfig",
     "DpoConfig",
+    "GrpoConfig",
     "KtoConfig",
     "LoraSettings",
     "Selection",
@@ -21,91 +24,14 @@ __all__ = [
     "load_train_config",
 ]
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-"""One name may stand for a list of one."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class LoraSettings(_Strict):
-    """Adapters instead of all weights (LoRA); with `bits`, on a quantised base model (QLoRA)."""
-
-    rank: Count = 16
-    alpha: Positive = 32
-    dropout: Share = 0.0
-    targets: tuple[str, ...] | Literal["all-linear"] = "all-linear"
-    """Modules by the end of their names."""
-    bits: Literal[4, 8] | None = None
-    """Quantise the base model by bitsandbytes: 4 bits (NF4, doubly quantised) or 8."""
-    merge: bool = True
-    """Write whole weights at the end, which any server loads; else adapters only. Quantised models keep adapters."""
-
-    @model_validator(mode="after")
-    def _quantised_are_not_merged(self) -> Self:
-        if self.bits is not None and self.merge and "merge" in self.model_fields_set:
-            raise ValueError("a quantised model is not merged: leave merge out, or set it to false")
-        return self
-
-    @property
-    def merges(self) -> bool:
-        """Whether whole weights are written."""
-        return self.merge and self.bits is None
-
-
-class Selection(_Strict):
-    """Which rows of the data are learnt from."""
-
-    resolved: bool | None = None
-    """Only rows of episodes with this verdict."""
-    min_reward: Share | None = None
-    """Least reward: of the row where a row is a step, of every turn where it is a trajectory."""
-    min_process: Share | None = None
-    """Least process score of the episode."""
-    limit: Count | None = None
-    """At most so many rows."""
-    order: Literal["first", "random", "best"] = "first"
-    """Which ones, when there are more: the first, some drawn by `seed`, or those with the best process score (of
-    steps: the best reward; of preferences: the greatest margin)."""
-    seed: int = 0
-
-
-class StepWeights(_Strict):
-    """How much a turn counts in the loss, by its reward: `floor + (1 - floor) * reward ** power`."""
-
-    floor: Share = 0.0
-    """Weight of a turn whose reward is 0."""
-    power: Positive = 1.0
-    missing: NotNegative = 1.0
-    """Weight of a turn without a reward."""
-
-    def weight(self, reward: float | None) -> float:
-        """Of one turn."""
-        if reward is None:
-            return self.missing
-        return self.floor + (1 - self.floor) * max(reward, 0.0) ** self.power
-
-
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """What all algorithms share."""
 
     algorithm: ClassVar[str]
 
     model: str
     """Folder or name of a causal language model of transformers."""
-    data: Annotated[Names, Field(min_length=1)]
-    """Folders that `trajhub export` wrote, or JSONL or parquet files of such rows."""
     output: str
     """Folder of the checkpoint, its manifest (`training.json`), metrics and card."""
     tokenizer: str | None = None
@@ -116,35 +42,17 @@ class TrainConfig(_Strict):
     """For the chat template, under what a row brings itself."""
     trust_remote_code: bool = False
 
-    eval_data: Names = ()
-    """Held-out data for the loss."""
-    eval_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Or this share of the training tasks, drawn by `seed`; a task is on one side only."""
-    eval_steps: Count | None = None
-    """Updates between two evaluations; null: one an epoch."""
-    early_stopping: Count | None = None
-    """Stop after so many evaluations without a lower loss, and keep the best checkpoint."""
-    early_stopping_delta: NotNegative = 0.0
-    """How much lower it has to be."""
-
     tasks: str | None = None
-    """The training tasks, for their statements and reference patches in the search for leaks."""
+    """The training tasks: task repo, dataset or file."""
     eval_tasks: str | None = None
     """The evaluation tasks, which the data must not give away; null: no search for leaks."""
     leakage: LeakageConfig = LeakageConfig()
-
-    selection: Selection = Selection()
-    max_length: Count | None = None
-    """Most tokens of a row; null: what the model can read. Nothing is ever cut."""
-    too_long: Literal["refuse", "filter"] = "refuse"
-    """What becomes of longer rows: an error before training, or they are left out and counted."""
 
     epochs: Positive = 1.0
     max_steps: Count | None = None
     """Updates, in place of epochs."""
     batch_size: Count = 8
     """Rows of one process at once."""
-    eval_batch_size: Count = 8
     gradient_accumulation: Count = 1
     learning_rate: Positive = 1e-5
     scheduler: str = "cosine"
@@ -156,8 +64,6 @@ class TrainConfig(_Strict):
     """0: no clipping."""
     optimizer: str = "adamw_torch"
     adam_beta2: Share = 0.999
-    dropout: bool = False
-    """Leave the model's own dropout on."""
 
     lora: LoraSettings | None = None
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -180,6 +86,30 @@ class TrainConfig(_Strict):
     report_to: Names = ()
     """Reporters of transformers besides the files here: tensorboard, wandb, trackio, …"""
 
+
+class DataConfig(TrainConfig):
+    """What the algorithms share that learn from data."""
+
+    data: Annotated[Names, Field(min_length=1)]
+    """Folders that `trajhub export` wrote, or JSONL or parquet files of such rows."""
+    selection: Selection = Selection()
+    max_length: Count | None = None
+    """Most tokens of a row; null: what the model can read. Nothing is ever cut."""
+    too_long: Literal["refuse", "filter"] = "refuse"
+    """What becomes of longer rows: an error before training, or they are left out and counted."""
+
+    eval_data: Names = ()
+    """Held-out data for the loss."""
+    eval_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Or this share of the training tasks, drawn by `seed`; a task is on one side only."""
+    eval_steps: Count | None = None
+    """Updates between two evaluations; null: one an epoch."""
+    early_stopping: Count | None = None
+    """Stop after so many evaluations without a lower loss, and keep the best checkpoint."""
+    early_stopping_delta: NotNegative = 0.0
+    """How much lower it has to be."""
+    eval_batch_size: Count = 8
+
     @model_validator(mode="after")
     def _early_stopping_needs_data(self) -> Self:
         held_out = bool(self.eval_data) or self.eval_share > 0
@@ -190,7 +120,7 @@ class TrainConfig(_Strict):
         return self
 
 
-class SftConfig(TrainConfig):
+class SftConfig(DataConfig):
     """Supervised fine-tuning on what the agent said: never on what a tool, a user or the system said."""
 
     algorithm: ClassVar[str] = "sft"
@@ -201,7 +131,7 @@ class SftConfig(TrainConfig):
     """Several rows in one sequence of `max_length` tokens, none cut; attention keeps them apart."""
 
 
-class _PreferenceConfig(TrainConfig):
+class _PreferenceConfig(DataConfig):
     beta: Positive = 0.1
     """How strongly the reference model holds."""
     precompute_reference: bool = True
@@ -258,7 +188,39 @@ class KtoConfig(_PreferenceConfig):
     undesirable_weight: NotNegative = 1.0
 
 
-CONFIG_OF: Mapping[str, type[TrainConfig]] = {each.algorithm: each for each in (SftConfig, DpoConfig, KtoConfig)}
+class GrpoConfig(TrainConfig):
+    """Group relative policy optimization (arXiv 2402.03300): the model acts in the environment and learns from that."""
+
+    algorithm: ClassVar[str] = "grpo"
+
+    tasks: str  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+    """The training tasks: task repo, dataset or file."""
+    filter: str | None = None
+    """Only tasks whose id matches this glob."""
+    limit: Count | None = None
+    """Only the first so many tasks."""
+    group: Annotated[int, Field(ge=2)] = 8
+    """Episodes of one task that are compared. An update has `batch_size * gradient_accumulation * processes`."""
+    workers: Count = 4
+    """Episodes at once, in one process."""
+    rollout: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """Settings of `trajhub rollout` for the episodes: env, rubric, budget, retries, vllm.reminders, …"""
+    max_tokens: Count = 512
+    """Of one answer."""
+    temperature: Positive = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    process_weight: NotNegative = 0.0
+    """What the process score adds to the reward, which is 1 when the task is resolved and was submitted, else 0."""
+    beta: NotNegative = 0.0
+    """How strongly the reference model holds; 0: there is none."""
+    loss_type: str = "dapo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """By which standard deviation advantages are divided."""
+
+
+CONFIG_OF: Mapping[str, type[TrainConfig]] = {
+    each.algorithm: each for each in (SftConfig, DpoConfig, KtoConfig, GrpoConfig)
+}
 """The configuration of each algorithm."""
 Config = TypeVar("Config", bound=TrainConfig)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ...errors import MissingExtra, UsageError
 from ...rollouts.files import sha256_of
-from .config import Selection
+from .settings import Selection
 
 __all__ = ["DataSource", "Row", "selected"]
 

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from ...errors import UsageError
 from ..messages import Message
-from .config import StepWeights
 from .data import Row
 from .render import Rendered, Renderer, runs
+from .settings import StepWeights
 
 __all__ = ["IGNORED", "Example", "pair_example", "sft_example", "shown", "unpaired_examples"]
 

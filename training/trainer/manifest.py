@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...rollouts.files import sha256_of
-from .config import TrainConfig
+from .config import DataConfig, TrainConfig
 from .output import METRICS, SCHEMA_VERSION, Output, code_facts
 
 __all__ = ["losses", "manifest_of"]
@@ -20,7 +20,6 @@ def manifest_of(
     output: Output,
     *,
     data: Sequence[Mapping[str, Any]],
-    held_out: Sequence[Mapping[str, Any]],
     started: datetime,
     tokens: int,
     seconds: float,
@@ -32,10 +31,9 @@ def manifest_of(
         "algorithm": config.algorithm,
         "base_model": {"name": config.model, "files": _files(Path(config.model))},
         "data": list(data),
-        "held_out": list(held_out),
         "config": config.model_dump(mode="json"),
         "code": code_facts(),
-        "seeds": {"training": config.seed, "selection": config.selection.seed},
+        "seeds": _seeds(config),
         **facts,
         "losses": losses(output.folder / METRICS),
         "tokens": tokens,
@@ -45,6 +43,10 @@ def manifest_of(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "checkpoint": output.weights(),
     }
+
+
+def _seeds(config: TrainConfig) -> dict[str, int]:
+    return {"training": config.seed} | ({"selection": config.selection.seed} if isinstance(config, DataConfig) else {})
 
 
 def _files(model: Path) -> list[dict[str, Any]]:

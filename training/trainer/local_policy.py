@@ -1,0 +1,111 @@
+"""A policy whose model is the one being trained: episodes ask in their threads, the trainer answers in batches."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from queue import Empty, Queue
+from typing import Any
+
+from ...errors import ServiceError
+from ...rewards.service.client import Reply
+from ...rollouts.llm import VllmConfig
+from ...rollouts.policies.rendering import TemplateRenderer
+from ...rollouts.policies.vllm import VllmPolicy
+
+__all__ = ["Answers", "LocalPolicy", "LocalService"]
+
+Ids = tuple[int, ...]
+Sampled = tuple[list[list[int]], list[list[float]] | None]
+Answers = Callable[[list[list[int]]], Sampled]
+"""From prompts to what was sampled, with log-probabilities where they are known."""
+_PAUSE = 0.05
+
+
+class LocalService:
+    """Takes the place of a server: what is asked waits until the trainer's thread answers."""
+
+    root = ""
+
+    def __init__(self, tokenizer: Any, context: int, template_kwargs: Mapping[str, Any], ends: Sequence[int]) -> None:
+        self._tokenizer, self._kwargs, self._ends = tokenizer, dict(template_kwargs), set(ends)
+        self.context = context
+        """Tokens of prompt and answer together."""
+        self._asked: Queue[tuple[list[int], int, Future[tuple[list[int], list[float] | None]]]] = Queue()
+
+    def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Ids:
+        """Ids of messages by the chat template, up to where an answer begins."""
+        told = self._tokenizer.apply_chat_template(
+            list(messages), tools=list(tools) or None, add_generation_prompt=True, return_dict=True, **self._kwargs
+        )
+        return tuple(told["input_ids"])
+
+    def complete(
+        self,
+        prompt: Sequence[int],
+        parameters: Mapping[str, Any],
+        *,
+        session: str,
+        deadline: float,
+        cancelled: threading.Event,
+    ) -> Reply:
+        """Ids that continue `prompt`; called in an episode's thread. Raises ServiceError when nobody answers in time."""
+        began, clock = datetime.now(UTC), time.monotonic()
+        future = Future[tuple[list[int], list[float] | None]]()
+        self._asked.put((list(prompt), int(parameters["max_tokens"]), future))
+        while not future.done():
+            if cancelled.is_set() or time.monotonic() > deadline:
+                raise ServiceError("the model being trained did not answer in time")
+            time.sleep(_PAUSE / 5)
+        ids, logprobs = future.result()
+        ended = bool(ids) and ids[-1] in self._ends
+        choice = {
+            "text": self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False),
+            "token_ids": ids,
+            "finish_reason": "stop" if ended else "length",
+            "logprobs": {"token_logprobs": logprobs} if logprobs is not None else None,
+        }
+        usage = {"prompt_tokens": len(prompt), "completion_tokens": len(ids)}
+        spent = (time.monotonic() - clock) * 1000
+        return Reply({"choices": [choice], "usage": usage}, (), began, datetime.now(UTC), spent)
+
+    def answer(self, sample: Answers, busy: Callable[[], int], over: Callable[[], bool]) -> None:
+        """Answer in batches until it is `over`; `busy`: how many episodes may still ask. In the trainer's thread."""
+        while not over():
+            batch = self._waiting(busy)
+            if batch:
+                found, logprobs = sample([prompt for prompt, _, _ in batch])
+                for position, (ids, (_, most, future)) in enumerate(zip(found, batch, strict=True)):
+                    known = logprobs[position][:most] if logprobs is not None else None
+                    future.set_result((list(ids)[:most], known))
+
+    def _waiting(self, busy: Callable[[], int]) -> list[Any]:
+        """What is asked, once every episode asks or nothing more comes for a moment."""
+        batch = list[Any]()
+        while len(batch) < max(busy(), 1):
+            try:
+                batch.append(self._asked.get(timeout=_PAUSE if batch else 4 * _PAUSE))
+            except Empty:
+                break
+        return batch
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+class LocalPolicy(VllmPolicy):
+    """The policy for models served by vLLM, with the model in this process: the same prompts, formats and records."""
+
+    name = "grpo"
+
+    def __init__(self, service: LocalService, model: str, config: VllmConfig) -> None:
+        self.model = model
+        self.config = config
+        self._service: Any = service
+        self._renderer = TemplateRenderer(service.render, config.observation_role)
+        self._counted = {}
+
+    def report(self) -> Mapping[str, Any]:
+        """There is no server that counts."""
+        return {}
