@@ -7,6 +7,7 @@ import typer
 
 from .. import console
 from ..errors import UsageError
+from .micro_cli import micro
 
 if TYPE_CHECKING:
     from .factory.build import Build, BuildPlan
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Build, list, show and validate tasks.", no_args_is_help=True)
+app.command()(micro)
 
 _KINDS = {"injected": ("injected",), "release": ("release",), "all": ("injected", "release")}
 
