@@ -12,8 +12,13 @@ END = ">>>>> End Test Output"
 CONDA = "source /opt/miniconda3/bin/activate && conda activate testbed"
 
 
-def build_eval_script(*, test_patch: str, base_commit: str, workdir: str, command: str, setup: str = "") -> str:
-    """Put the tests in place, run them between the markers, and take them away again."""
+def build_eval_script(
+    *, test_patch: str, base_commit: str, workdir: str, command: str, setup: str = "", prepare: str = ""
+) -> str:
+    """Put the tests in place, run them between the markers, and take them away again.
+
+    `setup` comes before everything, `prepare` between the test patch and the tests, such as what builds them.
+    """
     changes = parse(test_patch)
     added = [path for change in changes if change.kind == "add" for path in change.paths]
     others = [path for change in changes if change.kind != "add" for path in change.paths]
@@ -26,6 +31,7 @@ def build_eval_script(*, test_patch: str, base_commit: str, workdir: str, comman
     lines += [f"cd {shlex.quote(workdir)}", "git config --global --add safe.directory '*'", restore, remove]
     if test_patch:
         lines += [f"git apply -v - <<'{delimiter}'", test_patch.rstrip("\n"), delimiter]
+    lines += [prepare] if prepare else []
     lines += [f": '{START}'", command, f": '{END}'", restore, remove]
     return "\n".join(lines) + "\n"
 

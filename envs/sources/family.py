@@ -2,8 +2,10 @@
 
 Members are recognised by their columns, so a local copy of a dataset is read like the dataset itself:
 
-- **SWE-rebench**: `install_config` holds the test command and log parser, `docker_image` the image.
-- **SWE-bench-Live**: `test_cmds` (a list) and a short `log_parser` name; the image is derived from the id.
+- **SWE-rebench**: `install_config` holds the test command and log parser, `docker_image` (V1) or `image_name` (V2 and
+  the leaderboard) the image; in V2, which has a `language`, the repository is at `/<name>` and no conda is active.
+- **SWE-bench-Live**: `test_cmds` (a list) and a short `log_parser` name; the image is `docker_image` or derived from
+  the id. Its later parts add `rebuild_cmds` and `print_cmds`, and their `log_parser` is the source of one.
 - **SWE-smith**: `patch` is the *bug*, `image_name` the image; the base is the branch named like the instance.
 - **SWE-Gym**, classic **SWE-bench**: neither image nor evaluation script; named datasets derive the image.
 """
@@ -41,6 +43,8 @@ ALIASES: Mapping[str, Dataset] = {
     "multimodal": Dataset(name="SWE-bench/SWE-bench_Multimodal", split="dev", image=_CLASSIC),
     "live": Dataset(name="SWE-bench-Live/SWE-bench-Live"),
     "rebench": Dataset(name="nebius/SWE-rebench"),
+    "rebench-v2": Dataset(name="nebius/SWE-rebench-V2", split="train"),
+    "rebench-leaderboard": Dataset(name="nebius/SWE-rebench-leaderboard"),
     "gym": Dataset(name="SWE-Gym/SWE-Gym", split="train", image=_GYM),
     "gym-lite": Dataset(name="SWE-Gym/SWE-Gym-Lite", split="train", image=_GYM),
     "smith": Dataset(name="SWE-bench/SWE-smith", split="train"),
@@ -61,7 +65,10 @@ def known_dataset(name: str) -> Dataset:
     owner, _, rest = name.partition("/")
     full = f"{_OLD_NAMES.get(owner, owner)}/{rest}".lower()
     found = next((entry for entry in ALIASES.values() if entry.name.lower() == full), None)
-    return Dataset(name=name, split=found.split, image=found.image) if found else Dataset(name=name)
+    if found is not None:
+        return Dataset(name=name, split=found.split, image=found.image)
+    # Of SWE-smith there is one dataset a language, such as SWE-bench/SWE-smith-java.
+    return Dataset(name=name, split="train" if full.startswith("swe-bench/swe-smith") else "test")
 
 
 def normalise(row: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -76,9 +83,11 @@ def normalise(row: Mapping[str, Any], name: str) -> dict[str, Any]:
     return columns
 
 
-def _complete(columns: dict[str, Any], command: str, setup: str, name: str) -> None:
+def _complete(columns: dict[str, Any], command: str, name: str, *, setup: str = "", prepare: str = "") -> None:
     """Give a row the evaluation script that its test command and test patch amount to."""
-    columns["test_command"] = columns.get("test_command") or (f"{setup} && {command}" if setup else command)
+    parts = [part for part in (setup, prepare, command) if part]
+    several = any("\n" in part for part in parts)
+    columns["test_command"] = columns.get("test_command") or ("\n" if several else " && ").join(parts)
     if not columns.get("eval_script"):
         columns["eval_script"] = build_eval_script(
             test_patch=text(columns, "test_patch", name),
@@ -86,6 +95,7 @@ def _complete(columns: dict[str, Any], command: str, setup: str, name: str) -> N
             workdir=str(columns.get("workdir") or "/testbed"),
             command=command,
             setup=setup,
+            prepare=prepare,
         )
 
 
@@ -106,28 +116,40 @@ def _rebench(columns: dict[str, Any], name: str) -> dict[str, Any]:
     image = columns.get("image") or columns.get("docker_image") or columns.get("image_name")
     columns["image"] = image or None
     columns["log_parser"] = columns.get("log_parser") or config.get("log_parser")
-    command = config.get("test_cmd")
-    if isinstance(command, list):
-        command = " && ".join(str(part) for part in cast(list[Any], command))
+    many_languages = bool(columns.get("language"))
+    if many_languages and not columns.get("workdir"):
+        columns["workdir"] = "/" + str(columns.get("repo", "")).rpartition("/")[2]
+    command = "\n".join(_commands(config, "test_cmd", name))
     if command:
-        _complete(columns, str(command), CONDA, name)
+        _complete(columns, command, name, setup="" if many_languages else CONDA)
     return columns
 
 
+def _commands(columns: Mapping[str, Any], field: str, name: str) -> list[str]:
+    """Command lines that are given as a list or as one text; none when the field is absent."""
+    value: Any = columns.get(field)
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, str):
+        return [value] if value.strip() else []
+    if value is not None and not isinstance(value, list):
+        raise TaskError(f"{name}: field {field} must be a list, not {type(value).__name__}")
+    return [str(part) for part in cast(list[Any], value or [])]
+
+
 def _live(columns: dict[str, Any], name: str) -> dict[str, Any]:
-    commands: Any = columns["test_cmds"]
-    if hasattr(commands, "tolist"):
-        commands = commands.tolist()
-    if isinstance(commands, str):
-        commands = [commands]
-    if not isinstance(commands, list):
-        raise TaskError(f"{name}: field test_cmds must be a list, not {type(commands).__name__}")
+    fields = ("rebuild_cmds", "test_cmds", "print_cmds")
+    rebuild, tests, shown = (_commands(columns, field, name) for field in fields)
     image = columns.get("image") or columns.get("docker_image")
     identifier = str(columns.get("instance_id", "")).replace("__", "_1776_").lower()
     columns["image"] = image or _LIVE_IMAGE.format(identifier)
-    parser = columns.get("log_parser")
-    columns["log_parser"] = "parse_log_pytest" if parser in ("pytest", None, "") else parser
-    _complete(columns, "\n".join(str(part) for part in cast(list[Any], commands)), "", name)
+    parser = str(columns.get("log_parser") or "pytest").strip()
+    if "\n" in parser or "def " in parser:
+        # The source of a parser is nobody's code to run here: the task lacks a parser of the swebench package.
+        columns["log_parser_source"], columns["log_parser"] = parser, None
+    else:
+        columns["log_parser"] = "parse_log_pytest" if parser.lower() == "pytest" else parser
+    _complete(columns, "\n".join([*tests, *shown]), name, prepare="\n".join(rebuild))
     return columns
 
 
