@@ -31,6 +31,9 @@ class ChatPolicy(PolicyBase):
         self.config = config
         self._client = ChatClient(config)
 
+    def __reduce__(self) -> "tuple[type[ChatPolicy], tuple[ChatConfig]]":
+        return ChatPolicy, (self.config,)  # on another machine it has connections of its own
+
     def start(self, task: TaskView, context: Context) -> Session:
         """Begin a conversation."""
         return ChatConversation(self._client, self.config, context)

@@ -47,6 +47,9 @@ class VllmPolicy(PolicyBase):
             else TemplateRenderer(self._service.render, config.observation_role)
         )
 
+    def __reduce__(self) -> "tuple[type[VllmPolicy], tuple[VllmConfig]]":
+        return VllmPolicy, (self.config,)  # on another machine it has connections of its own
+
     def start(self, task: TaskView, context: Context) -> Session:
         """Begin an episode."""
         if self.config.format == "native":
