@@ -21,7 +21,7 @@ __all__ = ["Replica", "State"]
 _TICK = 0.2
 _CHECK_SECONDS = 5.0
 _LONGEST_PAUSE = 60.0
-_GRACE = 10.0
+_GRACE = 5.0
 _TAIL = 4000
 _GUARD = Path(__file__).with_name("guard.py")
 
