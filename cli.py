@@ -18,6 +18,7 @@ from .errors import TrajHubError
 from .eval.audit_cli import audit
 from .eval.check_cli import check
 from .eval.experiment_cli import experiment
+from .eval.eval_cli import evaluate
 from .eval.gate_cli import gate
 from .eval.schema_cli import schema
 from .rollouts.calibrate_cli import agreement, calibrate
@@ -61,6 +62,7 @@ app.command()(clean)
 app.command()(doctor)
 app.command()(check)
 app.command()(audit)
+app.command("eval")(evaluate)
 app.command()(gate)
 app.command()(experiment)
 app.command()(schema)

@@ -25,6 +25,8 @@ ACTORS = (
     "seeds",
 )
 """Settings that say who acts, what it costs, how steps are scored, or what the tasks and seeds themselves say."""
+_WHERE_KNOWN = ("images", "graded_in")
+"""Ids of images. One that was fetched only later is not known when a run begins, and an empty patch needs none."""
 
 
 def check_comparable(runs: Sequence[Outcomes], config: GateConfig) -> None:
@@ -59,6 +61,8 @@ def _mismatches(first: Outcomes, other: Outcomes, config: GateConfig) -> Iterato
             continue
         mine, theirs = _at(first.settings, name), _at(other.settings, name)
         kind, _, rest = name.partition(".")
+        if kind in _WHERE_KNOWN and None in (mine, theirs):
+            continue
         if kind == "tasks" and None in (mine, theirs):
             yield f"task {rest}: only {(first if theirs is None else other).path} has it"
         elif kind == "tasks":

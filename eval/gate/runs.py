@@ -76,7 +76,7 @@ def read_run(run: Path, config: GateConfig, *, each: Callable[[], None] = lambda
         evidence=(_evidence(run, manifest, seal, seen),),
         attempts=attempts,
         repositories={one.task: one.repository for one in seen},
-        settings=_settings(manifest),
+        settings=_settings(manifest, seen),
         about=_about(manifest),
         cost=_cost(seen),
     )
@@ -198,13 +198,14 @@ def _evidence(run: Path, manifest: RunManifest, seal: str, seen: Sequence[_Seen]
     )
 
 
-def _settings(manifest: RunManifest) -> dict[str, Any]:
+def _settings(manifest: RunManifest, seen: Sequence[_Seen]) -> dict[str, Any]:
     versions = {name: manifest.versions.get(name) for name in ("trajectory_hub", "swebench")}
     return {
         "kind": "run",
         "tasks": dict(manifest.tasks),
         "seeds": sorted(manifest.seeds),
         "images": dict(manifest.images),
+        "graded_in": {one.task: one.verdict.report.get("image_id") for one in seen if one.verdict is not None},
         "config": manifest.config,
         "versions": versions,
     }
