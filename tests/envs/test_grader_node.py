@@ -53,15 +53,17 @@ def patch(change: str) -> str:
 
 
 def node_archive() -> bytes:
-    """The node of this machine with its libraries."""
+    """The node of this machine with those of its libraries that are not the C library's."""
     program = shutil.which("node")
     assert program, "this machine has no node"
     listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    libraries = [Path(word) for word in listed.split() if word.startswith("/")]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add(Path(program).resolve(), "opt/node/bin/node")
-        for library in [Path(word) for word in listed.split() if word.startswith("/")]:
-            archive.add(library.resolve(), f"opt/node/lib/{library.name}")
+        for library in libraries:
+            if not library.name.startswith(("ld-linux", "libc.", "libm.", "libdl.", "libpthread.", "librt.")):
+                archive.add(library.resolve(), f"opt/node/lib/{library.name}")
     return buffer.getvalue()
 
 
@@ -69,14 +71,12 @@ def node_archive() -> bytes:
 def node_task(engine: Engine, tiny_task: Task) -> Task:
     if shutil.which("node") is None:
         pytest.skip("this machine has no node to put into an image")
-    loader = '#!/bin/sh\nexec /lib64/ld-linux-x86-64.so.2 --library-path /opt/node/lib /opt/node/bin/node "$@"\n'
     files = {
         "node.tar": node_archive(),
-        "node": loader.encode(),
         "lib.js": SOURCE.encode(),
         "test.js": TESTS.encode(),
         "Dockerfile": (
-            f"FROM {tiny_task.image}\nADD node.tar /\nRUN cp /opt/node/lib/ld-linux* /lib64/ 2>/dev/null || :\n"
+            f"FROM {tiny_task.image}\nADD node.tar /\n"
             "COPY lib.js /testbed/lib/numbers.js\nCOPY test.js /testbed/test/numbers.test.js\n"
             "RUN ln -s /opt/node/bin/node /usr/local/bin/node && echo /opt/node/lib > /etc/ld.so.conf.d/node.conf"
             " && ldconfig && cd /testbed && git add -A"

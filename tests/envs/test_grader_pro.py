@@ -20,6 +20,20 @@ found = re.findall(r"^(\\S+::\\S+) (PASSED|FAILED|ERROR)", log, re.M)
 json.dump({"tests": [{"name": n, "status": s} for n, s in found]}, open(sys.argv[3], "w"))
 """
 
+FORGED = '''\
+diff --git a/shapes/area.py b/shapes/area.py
+--- a/shapes/area.py
++++ b/shapes/area.py
+@@ -15,4 +15,7 @@ def square(side):
+ 
+ def triangle(base, height):
+     """Area of a triangle."""
+     return rectangle(base, height)
++
++
++__import__("_pytest.python").python.Function.runtest = lambda self: None
+'''
+
 
 @pytest.fixture
 def pro_task(tiny_task: Task) -> Task:
@@ -50,11 +64,20 @@ def grader(engine: Engine) -> Grader:
     return Grader(engine, GraderConfig(timeout=60, retries=0))
 
 
-def test_the_reference_resolves_and_says_that_no_canaries_rode_along(grader: Grader, pro_task: Task) -> None:
+def test_the_reference_resolves_and_canaries_ride_along(grader: Grader, pro_task: Task) -> None:
     verdict = grader.grade(pro_task, pro_task.patch)
     assert verdict.resolved
     assert verdict.tests_status["FAIL_TO_PASS"]["success"] == list(pro_task.FAIL_TO_PASS)
-    assert verdict.canaries.state == "unavailable"
+    assert verdict.canaries.state == "ran"
+    assert all(result.ok for result in verdict.canaries.results)
+    assert "tests/test_more.py" in {result.file for result in verdict.canaries.results}
+
+
+def test_a_package_that_makes_tests_pass_is_unmasked(grader: Grader, engine: Engine, pro_task: Task) -> None:
+    verdict = grader.grade(pro_task, FORGED)
+    assert (verdict.resolved, verdict.reason, verdict.failure) == (False, Reason.FORGED, Failure.GRADER)
+    trusting = Grader(engine, GraderConfig(timeout=60, retries=0, canaries=False))
+    assert trusting.grade(pro_task, FORGED).resolved
 
 
 def test_a_wrong_patch_and_one_that_does_not_apply(grader: Grader, pro_task: Task) -> None:
