@@ -30,6 +30,9 @@ def gate(
         str | None,
         typer.Option("--rule", help="excludes_zero | exceeds_min_gain: what the interval must lie above."),
     ] = None,
+    submitted: Annotated[
+        bool, typer.Option("--submitted", help="Resolved counts only where the agent itself submitted.")
+    ] = False,
     cluster: Annotated[str | None, typer.Option("--cluster", help="auto | task | repository.")] = None,
     power: Annotated[float | None, typer.Option("--power", help="Probability that counts as detectable.")] = None,
     max_excluded: Annotated[
@@ -59,6 +62,7 @@ def gate(
         "min_gain": min_gain,
         "alpha": alpha,
         "rule": rule,
+        "submitted": submitted or None,
         "cluster": cluster,
         "power": power,
         "max_excluded": max_excluded,

@@ -23,6 +23,9 @@ class GateConfig(BaseModel):
     rule: Rule = "excludes_zero"
     """`excludes_zero`: the interval lies above 0 and the measured gain reaches `min_gain`. `exceeds_min_gain`: all of
     the interval lies above `min_gain`, which shows that the true gain does, and needs far more tasks."""
+    submitted: bool = False
+    """An episode counts as resolved only when the agent itself said that it was done (stop reason `submitted`); else
+    the final patch is judged however the episode ended, as SWE-bench does."""
     cluster: Clustering = "auto"
     """What varies independently: tasks, or repositories. `auto`: repositories when there are enough of them (at least
     ten degrees of freedom), which the sizes of the repositories decide and no outcome does."""

@@ -70,7 +70,7 @@ def read_run(run: Path, config: GateConfig, *, each: Callable[[], None] = lambda
         each()
     seal = seal_of((one.folder.name, one.head) for one in seen)
     refuse(f"{run} is not what was recorded", [*problems, *_seals(run, seal, seen, manifest, config)], _ADVICE)
-    attempts, gaps = _attempts(seen, manifest)
+    attempts, gaps = _attempts(seen, manifest, config)
     refuse(f"{run} is not complete", gaps, f"Finish it: the command that made it, with -o {run} --grade, resumes.")
     return Outcomes(
         evidence=(_evidence(run, manifest, seal, seen),),
@@ -129,7 +129,9 @@ def _seals(run: Path, seal: str, seen: Sequence[_Seen], manifest: RunManifest, c
             yield f"{one.folder.name}: its policy was shown the reference patch"
 
 
-def _attempts(seen: Sequence[_Seen], manifest: RunManifest) -> tuple[dict[tuple[str, int], Attempt], list[str]]:
+def _attempts(
+    seen: Sequence[_Seen], manifest: RunManifest, config: GateConfig
+) -> tuple[dict[tuple[str, int], Attempt], list[str]]:
     """The attempt that counts of every planned task and seed, and what is missing."""
     tries: defaultdict[tuple[str, int | None], list[_Seen]] = defaultdict(list)
     for one in sorted(seen, key=lambda each: each.attempt):
@@ -142,7 +144,7 @@ def _attempts(seen: Sequence[_Seen], manifest: RunManifest) -> tuple[dict[tuple[
             if problem is not None:
                 gaps.append(f"{task}, seed {seed}: {problem}")
                 continue
-            attempts[task, seed] = _attempt(found[-1], seed)
+            attempts[task, seed] = _attempt(found[-1], seed, config)
     return attempts, gaps
 
 
@@ -165,12 +167,14 @@ def _gap(tries: Sequence[_Seen]) -> str | None:
     return None
 
 
-def _attempt(one: _Seen, seed: int) -> Attempt:
+def _attempt(one: _Seen, seed: int, config: GateConfig) -> Attempt:
+    excluded = _excluded(one)
+    done = not config.submitted or (one.end is not None and one.end.stop_reason is StopReason.SUBMITTED)
     return Attempt(
         task=one.task,
         seed=seed,
-        resolved=one.verdict is not None and one.verdict.resolved is True and not _excluded(one),
-        excluded=_excluded(one),
+        resolved=one.verdict is not None and one.verdict.resolved is True and excluded is None and done,
+        excluded=excluded,
         where=str(one.folder),
     )
 

@@ -122,6 +122,15 @@ def test_several_runs_of_a_side_are_averaged(base: Path, better: Path, tmp_path:
     assert any("Between runs the gain varies" in one for one in report.cautions)
 
 
+def test_who_does_not_submit_may_be_counted_as_not_resolved(base: Path, copy: Path) -> None:
+    shutil.rmtree(episode(copy, 1))
+    graded_episode(copy, tasks(COUNT)[1], 0, True, stop=StopReason.STEP_LIMIT)
+    assert decide(base, copy).gain == 0.5
+    report = decide(base, copy, submitted=True)
+    assert report.gain == pytest.approx(11 / 24)
+    assert report.command.endswith("--submitted")
+
+
 def test_several_candidates_share_alpha(base: Path, better: Path, tmp_path: Path) -> None:
     middling = graded_run(tmp_path / "middling", COUNT, lambda i, s: i % 4 == 0 or i < 8)
     assert decide(base, middling).decision == "GO"
