@@ -14,6 +14,7 @@ stop reason and a `Failure`, never an exception. Exceptions are for what stops t
     │   ├── EngineUnavailable no Docker API answers
     │   ├── ImageMissing      the image is neither here nor obtainable
     │   ├── SandboxLost       a sandbox died and could not be brought back
+    │   ├── ClusterUnavailable no cluster answers, or none of its nodes can be used
     │   └── DiskFull          no room to go on
     ├── ReplayDiverged        a recorded step, done again, led to something else              exit 1
     ├── ServiceError          a model API failed after its retries                           exit 3
@@ -26,6 +27,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 __all__ = [
+    "ClusterUnavailable",
     "ConfigError",
     "DiskFull",
     "EngineUnavailable",
@@ -133,6 +135,10 @@ class ImageMissing(InfrastructureError, LookupError):
 
 class SandboxLost(InfrastructureError):
     """Raised when a sandbox died and could not be brought back."""
+
+
+class ClusterUnavailable(InfrastructureError, ConnectionError):
+    """Raised when no cluster answers, or none of its nodes can be used."""
 
 
 class DiskFull(InfrastructureError, OSError):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +18,7 @@ from .budget import Budget, PriceTable
 from .llm import ChatConfig, VllmConfig
 from .log import Fsync
 from .policies.choose import resolve_chat, resolve_vllm
+from .scale.config import RayConfig
 
 __all__ = [
     "RESUMABLE",
@@ -39,6 +40,14 @@ RESUMABLE = (
     "retries",
     "fsync",
     "grade",
+    "engine",
+    "ray",
+    "ray.address",
+    "ray.resource",
+    "ray.per_node",
+    "ray.cpus",
+    "ray.deaths",
+    "ray.patience",
     "budget.run_seconds",
     "budget.run_cost_usd",
     "chat.base_url",
@@ -82,6 +91,9 @@ class RolloutConfig(BaseModel):
     """Episodes at once."""
     warm: int = Field(default=2, ge=0)
     """Sandboxes started ahead, for all workers together."""
+    engine: Literal["local", "ray"] = "local"
+    """Where episodes are done: by threads of this process, or on the nodes of a Ray cluster."""
+    ray: RayConfig = Field(default_factory=RayConfig)
     retries: int = Field(default=2, ge=0)
     """Further attempts of an episode that failed by the environment or a service."""
     grade: bool = False

@@ -9,14 +9,22 @@ from typing import Protocol
 from .log import Header
 from .play import Job
 
-__all__ = ["Crew", "Report", "Underway"]
+__all__ = ["Crew", "Order", "Report", "Underway"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A job, and what all events of its episode have in common."""
+
+    job: Job
+    header: Header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What became of a job."""
+    """What became of an order."""
 
-    job: Job
+    order: Order
     begun: bool = True
     """Whether it was begun: one that was not left no trace, and may be given again."""
     error: BaseException | None = None
@@ -38,7 +46,7 @@ class Underway:
 
 
 class Crew(Protocol):
-    """Does jobs, several at once, and ends those that take too long. Called by one thread."""
+    """Does jobs, several at once, and ends those that take too long."""
 
     @property
     def busy(self) -> bool:
@@ -49,16 +57,20 @@ class Crew(Protocol):
         """How many more jobs it takes now; those it cannot begin at once it prepares for."""
         ...
 
-    def begin(self, job: Job, header: Header) -> None:
-        """Have a job done, soon. `header` is what all its events have in common."""
+    def begin(self, order: Order) -> None:
+        """Have a job done, soon."""
         ...
 
     def hear(self, timeout: float) -> Report | None:
-        """The next report, if one comes within so many seconds: exactly one for each job, sooner or later."""
+        """The next report, if one comes within so many seconds: exactly one for each order, sooner or later."""
         ...
 
     def underway(self) -> list[Underway]:
         """The episodes that are going on."""
+        ...
+
+    def notices(self) -> list[str]:
+        """What people should know of since the last call, in sentences."""
         ...
 
     def stop(self, why: str) -> None:

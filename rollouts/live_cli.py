@@ -22,6 +22,7 @@ _SHOWN = 20
 @contextmanager
 def watching(runner: "Runner", *, quiet: bool) -> Generator[None]:
     """Show how `runner` gets on, on standard error."""
+    runner.on_notice = _notice
     if quiet:
         yield
         return
@@ -39,6 +40,10 @@ def watching(runner: "Runner", *, quiet: bool) -> Generator[None]:
     began = time.monotonic()
     with Live(get_renderable=lambda: _table(runner, began), console=screen, refresh_per_second=4, transient=True):
         yield
+
+
+def _notice(text: str) -> None:
+    print(f"trajhub: {console.safe(text)}", file=sys.stderr, flush=True)
 
 
 def _line(runner: "Runner", episode: "Episode") -> str:

@@ -29,6 +29,8 @@ class Job:
     attempt: int = 1
     tries: int = 0
     """Attempts of this sitting that failed by the environment or a service."""
+    avoid: tuple[str, ...] = ()
+    """Where they failed, for a crew that works in several places."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Further options of `reset`, such as where to branch off."""
     history: Sequence[Mapping[str, Any]] = ()

@@ -38,7 +38,11 @@ Config = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and the cost ceiling.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Host = Annotated[str | None, typer.Option("--docker-host", help="Address of the Docker API.")]
+Host = Annotated[
+    list[str] | None,
+    typer.Option("--docker-host", help="Address of the Docker API; repeatable: episodes are spread over the engines."),
+]
+Where = Annotated[str | None, typer.Option("--engine", help="local | ray: threads here, or nodes of a Ray cluster.")]
 
 
 def rollout(
@@ -55,6 +59,7 @@ def rollout(
     dry_run: DryRun = False,
     as_json: Json = False,
     docker_host: Host = None,
+    engine: Where = None,
 ) -> None:
     """Let a policy work on tasks, and record every step. The same command again resumes a run."""
     options = {
@@ -66,6 +71,7 @@ def rollout(
         "limit": limit,
         "filter": task_filter,
         "grade": grade,
+        "engine": engine,
     }
     settled, chosen, actor = _settle(config or [], {k: v for k, v in options.items() if v is not None})
     try:
@@ -105,13 +111,13 @@ def _fresh_folder(name: str) -> Path:
 
 
 def _run(
-    run: Path, config: "RolloutConfig", tasks: "list[Task]", policy: "Policy", host: str | None, *, quiet: bool
+    run: Path, config: "RolloutConfig", tasks: "list[Task]", policy: "Policy", hosts: list[str] | None, *, quiet: bool
 ) -> str | None:
     """Do the run; why it stopped early, if it did."""
     from .live_cli import watching
     from .start import opened
 
-    with opened(run, config, policy, tasks, host) as runner:
+    with opened(run, config, policy, tasks, hosts) as runner:
         if runner.kept and not quiet:
             print(f"Resuming {run}: {runner.kept} episodes done, {runner.total} to do", file=sys.stderr)
         try:

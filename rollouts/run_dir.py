@@ -151,7 +151,12 @@ def read_episodes(run: Path) -> Iterator[Episode]:
             yield episode
 
 
-def close_abandoned(episode: Episode) -> None:
+def close_abandoned(
+    episode: Episode,
+    message: str = "the process that ran this episode died",
+    stop: StopReason = StopReason.INTERRUPTED,
+    failure: Failure | None = None,
+) -> None:
     """Write the missing end of an episode whose process died, with what its events say was used."""
     path = episode.folder / EVENTS
     steps, usage, requests, cost = 0, Usage(), 0, 0.0
@@ -161,8 +166,9 @@ def close_abandoned(episode: Episode) -> None:
             requests, usage = requests + 1, usage.plus(event.payload.usage)
             cost += event.payload.cost_usd or 0.0
     end = EpisodeEnd(
-        stop_reason=StopReason.INTERRUPTED,
-        message="the process that ran this episode died",
+        stop_reason=stop,
+        failure=failure,
+        message=message,
         steps=steps,
         usage=usage,
         requests=requests,

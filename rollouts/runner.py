@@ -1,5 +1,6 @@
 """Many episodes: what is done next, retries, budgets, interruption. Who does them is a crew's business."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from ..envs.task import Task
 from .budget import RunLedger
 from .config import RolloutConfig
-from .crew import Crew, Underway
+from .crew import Crew, Order, Report, Underway
 from .log import Header
 from .plan import Plan
 from .play import Job
@@ -50,6 +51,8 @@ class Runner:
         """Why no further episodes are begun, if so."""
         self.on_episode: Observer = _ignore
         """Called in the watching thread for each episode that is over."""
+        self.on_notice: Callable[[str], None] = logging.getLogger(__name__).warning
+        """Called for what people should know, such as the loss of a node."""
         self._run_dir, self._run_id = run, run_id
         self._crew = crew
         by_id = {task.instance_id: task for task in tasks}
@@ -75,6 +78,7 @@ class Runner:
             raise
         finally:
             self._crew.close()
+            self._pass_on()
         if self._error is not None:
             raise self._error
 
@@ -98,21 +102,26 @@ class Runner:
             self._waiting.append(self._later.popleft()[1])
         while self._waiting and not self.money.exhausted and self._crew.room() > 0:
             job = self._waiting.popleft()
-            self._crew.begin(job, self._header(job))
+            self._crew.begin(Order(job=job, header=self._header(job)))
 
     def _listen(self) -> None:
         report = self._crew.hear(_TICK)
+        self._pass_on()
         if report is None:
             return
         if report.error is not None:
             self._error = self._error or report.error
             self.stop(str(report.error))
         if report.begun:
-            self._settle(report.job)
+            self._settle(report)
         elif self.stopped is None:
-            self._waiting.appendleft(report.job)
+            self._waiting.appendleft(report.order.job)
         else:
             self._open -= 1
+
+    def _pass_on(self) -> None:
+        for notice in self._crew.notices():
+            self.on_notice(notice)
 
     def _check_budget(self, seconds: float) -> None:
         limit = self.config.budget.run_seconds
@@ -121,12 +130,14 @@ class Runner:
         if self.stopped is None and self.money.exhausted:
             self.stop(f"the run's budget of {self.config.budget.run_cost_usd} USD is spent")
 
-    def _settle(self, job: Job) -> None:
+    def _settle(self, report: Report) -> None:
         """Have an episode done again that failed through no fault of the agent, or count it."""
+        job = report.order.job
         episode = read_episode(self._run_dir / EPISODES / _name(job))
         retry = job.only_grade is None and self.stopped is None and job.tries < self.config.retries
         if episode is not None and episode.to_retry and retry:
-            again = replace(job, attempt=job.attempt + 1, tries=job.tries + 1)
+            avoid = job.avoid if report.place is None else (*job.avoid, report.place)
+            again = replace(job, attempt=job.attempt + 1, tries=job.tries + 1, avoid=avoid)
             self._later.append((time.monotonic() + _BACKOFF**job.tries, again))
             return
         self._open -= 1

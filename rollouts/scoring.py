@@ -22,8 +22,11 @@ def judge_cache(run: Path) -> Path:
     return run / SCORES / JUDGE_CACHE
 
 
-def make_rubric(run: Path, config: RolloutConfig) -> Rubric | None:
-    """The rubric of a run; None when no rubric scores it, or each environment may as well have its own."""
+def make_rubric(run: Path | None, config: RolloutConfig) -> Rubric | None:
+    """The rubric of a run; None when no rubric scores it, or each environment may as well have its own.
+
+    Without a folder, a judge's answers are kept in memory.
+    """
     rubric = config.rubric
     if rubric is None or SCORER not in config.wrappers:
         return None
@@ -32,7 +35,7 @@ def make_rubric(run: Path, config: RolloutConfig) -> Rubric | None:
     from ..rewards.judge.asking import Judge
     from ..rewards.judge.layer import JudgeLayer
 
-    return Rubric(rubric, JudgeLayer(Judge(rubric.judge, config.prices, judge_cache(run))))
+    return Rubric(rubric, JudgeLayer(Judge(rubric.judge, config.prices, judge_cache(run) if run is not None else None)))
 
 
 def with_rubric(wrappers: Sequence[str], rubric: Rubric | None) -> list[WrapperSpec]:

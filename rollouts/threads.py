@@ -26,17 +26,17 @@ from ..errors import Failure, InfrastructureError, StopReason
 from ..rewards.rubric import Rubric
 from .budget import Ledger, RunLedger
 from .config import RolloutConfig
-from .crew import Report, Underway
+from .crew import Order, Report, Underway
 from .episode_log import EpisodeLog
-from .log import Header
+from .named_place import NamesPlace
 from .payloads import EpisodeEnd
-from .play import Job, Turn
+from .play import Turn
 from .policies.base import Policy
 from .record import RecordEvents
 from .run_place import RunPlace
 from .scoring import with_rubric
 from .verdicts import append_verdict
-from .worker import Order, Worker
+from .worker import Worker
 
 __all__ = ["ThreadCrew"]
 
@@ -67,8 +67,12 @@ class ThreadCrew:
         engine: Engine,
         money: RunLedger,
         rubric: Rubric | None = None,
+        *,
+        place: str | None = None,
     ) -> None:
-        """`rubric` scores the steps of all episodes, unless the configuration leaves that to each environment."""
+        """`rubric` scores the steps of all episodes, unless the configuration leaves that to each environment; `place`
+        is named in what the environment is to blame for.
+        """
         self.config = config
         self.policy = policy
         self.time_limit = config.env.time_limit
@@ -80,9 +84,11 @@ class ThreadCrew:
         self._price = config.prices.price(policy.model)
         self._grader = Grader(engine, config.grader) if config.grade else None
         self._rubric = rubric
+        self._place = place
         self._pool = SandboxPool(engine, config.warm, workers=max(2, min(config.workers, 4)))
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[_Done | Report] = queue.SimpleQueue()
+        self._lock = threading.RLock()
         self._given = 0
         self._workers: set[Worker] = set()
         self._stopped_at = float("inf")
@@ -98,15 +104,17 @@ class ThreadCrew:
         """How many more jobs it takes: one a worker, and those for which sandboxes are kept warm."""
         return self.config.workers + self.config.warm - self._given
 
-    def begin(self, job: Job, header: Header) -> None:
+    def begin(self, order: Order) -> None:
         """Have a job done as soon as a worker is free; meanwhile a sandbox for it is started."""
-        if self._given >= len(self._workers):  # nobody is free
-            if len(self._workers) < self.config.workers:
-                self._hire()
-            elif job.task.image and job.only_grade is None:
-                self._pool.prefetch(self.config.env.sandbox(job.task))
-        self._given += 1
-        self._orders.put(Order(job=job, header=header))
+        job = order.job
+        with self._lock:
+            if self._given >= len(self._workers):  # nobody is free
+                if len(self._workers) < self.config.workers:
+                    self._hire()
+                elif job.task.image and job.only_grade is None:
+                    self._pool.prefetch(self.config.env.sandbox(job.task))
+            self._given += 1
+        self._orders.put(order)
 
     def hear(self, timeout: float) -> Report | None:
         """The next report, if one comes within so many seconds. Stragglers are ended meanwhile."""
@@ -115,17 +123,18 @@ class ThreadCrew:
         except queue.Empty:
             done = None
         moment = time.monotonic()
-        for worker in list(self._workers):
-            self._watch(worker, moment)
-        if done is None:
-            return None
-        self._given -= 1
-        if isinstance(done, Report):
-            return done
-        if done.replaced:
-            self._workers.discard(done.worker)
-            if self.stopped is None:
-                self._hire()
+        with self._lock:
+            for worker in list(self._workers):
+                self._watch(worker, moment)
+            if done is None:
+                return None
+            self._given -= 1
+            if isinstance(done, Report):
+                return done
+            if done.replaced:
+                self._workers.discard(done.worker)
+                if self.stopped is None:
+                    self._hire()
         return done.report
 
     def underway(self) -> list[Underway]:
@@ -142,13 +151,18 @@ class ThreadCrew:
             for turn in self._turns()
         ]
 
+    def notices(self) -> list[str]:
+        """Nothing happens here that an episode's record does not tell."""
+        return []
+
     def stop(self, why: str) -> None:
         """Begin nothing more, and end what goes on after the step that is under way."""
-        if self.stopped is None:
-            self.stopped, self._stopped_at = why, time.monotonic()
+        with self._lock:
+            if self.stopped is None:
+                self.stopped, self._stopped_at = why, time.monotonic()
         with suppress(queue.Empty):
             while (order := self._orders.get_nowait()) is not None:
-                self._done.put(Report(job=order.job, begun=False))
+                self._done.put(Report(order=order, begun=False))
         for turn in self._turns():
             turn.stop = (StopReason.INTERRUPTED, why)
             if turn.session is not None:
@@ -182,14 +196,16 @@ class ThreadCrew:
         while (order := self._orders.get()) is not None:
             if order.job.only_grade is not None or not self._money.exhausted:
                 return order
-            self._done.put(Report(job=order.job, begun=False))
+            self._done.put(Report(order=order, begun=False))
         return None
 
     def make_env(self) -> gymnasium.Env[Any, Any]:
         """An environment for one worker."""
+        scored = with_rubric(self.config.wrappers, self._rubric)
+        named = [partial(NamesPlace, place=self._place)] if self._place is not None else []
         recorder = partial(RecordEvents, run_dir=self._run, fsync=self.config.fsync)
         return make_env(
-            wrappers=[*with_rubric(self.config.wrappers, self._rubric), recorder],
+            wrappers=[*named, *scored, recorder],
             tasks=self._tasks,
             config=self.config.env.model_copy(update={"warm": 0}),
             engine=self._engine,
@@ -208,9 +224,9 @@ class ThreadCrew:
         elif log is not None and _is_the_agents(log.outcome):
             self._judge(order, log.final_patch)
 
-    def report(self, worker: Worker, job: Job, error: BaseException | None) -> None:
-        """An episode is over; an error ends the run."""
-        self._done.put(_Done(worker=worker, report=Report(job=job, error=error)))
+    def report(self, worker: Worker, order: Order, error: BaseException | None) -> None:
+        """An order is done; an error ends the run."""
+        self._done.put(_Done(worker=worker, report=Report(order=order, error=error)))
 
     # The rest ----------------------------------------------------------------------------------------------------
 
@@ -249,7 +265,7 @@ class ThreadCrew:
                 worker.close_env()
             finally:
                 turn.world.release()
-                self._replace(worker, turn)
+                self._replace(worker)
 
         threading.Thread(target=take_over, daemon=True, name="trajhub-evict").start()
 
@@ -258,10 +274,11 @@ class ThreadCrew:
         turn.evicted = True
         message = "the environment did not answer long after its time limit"
         turn.recorder.end(StopReason.ENVIRONMENT_ERROR, Failure.ENVIRONMENT, message)
-        self._replace(worker, turn)
+        self._replace(worker)
 
-    def _replace(self, worker: Worker, turn: Turn) -> None:
-        self._done.put(_Done(worker=worker, report=Report(job=turn.job), replaced=True))
+    def _replace(self, worker: Worker) -> None:
+        if worker.order is not None:
+            self._done.put(_Done(worker=worker, report=Report(order=worker.order), replaced=True))
 
     def _judge(self, order: Order, patch: str | None) -> None:
         if self._grader is None:

@@ -3,31 +3,22 @@
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gymnasium
 
 from ..errors import ConfigError, DiskFull, StopReason, TrajHubError
 from .budget import Ledger
+from .crew import Order
 from .episode_log import EpisodeLog
-from .log import Header
-from .play import Job, Turn, play
+from .play import Turn, play
 from .policies.base import Policy
 from .record import RecordEvents, find_recorder
 
-__all__ = ["Order", "Shop", "Worker"]
+__all__ = ["Shop", "Worker"]
 
 _RESET_SECONDS = 900.0
 """For a reset, which may have to wait for an image; the engine's own time limits come first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A job, and what all its events have in common."""
-
-    job: Job
-    header: Header
 
 
 class Shop(Protocol):
@@ -53,8 +44,8 @@ class Shop(Protocol):
         """Judge the final patch, if that is wanted."""
         ...
 
-    def report(self, worker: "Worker", job: Job, error: BaseException | None) -> None:
-        """An episode is over; an error ends the run."""
+    def report(self, worker: "Worker", order: Order, error: BaseException | None) -> None:
+        """An order is done; an error ends the run."""
         ...
 
 
@@ -64,6 +55,8 @@ class Worker(threading.Thread):
     def __init__(self, shop: Shop) -> None:
         super().__init__(daemon=True, name="trajhub-worker")
         self.turn: Turn | None = None
+        self.order: Order | None = None
+        """What it does, or did last."""
         self._shop = shop
         self._env: gymnasium.Env[Any, Any] | None = None
 
@@ -83,6 +76,7 @@ class Worker(threading.Thread):
 
     def _do(self, order: Order) -> bool:
         """Do one episode; whether it was taken away meanwhile."""
+        self.order = order
         error: BaseException | None = None
         try:
             self._episode(order)
@@ -91,7 +85,7 @@ class Worker(threading.Thread):
             if not isinstance(problem, TrajHubError):
                 raise  # a bug, ours or a policy's: Python shows where
         finally:
-            evicted = self._over(order.job, error)
+            evicted = self._over(order, error)
         return evicted
 
     def _episode(self, order: Order) -> None:
@@ -113,14 +107,14 @@ class Worker(threading.Thread):
             turn.doing, turn.deadline = "grading", float("inf")
             shop.grade(order, log)
 
-    def _over(self, job: Job, error: BaseException | None) -> bool:
+    def _over(self, order: Order, error: BaseException | None) -> bool:
         turn, self.turn = self.turn, None
         if turn is not None:
             with turn.world:
                 if turn.evicted:
                     return True
                 _close_record(turn.recorder, error)
-        self._shop.report(self, job, error)
+        self._shop.report(self, order, error)
         return False
 
 
