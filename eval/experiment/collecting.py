@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,10 @@ def sample(lab: Lab, seed: int, base: Stage, demonstrations: Stage) -> Stage:
 
     def work(folder: Path) -> Mapping[str, Any]:
         settings = {"grade": True, **config.rollout, "seeds": config.samples}
-        with served(base.folder / "checkpoint", lab.config.serving, folder / "server") as policy:
+        with ExitStack() as stack:
+            policy = config.policy or stack.enter_context(
+                served(base.folder / "checkpoint", lab.config.serving, folder / "server")
+            )
             return play(lab, folder / "run", chosen, lab.specs["train"], policy, settings)
 
     said = {**config.model_dump(mode="json"), "rollout_all": dict(lab.config.rollout)}

@@ -65,6 +65,8 @@ class RolloutsConfig(_Strict):
     """Only the last so many training tasks; with demonstrations of the first ones, these are others."""
     samples: Count = 4
     """Episodes a task."""
+    policy: str | None = None
+    """Somebody else to act in place of the base model, for loops too short to make one that resolves anything."""
     rollout: Settings = Field(default_factory=dict[str, Any])
     """Settings of `trajhub rollout`, on top of those that all share."""
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ...errors import UsageError
 from .config import ArmConfig, merged
 from .lab import Lab
 from .model import Arm, ArmSeed, DataRecord
@@ -124,6 +125,13 @@ def _make_one(lab: Lab, seed: int, name: str, rollouts: Stage, made: Mapping[str
             limit=like.figures["rows"] if like is not None else None,
         )
         done = (export_preferences if config.kind == "preference" else export_sft)(request)
+        if not done.rows:
+            told = ", ".join(f"{key} {value}" for key, value in rollouts.figures.items())
+            refused = ", ".join(f"{key} {value}" for key, value in done.statistics["refused"].items())
+            raise UsageError(
+                f"the data set {name} is empty. The rollouts: {told}. Refused: {refused or 'nothing'}. A base that "
+                "resolves nothing, or everything, gives nothing to learn from: change `base` or `rollouts`"
+            )
         return {"rows": done.rows, "sha256": done.files[0].sha256 if done.files else None}
 
     after = [rollouts] if like is None else [rollouts, like]
