@@ -1,6 +1,5 @@
 """What tests of rollouts share: tasks of the tiny repository, and a run of them in this process."""
 
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from trajectory_hub.envs.task import Task
 from trajectory_hub.rollouts import Policy, Summary, load_config, run_rollout
 from trajectory_hub.rollouts.config import read_overrides
 
-from .model_server import SCRIPT, Server
+from .model_server import Served
 
 RunTasks = Callable[..., Summary]
 
@@ -30,12 +29,8 @@ def run_tasks(tmp_path: Path, three_tasks: list[Task]) -> RunTasks:
     return run
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    subprocess.run(["bash", str(SCRIPT), "install"], check=True, timeout=800)
-    running = Server(tmp_path_factory.mktemp("server") / "log.txt")
-    try:
-        running.wait()
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The one vLLM of all tests, kept alive by a watcher; it takes 20 seconds to start and 3 GB."""
+    with Served(tmp_path_factory.mktemp("server")) as running:
         yield running
-    finally:
-        running.kill()

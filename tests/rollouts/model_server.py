@@ -1,19 +1,79 @@
-"""A real model server for tests: vLLM on this machine's CPUs with a tiny random model (scripts/local_server.sh)."""
+"""Real model servers for tests: vLLM on this machine's CPUs with a tiny random model (scripts/local_server.sh)."""
 
 import os
 import signal
 import socket
 import subprocess
 import time
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from typing import Self
 
 import httpx
+from trajectory_hub.rollouts.serving import ModelServer, ServeConfig
+from trajectory_hub.rollouts.serving.guard import descendants
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "local_server.sh"
 
 
+RECIPE = SCRIPT.parents[1] / "tests" / "support" / "tiny_model.py"
+STRICT = (
+    *("--tool-strict-level", "parameter"),
+    *("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}'),
+)
+"""Arguments that make even random weights give valid calls at the chat endpoint."""
+
+
+@cache
+def installed() -> tuple[str, Path]:
+    """Python of an environment with vLLM, and the tiny model's folder; both are made when they are not there."""
+    done = subprocess.run(["bash", str(SCRIPT), "install"], check=True, timeout=800, capture_output=True, text=True)
+    python = done.stdout.strip()
+    return python, Path(python).parents[2] / f"tiny-{sha256(RECIPE.read_bytes()).hexdigest()[:8]}"
+
+
+class Served:
+    """The tiny model, served as `trajhub serve` does it."""
+
+    def __init__(self, logs: Path) -> None:
+        python, model = installed()
+        config = ServeConfig(
+            model=str(model),
+            name="tiny",
+            python=python,
+            dtype="float32",
+            max_model_len=8192,
+            kv_cache_gib=1,
+            tool_parser="hermes",
+            backoff=0.1,
+            extra_args=STRICT,
+        )
+        self.model = ModelServer(config, logs=logs)
+        self.url = self.model.base_url
+
+    def __enter__(self) -> Self:
+        self.model.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.model.close()
+
+    def kill(self) -> None:
+        """End vLLM's first process as an out-of-memory killer would; the watcher starts another."""
+        (replica,) = self.model.replicas
+        assert replica.pid is not None
+        os.kill(descendants(replica.pid)[0], signal.SIGKILL)
+
+    def post(self, path: str, **body: object) -> dict[str, object]:
+        """Ask the server for something."""
+        answer = httpx.post(f"{self.model.root}{path}", json={"model": "tiny", **body}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
 class Server:
-    """A served model; `kill` ends it as an out-of-memory killer would."""
+    """The script itself; `kill` ends it as an out-of-memory killer would."""
 
     def __init__(self, log: Path) -> None:
         with socket.socket() as probe:

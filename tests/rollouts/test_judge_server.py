@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from ..rewards.judging import make_step, view_of
 from ..rewards.test_judge_injection import ATTEMPTS, planted
-from .model_server import Server
+from .model_server import Served, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 RUNS = Path(__file__).parents[1] / "data" / "runs-1.0"
@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(RUNS / "random", tmp_path / "random"))
 
 
-def judge(run: Path, server: Server, *more: str) -> tuple[int, dict[str, Any]]:
+def judge(run: Path, server: Served, *more: str) -> tuple[int, dict[str, Any]]:
     settings = (f"judge.request={json.dumps(ASKED)}", f"judge.context={json.dumps(SMALL)}", *more)
     options = [item for setting in settings for item in ("-c", setting)]
     done = CliRunner().invoke(app, ["judge", str(run), "--model", f"tiny@{server.url}", *options, "--json"])
@@ -45,7 +45,7 @@ def judge(run: Path, server: Server, *more: str) -> tuple[int, dict[str, Any]]:
     return getattr(done.exception, "exit_code", done.exit_code), json.loads(done.stdout)
 
 
-def test_every_answer_keeps_to_the_schema_and_the_second_scoring_is_free(server: Server, run: Path) -> None:
+def test_every_answer_keeps_to_the_schema_and_the_second_scoring_is_free(server: Served, run: Path) -> None:
     code, told = judge(run, server, PRICE)
     assert (code, told["troubles"]) == (0, {})
     assert told["steps"] == told["questions"] == 21
@@ -63,7 +63,7 @@ def test_every_answer_keeps_to_the_schema_and_the_second_scoring_is_free(server:
     assert [row.criteria for row in read_scores(run, LAYER)] == [row.criteria for row in rows]
 
 
-def test_samples_of_one_model_give_mean_and_spread(server: Server, run: Path) -> None:
+def test_samples_of_one_model_give_mean_and_spread(server: Served, run: Path) -> None:
     code, told = judge(run, server, "judge.samples=3", "limit=3")
     assert (code, told["questions"], told["layer"]) == (0, 9, "judge@1:tiny*3")
     rows = list(read_scores(run, "judge@1:tiny*3"))
@@ -72,7 +72,7 @@ def test_samples_of_one_model_give_mean_and_spread(server: Server, run: Path) ->
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-def test_an_attempt_cannot_break_the_schema_of_a_real_server(server: Server, attempt: str) -> None:
+def test_an_attempt_cannot_break_the_schema_of_a_real_server(server: Served, attempt: str) -> None:
     real = Judge(JudgeConfig(models=(f"tiny@{server.url}",), request=ASKED))  # pyright: ignore[reportArgumentType]
     try:
         pending = [real.submit(view_of(planted(ATTEMPTS[attempt][0], where))) for where in ("thought", "observation")]
@@ -82,7 +82,7 @@ def test_an_attempt_cannot_break_the_schema_of_a_real_server(server: Server, att
     assert [outcome.trouble for outcome in outcomes] == [None, None], [outcome.error for outcome in outcomes]
 
 
-def test_a_step_beyond_the_context_is_not_scored(server: Server) -> None:
+def test_a_step_beyond_the_context_is_not_scored(server: Served) -> None:
     view = view_of(make_step(observation="it does not work " * 8_000), context=ContextConfig(step_chars=100_000))
     real = Judge(JudgeConfig(models=(f"tiny@{server.url}",), request=ASKED))  # pyright: ignore[reportArgumentType]
     try:
@@ -93,7 +93,7 @@ def test_a_step_beyond_the_context_is_not_scored(server: Server) -> None:
 
 
 def test_a_server_killed_in_the_middle_leaves_what_was_answered_and_another_one_goes_on(
-    server: Server, run: Path, tmp_path: Path
+    server: Served, run: Path, tmp_path: Path
 ) -> None:
     doomed = Server(tmp_path / "doomed.txt")
     hasty = ("judge.request.retries=1", "judge.request.max_wait=0.2", "judge.give_up_after=3", "judge.workers=3")

@@ -12,17 +12,17 @@ from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.run_dir import read_episodes
 
 from .conftest import RunTasks
-from .model_server import Server
+from .model_server import Served, Server
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
 
-def chat(server: Server, *more: str) -> tuple[str, ...]:
+def chat(server: Served, *more: str) -> tuple[str, ...]:
     settings = ("chat.max_tokens=300", "chat.tool_choice=required", "chat.temperature=1", "env.max_steps=8")
     return (f"policy=chat:tiny@{server.url}", *settings, *more)
 
 
-def test_episodes_with_a_real_model_are_complete(server: Server, run_tasks: RunTasks, tmp_path: Path) -> None:
+def test_episodes_with_a_real_model_are_complete(server: Served, run_tasks: RunTasks, tmp_path: Path) -> None:
     price = "prices={as_of: 2026-01-01, models: {tiny: {input: 1, output: 2}}}"
     ids = "chat.extra_body={return_token_ids: true, logprobs: true}"
     summary = run_tasks(*chat(server, "seeds=3", "workers=3", price, ids))
@@ -47,20 +47,20 @@ def test_episodes_with_a_real_model_are_complete(server: Server, run_tasks: RunT
 
 
 def test_a_conversation_beyond_the_context_ends_by_the_token_limit(
-    server: Server, run_tasks: RunTasks, tiny_task: Task
+    server: Served, run_tasks: RunTasks, tiny_task: Task
 ) -> None:
     long = tiny_task.model_copy(update={"problem_statement": "it does not work " * 8000})
     summary = run_tasks(*chat(server), tasks=[long])
     assert (summary.stop_reasons, summary.failures) == ({"token_limit": 1}, {"model": 1})
 
 
-def test_a_model_that_is_not_served_stops_the_run(server: Server, run_tasks: RunTasks) -> None:
+def test_a_model_that_is_not_served_stops_the_run(server: Served, run_tasks: RunTasks) -> None:
     with pytest.raises(ConfigError, match="has no model 'other'"):
         run_tasks(f"policy=chat:other@{server.url}")
 
 
 def test_a_server_killed_in_the_middle_is_a_service_failure_and_another_one_goes_on(
-    server: Server, run_tasks: RunTasks, tmp_path: Path, tiny_task: Task
+    server: Served, run_tasks: RunTasks, tmp_path: Path, tiny_task: Task
 ) -> None:
     doomed = Server(tmp_path / "doomed.txt")
     hasty = ("chat.retries=2", "chat.max_wait=0.5", "retries=0", "env.max_steps=40", "chat.reminders=40")
