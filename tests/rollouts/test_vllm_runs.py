@@ -1,4 +1,4 @@
-"""Whole runs with policy `vllm` and a real vLLM: counters, faults, stragglers, a judge at the same server, `trajhub serve`."""
+"""Whole runs with a real vLLM: counters, faults, stragglers, a judge at the same server, and `trajhub serve`."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -45,7 +46,7 @@ def test_a_run_records_tokens_and_what_the_prefix_cache_saved(
     for episode in read_episodes(tmp_path / "run"):
         turns = token_turns(episode.folder)
         assert [turn.steps for turn in turns] == [(step,) for step in range(6)]
-        assert all(new.continues(old) for old, new in zip(turns, turns[1:], strict=False))
+        assert all(new.continues(old) for old, new in pairwise(turns))
     usage = summary.usage
     assert usage.repeated_hit_share is not None
     assert usage.repeated_hit_share >= 0.95

@@ -1,0 +1,122 @@
+"""Rollouts an hour and tokens a second against concurrency, with a real vLLM and real sandboxes.
+
+    python -m trajectory_hub.benchmarks.serving TASKS MODEL [--concurrency 1,4,16,64] [--episodes 64] [--replicas 1]
+        [--steps 8] [--max-tokens 96] [--python PYTHON] [-c vllm.KEY=VALUE] [--json FILE]
+
+MODEL is a folder of a checkpoint; the answers of one with random weights are held to the grammar of a valid call, so
+that every step is a real tool call. Each row is a run of its own on the same server, after a run that warms it up. It
+tells the share of repeated prompt tokens that the prefix cache saved (the most a cache can save is 100%; blocks that
+are only partly full are lost), and what share of an episode's time went into waiting for the model, for the
+environment (reset and tools), and for neither (queueing, recording, scoring).
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..console import table
+from ..envs.sources import load_tasks
+from ..envs.task import Task
+from ..rollouts import load_config, run_rollout
+from ..rollouts.config import read_overrides
+from ..rollouts.run_dir import read_episodes
+from ..rollouts.serving import ModelServer, ServeConfig
+
+__all__ = ["main", "measure"]
+
+COLUMNS = {
+    "at once": "concurrency",
+    "episodes": "episodes",
+    "rollouts/h": "rollouts_per_hour",
+    "steps/s": "steps_per_s",
+    "tokens out/s": "output_tokens_per_s",
+    "tokens in/s": "input_tokens_per_s",
+    "cache hits": "prefix_cache_hit_share",
+    "waits for model": "model_wait_share",
+    "for environment": "environment_wait_share",
+    "failed": "failed",
+}
+
+
+def measure(
+    run: Path, tasks: Sequence[Task], server: ModelServer, concurrency: int, episodes: int, settings: Sequence[str]
+) -> dict[str, Any]:
+    """One run of so many episodes, so many at once."""
+    chosen = [tasks[n % len(tasks)].model_copy(update={"instance_id": f"bench-{n}"}) for n in range(episodes)]
+    ours = ["tasks=bench", f"policy=vllm:{server.name}@{server.base_url}", f"workers={concurrency}"]
+    config = load_config(read_overrides([*ours, f"warm={min(concurrency, 4)}", *settings]))
+    before, began = server.metrics(), time.perf_counter()
+    summary = run_rollout(run, config, tasks=chosen)
+    seconds, now = time.perf_counter() - began, server.metrics()
+    counted = {name: now[name] - before.get(name, 0.0) for name in now}
+    ends = [(e.end, e.duration_ms or 0.0) for e in read_episodes(run) if e.end is not None]
+    whole = sum(duration for _, duration in ends) or 1.0
+    return {
+        "concurrency": concurrency,
+        "episodes": len(ends),
+        "seconds": round(seconds, 1),
+        "rollouts_per_hour": round(3600 * len(ends) / seconds),
+        "steps_per_s": round(sum(end.steps for end, _ in ends) / seconds, 2),
+        "output_tokens_per_s": round(counted.get("generation_tokens", 0.0) / seconds, 1),
+        "input_tokens_per_s": round(counted.get("prompt_tokens", 0.0) / seconds, 1),
+        "prefix_cache_hit_share": _rounded(summary.usage.repeated_hit_share),
+        "server_hit_share": _rounded(_share(counted, "prefix_cache_hits", "prefix_cache_queries")),
+        "model_wait_share": round(sum(end.policy_ms or 0.0 for end, _ in ends) / whole, 3),
+        "environment_wait_share": round(
+            sum((end.tool_ms or 0.0) + (end.reset_ms or 0.0) for end, _ in ends) / whole, 3
+        ),
+        "failed": sum(summary.excluded.values()),
+    }
+
+
+def _share(counted: dict[str, float], part: str, whole: str) -> float | None:
+    return counted[part] / counted[whole] if counted.get(whole) else None
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks")
+    parser.add_argument("model")
+    parser.add_argument("--concurrency", default="1,4,16,64")
+    parser.add_argument("--episodes", type=int, default=64, help="at most; fewer where few run at once")
+    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--max-tokens", type=int, default=96)
+    parser.add_argument("--python")
+    parser.add_argument("-c", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    args = _arguments()
+    tasks = [task for task in load_tasks(args.tasks) if task.image]
+    steps = (f"env.max_steps={args.steps}", f"vllm.max_tokens={args.max_tokens}", "vllm.reminders=999")
+    settings = [*steps, "vllm.constrain=true", "vllm.temperature=1", *args.c]
+    config = ServeConfig(model=args.model, replicas=args.replicas, python=args.python)
+    with tempfile.TemporaryDirectory() as folder, ModelServer(config, logs=Path(folder)) as server:
+        measure(Path(folder) / "warm", tasks, server, 2, 2, settings)
+        rows = [
+            measure(Path(folder) / f"with-{count}", tasks, server, count, min(args.episodes, 8 * count), settings)
+            for count in map(int, args.concurrency.split(","))
+        ]
+    table(
+        f"{config.served_name}, vLLM {server.vllm.version} ({server.vllm.build}), {args.replicas} replicas",
+        list(COLUMNS),
+        [[row[key] for key in COLUMNS.values()] for row in rows],
+    )
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
