@@ -55,6 +55,11 @@ def _load(spec: str, split: str | None, ids: list[str] | None, limit: int | None
         raise TaskError(f"{path} is not a task repo: it has neither sweb.yaml nor a tasks/ folder")
     else:
         dataset = known_dataset(spec)
+        if dataset.name == spec and not _may_be_dataset(path):
+            raise TaskError(
+                f"there is no folder and no file {spec!r}, and no dataset can have that name; "
+                f"known short names: {', '.join(ALIASES)}"
+            )
         rows, image = _read_dataset(dataset, split), dataset.image
         source = f"{dataset.name}:{split or dataset.split}"
     numbered = enumerate(rows, start=1)
@@ -62,6 +67,11 @@ def _load(spec: str, split: str | None, ids: list[str] | None, limit: int | None
         numbered = ((index, row) for index, row in numbered if row.get("instance_id") in ids)
     tasks = [_task(row, index, source, image) for index, row in islice(numbered, limit)]
     return tasks if ids is None else _chosen(tasks, ids, source)
+
+
+def _may_be_dataset(path: Path) -> bool:
+    """Whether a word may be `owner/name` on the Hub, rather than a place in a folder that is here."""
+    return len(path.parts) == 2 and not path.is_absolute() and not path.parent.is_dir()
 
 
 def _chosen(tasks: list[Task], ids: list[str], source: str) -> list[Task]:

@@ -89,9 +89,14 @@ def test_a_broken_file_says_where(tmp_path: Path, name: str, content: str, messa
         load_tasks(path)
 
 
-def test_a_missing_file_is_not_taken_for_a_dataset(tmp_path: Path) -> None:
+def test_what_is_missing_is_not_taken_for_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TaskError, match="no such file"):
         load_tasks(tmp_path / "absent.jsonl")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    for word in ("absent", "here/absent", "a/b/c", str(tmp_path / "absent")):
+        with pytest.raises(TaskError, match="no folder and no file"):
+            load_tasks(word)
 
 
 @pytest.mark.parametrize(
