@@ -10,7 +10,7 @@ from ... import console
 from ...envs.micro import MicroConfig
 from .lab import Lab
 from .model import DataRecord, TaskSet
-from .playing import play, served
+from .playing import play, run_in, served
 from .stages import Stage
 
 __all__ = ["DEMONSTRATIONS", "demonstrate", "make_tasks", "sample"]
@@ -119,7 +119,7 @@ def sample(lab: Lab, seed: int, base: Stage, demonstrations: Stage) -> Stage:
             policy = config.policy or stack.enter_context(
                 served(base.folder / "checkpoint", lab.config.serving, folder / "server")
             )
-            return play(lab, folder / "run", chosen, lab.specs["train"], policy, settings)
+            return play(lab, run_in(folder), chosen, lab.specs["train"], policy, settings)
 
     said = {**config.model_dump(mode="json"), "rollout_all": dict(lab.config.rollout)}
     return lab.stages.do(f"seed{seed}/rollouts", said, work, [base, demonstrations])

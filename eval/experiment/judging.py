@@ -9,7 +9,7 @@ from ..gate import compare
 from .config import GatePlan
 from .lab import Lab
 from .model import GateRecord
-from .playing import play, served
+from .playing import play, run_in, served
 from .stages import Stage
 
 __all__ = ["evaluate", "gate_all", "gate_seed"]
@@ -22,23 +22,23 @@ def evaluate(lab: Lab, seed: int, name: str, trained: Stage) -> Stage:
     def work(folder: Path) -> Mapping[str, Any]:
         settings = {**config.rollout, "grade": True, "seeds": config.seeds}
         with served(trained.folder / "checkpoint", lab.config.serving, folder / "server") as policy:
-            return play(lab, folder / "run", lab.tasks(config.tasks), lab.specs[config.tasks], policy, settings)
+            return play(lab, run_in(folder), lab.tasks(config.tasks), lab.specs[config.tasks], policy, settings)
 
     said = {**config.model_dump(mode="json"), "rollout_all": dict(lab.config.rollout)}
     stage = lab.stages.do(f"seed{seed}/eval-{name}", said, work, [trained])
-    lab.record.arm(name).of(seed).runs.append(lab.path(stage.folder / "run"))
+    lab.record.arm(name).of(seed).runs.append(lab.path(run_in(stage.folder)))
     return stage
 
 
 def gate_seed(lab: Lab, seed: int, evaluated: Mapping[str, Stage]) -> Stage:
     """The gates of one training seed."""
-    runs = {name: [stage.folder / "run"] for name, stage in evaluated.items()}
+    runs = {name: [run_in(stage.folder)] for name, stage in evaluated.items()}
     return _gates(lab, f"seed{seed}/gates", seed, runs, list(evaluated.values()))
 
 
 def gate_all(lab: Lab, evaluated: Sequence[Mapping[str, Stage]]) -> Stage:
     """The gates of all training seeds together."""
-    runs = {name: [each[name].folder / "run" for each in evaluated] for name in evaluated[0]}
+    runs = {name: [run_in(each[name].folder) for each in evaluated] for name in evaluated[0]}
     return _gates(lab, "gates", None, runs, [stage for each in evaluated for stage in each.values()])
 
 

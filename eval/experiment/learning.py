@@ -10,6 +10,7 @@ from ...errors import UsageError
 from .config import ArmConfig, merged
 from .lab import Lab
 from .model import Arm, ArmSeed, DataRecord
+from .playing import run_in
 from .stages import Stage
 
 __all__ = ["begin_model", "make_data", "make_tokenizer_stage", "train_arm", "train_base"]
@@ -117,7 +118,7 @@ def _make_one(lab: Lab, seed: int, name: str, rollouts: Stage, made: Mapping[str
         from ...training.export import Request, export_preferences, export_sft
 
         request = Request(
-            sources=[rollouts.folder / "run"],
+            sources=[run_in(rollouts.folder)],
             out=folder / "data",
             config=load_export_config((), {**config.export, **drawn}),
             tasks=lab.specs["train"],

@@ -16,7 +16,7 @@ from ...rollouts.start import opened
 from .config import ServingConfig, merged
 from .lab import Lab
 
-__all__ = ["play", "served", "submitted_and_resolved"]
+__all__ = ["play", "run_in", "served", "submitted_and_resolved"]
 
 _NAME = "model"
 """What servers call every checkpoint: who acts is told by the run's folder."""
@@ -37,6 +37,11 @@ def served(checkpoint: Path, config: ServingConfig, logs: Path) -> Generator[str
     settings = load_serve_config((), {**config.serve, "model": str(checkpoint), "name": _NAME})
     with ModelServer(settings, logs=logs) as server:
         yield f"vllm:{_NAME}@{server.base_url}"
+
+
+def run_in(folder: Path) -> Path:
+    """The run of a stage; named after it, since runs that are used together need names of their own."""
+    return folder / f"{folder.parent.name}-{folder.name}"
 
 
 def play(
