@@ -6,6 +6,7 @@ recorded and graded, under OUTPUT/rollouts. The reward is 1 for an episode that 
 `trajhub train grpo -c FILE`, or on several devices `accelerate launch -m trajectory_hub.training.grpo -c FILE`.
 """
 
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from .train_cli import launched
@@ -16,7 +17,7 @@ from .trainer.local_policy import LocalService, Sampled
 from .trainer.output import Trained
 from .trainer.session import Session
 
-__all__ = ["train_grpo"]
+__all__ = ["outcome", "train_grpo"]
 
 
 def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: bool = False) -> Trained:
@@ -31,39 +32,16 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
             return session.finished
         rollout_config(config)
         refuse_task_leaks(config, list(tasks.values()))
-        context, tokenizer = session.max_length, session.tokenizer
-        masks = session.masks
+        counts = {"train": {"examples": len(tasks)}}
+        told = {"algorithm": config.algorithm, "counts": counts, "masks": session.masks}
+        service = LocalService(session.tokenizer, session.max_length, config.chat_template_kwargs)
         if dry_run:
-            counts = {"train": {"examples": len(tasks)}}
-            return Trained(
-                output=session.output.folder, manifest={"algorithm": "grpo", "counts": counts, "masks": masks}
-            )
+            return Trained(output=session.output.folder, manifest=told)
+        if session.state.is_main_process:
+            session.open()
         session.begin()
         from datasets import Dataset
         from trl import GRPOConfig, GRPOTrainer
-
-        service = LocalService(tokenizer, context, config.chat_template_kwargs, [tokenizer.eos_token_id])
-        stage = Stage(config, tasks, service, session.output.folder / "rollouts")
-
-        def rollouts(prompts: list[Any], trainer: Any) -> dict[str, Any]:
-            def sample(ids: list[list[int]]) -> Sampled:
-                return trainer._generate_single_turn(ids, None, {}, num_generations=1)
-
-            step, rank = trainer.state.global_step, session.state.process_index
-            names = [prompt[0]["content"] for prompt in prompts]
-            seed = config.seed + 1_000_000 * step + 10_000 * rank
-            played = stage.play(names, f"step-{step:05d}-{rank}", sample, seed)
-            known = all(each.logprobs is not None for each in played)
-            return {
-                "prompt_ids": [each.prompt_ids for each in played],
-                "completion_ids": [each.completion_ids for each in played],
-                "env_mask": [each.mask for each in played],
-                "logprobs": [each.logprobs for each in played] if known else None,
-                "outcome": [each.reward for each in played],
-            }
-
-        def outcome(outcome: list[float], **_: Any) -> list[float]:
-            return outcome
 
         args = GRPOConfig(
             **session.arguments(),
@@ -75,11 +53,42 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
             loss_type=config.loss_type,
             scale_rewards=config.scale_rewards,
         )
-        dataset = Dataset.from_list([{"prompt": [{"role": "user", "content": name}]} for name in tasks])
+        stage = Stage(config, tasks, service, session.output.folder / "rollouts")
         trainer = GRPOTrainer(
-            args=args, reward_funcs=[outcome], rollout_func=rollouts, train_dataset=dataset, **session.parts()
+            args=args,
+            reward_funcs=[outcome],
+            rollout_func=_rollouts(stage, config.seed, session.state.process_index),
+            train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": name}]} for name in tasks]),
+            **session.parts(),
         )
-        return session.fit(trainer, counts={"train": {"examples": len(tasks)}})
+        return session.fit(trainer, counts=counts)
+
+
+def _rollouts(stage: Stage, seed: int, rank: int) -> Callable[[list[Any], Any], dict[str, Any]]:
+    """TRL's `rollout_func`: it is given each task as often as it is to be played."""
+
+    def rollouts(prompts: list[Any], trainer: Any) -> dict[str, Any]:
+        def sample(ids: list[list[int]]) -> Sampled:
+            return trainer._generate_single_turn(ids, None, {}, num_generations=1)
+
+        step = trainer.state.global_step
+        names = [prompt[0]["content"] for prompt in prompts]
+        played = stage.play(names, f"step-{step:05d}-{rank}", sample, seed + 1_000_000 * step + 10_000 * rank)
+        known = all(each.logprobs is not None for each in played)
+        return {
+            "prompt_ids": [each.prompt_ids for each in played],
+            "completion_ids": [each.completion_ids for each in played],
+            "env_mask": [each.mask for each in played],
+            "logprobs": [each.logprobs for each in played] if known else None,
+            "outcome": [each.reward for each in played],
+        }
+
+    return rollouts
+
+
+def outcome(outcome: list[float], **_: Any) -> list[float]:
+    """TRL's reward function: what the episodes were worth is known already."""
+    return outcome
 
 
 if __name__ == "__main__":

@@ -53,13 +53,10 @@ def _data(manifest: Mapping[str, Any]) -> list[tuple[object, ...]]:
 
 def _figures(manifest: Mapping[str, Any]) -> list[tuple[object, ...]]:
     code, versions, counts = manifest["code"], manifest["code"]["versions"], manifest.get("counts", {})
+    losses = {name: value for name, value in manifest["losses"].items() if value is not None}
     figures = {
-        **{
-            f"{side}: {name}": value
-            for side, found in manifest.get("counts", {}).items()
-            for name, value in found.items()
-        },
-        **{f"loss, {name.replace('_', ' ')}": value for name, value in manifest["losses"].items() if value is not None},
+        **{f"{side}: {name}": value for side, found in counts.items() for name, value in found.items()},
+        **{f"loss, {name.replace('_', ' ')}": value for name, value in losses.items()},
         "updates": manifest["steps"],
         "tokens": manifest["tokens"],
         "seconds": manifest["seconds"],

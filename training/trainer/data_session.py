@@ -31,8 +31,6 @@ class DataSession(Session):
         super().__init__(config, [source.facts() for source in self._sources], stream, dry_run=dry_run)
         self._prepared: dict[str, Prepared] = {}
         self._scratch = self.output.folder / PREPARED
-        if dry_run:
-            self._scratch = Path(self.stack.enter_context(TemporaryDirectory()))
         if self.finished is None:
             self._check()
 
@@ -43,11 +41,14 @@ class DataSession(Session):
             self.renderer = None
         _ = self.renderer
         refuse_leaks(self.config, [*self._sources, *self._held_out])
-        self.begin()
 
     def prepare(self, make: Callable[[Row], Iterable[Example | None]]) -> None:
         """Write the examples of all rows, and show the first. Raises ConfigError or UsageError."""
         if self.state.is_main_process:
+            if self.dry_run:
+                self._scratch = Path(self.stack.enter_context(TemporaryDirectory()))
+            else:
+                self.open()
             for side in ("train", "eval") if self._evaluates else ("train",):
                 self._prepared[side] = write_examples(
                     self._examples(side),
@@ -57,7 +58,8 @@ class DataSession(Session):
                     too_long=self.config.too_long,
                 )
             self.say(show(self._prepared["train"], self.tokenizer))
-        self.state.wait_for_everyone()
+        if not self.dry_run:
+            self.begin()
 
     def checked(self) -> Trained:
         """What a dry run found: nothing was written."""

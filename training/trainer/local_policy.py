@@ -28,8 +28,8 @@ class LocalService:
 
     root = ""
 
-    def __init__(self, tokenizer: Any, context: int, template_kwargs: Mapping[str, Any], ends: Sequence[int]) -> None:
-        self._tokenizer, self._kwargs, self._ends = tokenizer, dict(template_kwargs), set(ends)
+    def __init__(self, tokenizer: Any, context: int, template_kwargs: Mapping[str, Any]) -> None:
+        self._tokenizer, self._kwargs = tokenizer, dict(template_kwargs)
         self.context = context
         """Tokens of prompt and answer together."""
         self._asked: Queue[tuple[list[int], int, Future[tuple[list[int], list[float] | None]]]] = Queue()
@@ -50,18 +50,20 @@ class LocalService:
         deadline: float,
         cancelled: threading.Event,
     ) -> Reply:
-        """Ids that continue `prompt`; called in an episode's thread. Raises ServiceError when nobody answers in time."""
+        """Ids that continue `prompt`; for the threads of episodes. Raises ServiceError when nobody answers in time."""
         began, clock = datetime.now(UTC), time.monotonic()
         future = Future[tuple[list[int], list[float] | None]]()
-        self._asked.put((list(prompt), int(parameters["max_tokens"]), future))
+        most = int(parameters["max_tokens"])
+        self._asked.put((list(prompt), most, future))
         while not future.done():
             if cancelled.is_set() or time.monotonic() > deadline:
                 raise ServiceError("the model being trained did not answer in time")
             time.sleep(_PAUSE / 5)
         ids, logprobs = future.result()
-        ended = bool(ids) and ids[-1] in self._ends
+        closed = bool(ids) and ids[-1] in self._tokenizer.all_special_ids
+        ended = closed or len(ids) < most
         choice = {
-            "text": self._tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False),
+            "text": self._tokenizer.decode(ids[:-1] if closed else ids, skip_special_tokens=False),
             "token_ids": ids,
             "finish_reason": "stop" if ended else "length",
             "logprobs": {"token_logprobs": logprobs} if logprobs is not None else None,

@@ -41,6 +41,8 @@ _BEGUN = "begun.json"
 _COMPLETE = "complete.json"
 _FREE = {"output", "logging_steps", "save_steps", "keep_checkpoints", "report_to", "eval_batch_size"}
 """Settings that may change on resume: none of them changes what is learnt."""
+_LEFT = {".lock", PREPARED}
+"""What a training leaves that was stopped before it began."""
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes", "deepspeed")
 
 
@@ -73,7 +75,7 @@ class Output:
                 found: dict[str, Any] = json.loads(path.read_text("utf-8"))
                 self._compare(found, data)
                 return Trained(output=self.folder, manifest=found, kept=True) if name == MANIFEST else None
-        if self.folder.exists() and any(path.name != ".lock" for path in self.folder.iterdir()):
+        if self.folder.exists() and any(path.name not in _LEFT for path in self.folder.iterdir()):
             raise ConfigError(f"{self.folder} holds something else; choose another output")
         return None
 
@@ -90,8 +92,8 @@ class Output:
                 "Choose another output, or give the old values"
             )
 
-    def begin(self, data: Sequence[Mapping[str, Any]], *, needed: int) -> None:
-        """Make the folder and say in it what it is for. Raises DiskFull when less than `needed` bytes are free."""
+    def check_room(self, needed: int) -> None:
+        """Make the folder. Raises DiskFull when less than `needed` bytes are free there."""
         with room_for(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
@@ -100,6 +102,9 @@ class Output:
                 f"{self.folder} has {free / 1e9:.1f} GB left, and training writes up to {needed / 1e9:.1f} GB there "
                 "(weights, and checkpoints with the state of the optimizer); free some room, or choose another output"
             )
+
+    def begin(self, data: Sequence[Mapping[str, Any]]) -> None:
+        """Say in the folder what it is for: everything is checked, and training begins."""
         told = {
             "algorithm": self.config.algorithm,
             "config": self.config.model_dump(mode="json"),

@@ -36,7 +36,7 @@ class Counts:
     tokens: int = 0
     learnt: int = 0
     """Tokens that carry loss; of pairs, those of the chosen side."""
-    lengths: array[int] = field(default_factory=lambda: array("l"))
+    lengths: "array[int]" = field(default_factory=lambda: array("l"))
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest."""

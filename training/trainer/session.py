@@ -38,7 +38,7 @@ class Session:
         _quiet()
         from accelerate import PartialState
 
-        self._config, self._data, self._dry_run = config, data, dry_run
+        self._config, self._data, self.dry_run = config, data, dry_run
         self.state: Any = PartialState(cpu=on_cpu(config.device))
         self.output = Output(config)
         self.finished = self.output.finished(data)
@@ -71,11 +71,16 @@ class Session:
     ) -> None:
         self.stack.close()
 
+    def open(self) -> None:
+        """Lock the output, in the first process. Raises ConfigError when another one has, or DiskFull."""
+        self.output.check_room(needed_bytes(self._config))
+        self.stack.enter_context(RunLock(self.output.folder))
+
     def begin(self) -> None:
-        """Lock the output and say what it is for. Raises ConfigError or DiskFull."""
-        if self.state.is_main_process and not self._dry_run:
-            self.stack.enter_context(RunLock(self.output.folder))
-            self.output.begin(self._data, needed=needed_bytes(self._config))
+        """Say in the output what it is for: everything is checked."""
+        if self.state.is_main_process:
+            self.output.begin(self._data)
+        self.state.wait_for_everyone()
 
     def arguments(self) -> dict[str, Any]:
         """For TRL's configuration."""

@@ -1,0 +1,188 @@
+"""What is wrong is said before a model is loaded, and nothing is left behind that is in the way."""
+
+import io
+import json
+from collections.abc import Mapping
+from errno import ENOSPC
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trajectory_hub.envs.sources import write_task_repo
+from trajectory_hub.envs.task import Task
+from trajectory_hub.errors import ConfigError, DiskFull, UsageError
+from trajectory_hub.training.dpo import train_dpo
+from trajectory_hub.training.sft import train_sft
+from trajectory_hub.training.trainer import output as output_module
+from trajectory_hub.training.trainer.config import DpoConfig, SftConfig, load_train_config
+from trajectory_hub.training.trainer.data import DataSource, selected
+from trajectory_hub.training.trainer.output import disk_errors
+from trajectory_hub.training.trainer.settings import Selection
+
+pytestmark = pytest.mark.filterwarnings("default")  # of other people's code
+Settings = Mapping[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def no_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", refuse)
+
+
+def check(config: SftConfig) -> Mapping[str, Any]:
+    return train_sft(config, io.StringIO(), dry_run=True).manifest
+
+
+@pytest.fixture
+def sft_data(datasets_of_run: Mapping[str, Path]) -> tuple[str]:
+    return (str(datasets_of_run["sft"]),)
+
+
+def test_data_that_are_none(quick: Settings, tmp_path: Path, sft_data: tuple[str]) -> None:
+    with pytest.raises(UsageError, match="holds no rows: give a folder that `trajhub export` wrote"):
+        check(SftConfig(data=(str(tmp_path),), **quick))
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    with pytest.raises(UsageError, match="the data set holds no row"):
+        check(SftConfig(data=(str(empty),), **quick))
+    empty.write_text('{"messages": [\n')
+    with pytest.raises(UsageError, match=r"empty\.jsonl:1 is not JSON"):
+        check(SftConfig(data=(str(empty),), **quick))
+    with pytest.raises(UsageError, match="or selection leaves none"):
+        check(SftConfig(data=sft_data, selection={"resolved": False}, **quick))
+
+
+def test_pairs_are_no_trajectories(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
+    with pytest.raises(UsageError, match=r"sft needs: messages \| prompt, completion"):
+        check(SftConfig(data=(str(datasets_of_run["preference"]),), **quick))
+    with pytest.raises(UsageError, match="dpo needs: prompt, chosen, rejected"):
+        train_dpo(DpoConfig(data=(str(datasets_of_run["sft"]),), **quick), io.StringIO(), dry_run=True)
+
+
+def test_nothing_is_cut(quick: Settings, sft_data: tuple[str]) -> None:
+    whole = check(SftConfig(data=sft_data, **quick))["counts"]["train"]
+    most = whole["longest"] - 1
+    with pytest.raises(ConfigError, match=rf"more than {most} tokens, the longest {most + 1}; nothing is ever cut"):
+        check(SftConfig(data=sft_data, max_length=most, **quick))
+    fewer = check(SftConfig(data=sft_data, max_length=most, too_long="filter", **quick))["counts"]["train"]
+    assert fewer["too_long"] > 0
+    assert fewer["examples"] == whole["examples"] - fewer["too_long"]
+    with pytest.raises(UsageError, match="no example is left: all 8 are longer"):
+        check(SftConfig(data=sft_data, max_length=50, too_long="filter", **quick))
+
+
+def test_the_model_s_context_is_the_most(quick: Settings, sft_data: tuple[str]) -> None:
+    with pytest.raises(ConfigError, match=r"max_length is 8193, and .* can read 8192 tokens"):
+        check(SftConfig(data=sft_data, max_length=8193, **quick))
+
+
+def test_a_model_that_is_none(quick: Settings, sft_data: tuple[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no model at"):
+        check(SftConfig(data=sft_data, **{**quick, "model": str(tmp_path / "none")}))
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds adapters only"):
+        check(SftConfig(data=sft_data, **{**quick, "model": str(tmp_path)}))
+
+
+def test_a_tokenizer_without_a_template(quick: Settings, sft_data: tuple[str], tiny_lm: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny_lm)
+    template, tokenizer.chat_template = tokenizer.chat_template, None
+    tokenizer.save_pretrained(tmp_path / "bare")
+    bare = {**quick, "tokenizer": str(tmp_path / "bare")}
+    with pytest.raises(ConfigError, match="has no chat template: give chat_template"):
+        check(SftConfig(data=sft_data, **bare))
+    (tmp_path / "chat.jinja").write_text(template)
+    given = check(SftConfig(data=sft_data, chat_template=str(tmp_path / "chat.jinja"), **bare))
+    assert given["counts"]["train"]["examples"] == 8
+
+
+def tasks_of(folder: Path, tiny_task: Task, **fields: Any) -> str:
+    write_task_repo([tiny_task.model_copy(update=fields)], folder, dockerfiles={})
+    return str(folder)
+
+
+@pytest.mark.docker
+def test_training_data_that_give_away_an_evaluation(
+    quick: Settings, sft_data: tuple[str], tiny_task: Task, tmp_path: Path
+) -> None:
+    same = tasks_of(tmp_path / "same", tiny_task, instance_id="shop-3")
+    with pytest.raises(UsageError, match=r"1 of 8 training tasks give away tasks of .*same:\n  shop-3 ~ shop-3"):
+        check(SftConfig(data=sft_data, eval_tasks=same, **quick))
+    near = tasks_of(tmp_path / "near", tiny_task, repo="https://example.org/demo/shop.git")
+    with pytest.raises(UsageError, match="8 of 8 training tasks"):
+        check(SftConfig(data=sft_data, eval_tasks=near, **quick))
+    other = tasks_of(tmp_path / "other", tiny_task)
+    assert check(SftConfig(data=sft_data, eval_tasks=other, **quick))["counts"]["train"]["examples"] == 8
+
+
+def test_a_folder_that_holds_something_else(quick: Settings, sft_data: tuple[str]) -> None:
+    Path(quick["output"]).mkdir()
+    (Path(quick["output"]) / "thesis.tex").write_text("…")
+    with pytest.raises(ConfigError, match="holds something else; choose another output"):
+        check(SftConfig(data=sft_data, **quick))
+
+
+def test_a_disk_that_is_full(quick: Settings, sft_data: tuple[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output_module.shutil, "disk_usage", lambda _: _Usage(1000))
+    with pytest.raises(DiskFull, match=r"0\.0 GB left, and training writes up to .* GB there"):
+        train_sft(SftConfig(data=sft_data, **quick), io.StringIO())
+
+
+class _Usage:
+    def __init__(self, free: int) -> None:
+        self.free = free
+
+
+def test_a_disk_that_fills_up_meanwhile(tmp_path: Path) -> None:
+    from safetensors import SafetensorError
+
+    full = OSError(ENOSPC, "No space left on device")
+    for error in (full, SafetensorError("I/O error: No space left on device (os error 28)")):
+        with pytest.raises(DiskFull, match="the disk is full"), disk_errors(tmp_path):
+            raise error
+    with pytest.raises(RuntimeError, match="something else"), disk_errors(tmp_path):
+        raise RuntimeError("something else")
+
+
+def test_settings_that_contradict_each_other() -> None:
+    base = ["model=m", "data=d", "output=o"]
+    for items, words in {
+        ("early_stopping=2",): "early_stopping needs eval_data or eval_share",
+        ("eval_share=0.1", "eval_data=d"): "give eval_data or eval_share, not both",
+        ("lora.bits=4", "lora.merge=true"): "a quantised model is not merged",
+    }.items():
+        with pytest.raises(ConfigError, match=words):
+            load_train_config(SftConfig, [*base, *items])
+    for items, words in {
+        ("loss_type=[sigmoid, sft]",): "give the weight of the sft loss as sft_weight",
+        ("loss_weights=[1, 2]",): "loss_weights has 2 values for 1 losses",
+    }.items():
+        with pytest.raises(ConfigError, match=words):
+            load_train_config(DpoConfig, [*base, *items])
+    assert load_train_config(DpoConfig, base).losses == {"sigmoid": 1.0, "sft": 20.0}
+
+
+def test_rows_of_parquet_are_those_of_jsonl(datasets_of_run: Mapping[str, Path]) -> None:
+    for folder in datasets_of_run.values():
+        lines = list(DataSource(folder / "data" / "train.jsonl").rows())
+        table = list(DataSource(folder / "data" / "train.parquet").rows())
+        assert json.loads(json.dumps(table)) == lines
+        assert lines
+
+
+def test_selection(datasets_of_run: Mapping[str, Path]) -> None:
+    steps = DataSource(datasets_of_run["steps"])
+    rewards = [row["reward"] for row in selected([steps], Selection(min_reward=0.5))]
+    assert rewards
+    assert min(rewards) >= 0.5
+    every = list(selected([steps], Selection()))
+    drawn = [list(selected([steps], Selection(limit=5, order="random", seed=seed))) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(row in every for row in drawn[0])
+    assert list(selected([steps], Selection(limit=3))) == every[:3]
+    trajectories = DataSource(datasets_of_run["all"])
+    assert {row["process_score"] for row in selected([trajectories], Selection(limit=8, order="best"))} == {0.8}
