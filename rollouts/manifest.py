@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from pydantic import ValidationError
+
 from .. import __version__
 from ..envs.task import Task
 from ..errors import ConfigError
@@ -76,16 +78,26 @@ def open_run(run: Path, manifest: dict[str, Any]) -> Opened:
     old = read_manifest(run) if path.exists() else None
     if old is not None and old.get("config") is None:
         raise ConfigError(f"{run} was recorded without a runner and cannot be resumed; choose another -o")
+    changes = list[str]()
     if old is not None:
-        _compare(run, old, manifest)
+        known = {**old, "config": _completed(old["config"])}
+        _compare(run, known, manifest)
+        changes = differences(known["config"], manifest["config"])
     kept = old or manifest
-    changes = [] if old is None else differences(old["config"], manifest["config"])
     sitting = {
         "started": now().isoformat(timespec="seconds"),
         "changed": {key: _at(manifest["config"], key) for key in changes},
     }
     write_json(path, {**kept, "sittings": [*kept["sittings"], sitting]})
     return Opened(str(kept["run_id"]), resumed=old is not None)
+
+
+def _completed(config: dict[str, Any]) -> dict[str, Any]:
+    """A recorded configuration with the defaults of settings that were unknown when it was recorded."""
+    try:
+        return RolloutConfig.model_validate(config).model_dump(mode="json")
+    except ValidationError:
+        return config
 
 
 def _compare(run: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ import pytest
 from trajectory_hub.envs.sources import write_task_repo
 from trajectory_hub.envs.task import Task
 
+from .rollouts.model_server import installed
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *(ROOT / "rewards").glob("*.md")]
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -59,7 +61,12 @@ def test_every_page_is_in_the_index() -> None:
 def examples() -> list[Any]:
     """The Python examples of each page: one program, since later ones may build on earlier ones."""
     found = [(page, EXAMPLE.findall(page.read_text())) for page in PAGES]
-    return [pytest.param("\n".join(code), id=page.name) for page, code in found if code]
+    served = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1000)]
+    return [
+        pytest.param("\n".join(code), id=page.name, marks=served if page.name == "serving.md" else ())
+        for page, code in found
+        if code
+    ]
 
 
 def test_there_are_examples() -> None:
@@ -77,6 +84,10 @@ def task_repo(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.mark.parametrize("code", examples())
 def test_examples_run(code: str, task_repo: Path, tmp_path: Path) -> None:
     """Each page in a process and a folder of its own, with the tiny task as `tasks`; warnings are errors."""
+    environment = {**os.environ, "TRAJHUB_TASKS": str(task_repo)}
+    if '"my-model"' in code:
+        environment["TRAJHUB_VLLM_PYTHON"], model = installed()
+        (tmp_path / "my-model").symlink_to(model)
     (tmp_path / "tasks").symlink_to(task_repo)
     (tmp_path / "my-rubric.yaml").symlink_to(ROOT / "configs" / "rubric.yaml")
     script = tmp_path / "example.py"
@@ -84,7 +95,7 @@ def test_examples_run(code: str, task_repo: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         cwd=tmp_path,
-        env={**os.environ, "TRAJHUB_TASKS": str(task_repo)},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,

@@ -101,6 +101,8 @@ class Replica:
         why = self._until_death()
         lived = time.monotonic() - self._began
         served = self.state is State.UP
+        if not self._stop.is_set():
+            self._become(State.DOWN)
         self._end()
         if self._stop.is_set():
             return
@@ -111,7 +113,6 @@ class Replica:
             self._become(State.FAILED)
             return
         pause = min(_LONGEST_PAUSE, self._config.backoff * 2 ** (self.deaths - 1))
-        self._become(State.DOWN)
         self._tell(
             f"replica {self.number} {why}; restart {self.deaths} of {self._config.restarts} in {pause:g} s ({self.log})"
         )

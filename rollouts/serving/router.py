@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from http.client import responses
 from typing import Protocol
 
 import httpx
@@ -210,6 +210,6 @@ async def _read(reader: asyncio.StreamReader) -> _Request | None:
 
 
 def _encode(answer: _Answer) -> bytes:
-    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}", f"content-length: {len(answer.body)}"]
+    lines = [f"HTTP/1.1 {answer.status} {responses.get(answer.status, '')}", f"content-length: {len(answer.body)}"]
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body
