@@ -28,6 +28,7 @@ from .rollouts.label_cli import label
 from .rollouts.replay_cli import replay
 from .rollouts.rollout_cli import rollout
 from .rollouts.runs_cli import app as runs_app
+from .rollouts.scale.size_cli import size
 from .rollouts.serve_cli import serve
 from .training.branch_cli import branch
 from .training.export_cli import app as export_app
@@ -50,6 +51,7 @@ app.command()(label)
 app.add_typer(export_app, name="export")
 app.add_typer(train_app, name="train")
 app.command()(rollout)
+app.command()(size)
 app.command()(serve)
 app.command()(replay)
 app.command()(judge)

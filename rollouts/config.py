@@ -27,6 +27,7 @@ __all__ = [
     "choose",
     "load_config",
     "load_preset",
+    "load_values",
     "read_overrides",
     "resolve",
 ]
@@ -152,8 +153,12 @@ def _rubric(given: object) -> dict[str, Any]:
 
 def load_preset(model: type[Settings], preset: str, overrides: Mapping[str, Any]) -> Settings:
     """A shipped preset with the price table, and `overrides` on top. Raises ConfigError that names each wrong value."""
-    values = _mapping(CONFIGS / preset)
-    values["prices"] = _mapping(CONFIGS / "prices.yaml")
+    return load_values(model, preset, overrides, prices=_mapping(CONFIGS / "prices.yaml"))
+
+
+def load_values(model: type[Settings], preset: str, overrides: Mapping[str, Any], **more: Any) -> Settings:
+    """A shipped preset with `more` and `overrides` on top. Raises ConfigError that names each wrong value."""
+    values = _mapping(CONFIGS / preset) | more
     _merge(values, overrides)
     try:
         return model.model_validate(values)
