@@ -84,9 +84,13 @@ def write_episode(
     report: Mapping[str, Any] | None = None,
     parent: Parent | None = None,
     talk: Sequence[Payload] = (),
+    turns: Sequence[Sequence[Payload]] = (),
     tools: Sequence[Mapping[str, Any]] | None = None,
 ) -> Path:
-    """An episode as `RecordEvents` and the grader leave it; `stop` None: its process died."""
+    """An episode as `RecordEvents` and the grader leave it; `stop` None: its process died.
+
+    `talk` is written before all steps, each of `turns` before its step.
+    """
     name = episode_name(task, seed)
     header = Header(
         run_id=run.name,
@@ -110,6 +114,8 @@ def write_episode(
     for payload in talk:
         log.write(payload)
     for index, act in enumerate(acts):
+        for payload in turns[index] if turns else ():
+            log.write(payload)
         log.step(_step(index, act), act.reward, _scores(act, process), policy_ms=1.0)
     if stop is None:
         return log.folder
