@@ -20,6 +20,7 @@ from .eval.check_cli import check
 from .eval.experiment_cli import experiment
 from .eval.eval_cli import evaluate
 from .eval.gate_cli import gate
+from .eval.report_cli import report
 from .eval.schema_cli import schema
 from .rollouts.calibrate_cli import agreement, calibrate
 from .rollouts.judge_cli import judge
@@ -66,6 +67,7 @@ app.command()(check)
 app.command()(audit)
 app.command("eval")(evaluate)
 app.command()(gate)
+app.command()(report)
 app.command()(experiment)
 app.command()(schema)
 
