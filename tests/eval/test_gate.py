@@ -293,7 +293,7 @@ def test_a_manifest_that_hides_episodes_is_refused(
 
 def test_other_tasks_and_other_seeds_are_refused(base: Path, tmp_path: Path) -> None:
     fewer = graded_run(tmp_path / "fewer", COUNT - 1, strong)
-    with pytest.raises(Unusable, match=f"task {tasks(COUNT)[-1]}: only .* has it"):
+    with pytest.raises(Unusable, match=rf"task {tasks(COUNT)[-1]}: only .* has it"):
         decide(base, fewer, may_differ=("tasks.*",))
     deeper = graded_run(tmp_path / "deeper", COUNT, strong, seeds=2)
     with pytest.raises(Unusable, match="seeds"):
