@@ -72,8 +72,9 @@ class Card:
 
     def _use(self) -> str:
         trainer = "SFTTrainer" if self.kind == "sft" else "DPOTrainer"
+        form = "TRL's conversational format, with tools," if "tools" in self.columns else "the model's own token ids,"
         return (
-            f"{self.statistics['rows']} rows in TRL's conversational format, with tools, for `trl.{trainer}`:\n\n"
+            f"{self.statistics['rows']} rows in {form} for `trajhub train` and `trl.{trainer}`:\n\n"
             "```python\nfrom datasets import load_dataset\n\n"
             'data = load_dataset("path/to/this/folder", split="train")\n```\n\n'
             "Messages are JSON in each file: read with these features, their keys are what they were. The JSON lines\n"

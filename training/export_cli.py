@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+_ALGORITHM = {"trl.SFTTrainer": "sft", "trl.DPOTrainer": "dpo"}
+
 app = typer.Typer(help="Write data sets for training: JSONL and parquet, with a card.", no_args_is_help=True)
 
 Runs = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
@@ -127,7 +129,11 @@ def _report(done: "Exported", as_json: bool, trainer: str) -> None:
                 "Files", ["file", "bytes", "SHA-256"], [[file.name, file.bytes, file.sha256] for file in done.files]
             )
     if done.folder is not None:
-        console.next_steps(done.folder, f"less {done.folder / 'README.md'}   (the card; the rows are for {trainer})")
+        console.next_steps(
+            done.folder,
+            f"less {done.folder / 'README.md'}   (the card; the rows are for {trainer})",
+            f"trajhub train {_ALGORITHM[trainer]} --model MODEL --data {done.folder} -o OUT",
+        )
     if not done.rows:
         print("trajhub: no row is left; the table says why", file=sys.stderr)
         raise typer.Exit(1)

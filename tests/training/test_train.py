@@ -359,3 +359,28 @@ def test_every_default_is_valid() -> None:
         assert config.seed == 0
     with pytest.raises(ConfigError, match=r"learning_rat: Extra inputs are not permitted"):
         load_train_config(SftConfig, ["model=m", "output=o", "data=d", "learning_rat=1"])
+
+
+def test_the_command(datasets_of_run: Mapping[str, Path], quick: Settings, tmp_path: Path) -> None:
+    from trajectory_hub.cli import app
+    from typer.testing import CliRunner
+
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump({key: quick[key] for key in ("batch_size", "bf16", "device", "max_steps")}))
+    given = ["--model", quick["model"], "--data", str(datasets_of_run["sft"]), "-o", quick["output"], "--limit", "4"]
+    command = ["train", "sft", "-c", str(settings), "-c", "learning_rate=1e-3", *given]
+    tried = CliRunner().invoke(app, [*command, "--dry-run"])
+    assert tried.exit_code == 0, tried.output
+    assert "First example (shop-0)" in tried.stdout
+    assert not Path(quick["output"]).exists()
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    manifest = json.loads(done.stdout)
+    assert manifest["counts"]["train"]["rows"] == 4
+    assert "step 4/4" not in done.stdout
+    again = CliRunner().invoke(app, command)
+    assert again.stdout.splitlines()[0] == "sft: there already"
+    assert "Next:    trajhub eval" in again.stderr
+    wrong = CliRunner().invoke(app, [*command, "-c", "seed=5"])
+    assert isinstance(wrong.exception, ConfigError)
+    assert "what differs: seed" in str(wrong.exception)

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trajectory_hub.envs.sources import write_task_repo
-from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import ConfigError, DiskFull, UsageError
 from trajectory_hub.training.dpo import train_dpo
 from trajectory_hub.training.sft import train_sft
@@ -18,6 +16,8 @@ from trajectory_hub.training.trainer.config import DpoConfig, SftConfig, load_tr
 from trajectory_hub.training.trainer.data import DataSource, selected
 from trajectory_hub.training.trainer.output import disk_errors
 from trajectory_hub.training.trainer.settings import Selection
+
+from .test_training_cli import evaluation
 
 pytestmark = pytest.mark.filterwarnings("default")  # of other people's code
 Settings = Mapping[str, Any]
@@ -100,23 +100,24 @@ def test_a_tokenizer_without_a_template(quick: Settings, sft_data: tuple[str], t
     assert given["counts"]["train"]["examples"] == 8
 
 
-def tasks_of(folder: Path, tiny_task: Task, **fields: Any) -> str:
-    write_task_repo([tiny_task.model_copy(update=fields)], folder, dockerfiles={})
-    return str(folder)
-
-
-@pytest.mark.docker
 def test_training_data_that_give_away_an_evaluation(
-    quick: Settings, sft_data: tuple[str], tiny_task: Task, tmp_path: Path
+    quick: Settings, sft_data: tuple[str], datasets_of_run: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    same = tasks_of(tmp_path / "same", tiny_task, instance_id="shop-3")
-    with pytest.raises(UsageError, match=r"1 of 8 training tasks give away tasks of .*same:\n  shop-3 ~ shop-3"):
+    pairs = (str(datasets_of_run["preference"]),)
+    same = str(evaluation(tmp_path, instance_id="shop-3"))
+    with pytest.raises(UsageError, match=r"1 of 8 training tasks give away tasks of .*:\n  shop-3 ~ shop-3"):
         check(SftConfig(data=sft_data, eval_tasks=same, **quick))
-    near = tasks_of(tmp_path / "near", tiny_task, repo="https://example.org/demo/shop.git")
+    with pytest.raises(UsageError, match=r"1 of 8 training tasks"):
+        train_dpo(DpoConfig(data=pairs, eval_tasks=same, **quick), io.StringIO(), dry_run=True)
+    near = str(evaluation(tmp_path, repo="https://example.org/demo/shop.git"))
     with pytest.raises(UsageError, match="8 of 8 training tasks"):
         check(SftConfig(data=sft_data, eval_tasks=near, **quick))
-    other = tasks_of(tmp_path / "other", tiny_task)
+    other = str(evaluation(tmp_path))
     assert check(SftConfig(data=sft_data, eval_tasks=other, **quick))["counts"]["train"]["examples"] == 8
+    nameless = tmp_path / "nameless.jsonl"
+    nameless.write_text(json.dumps({"input_ids": [1, 2], "assistant_masks": [0, 1]}) + "\n")
+    with pytest.raises(UsageError, match="a row has no task_id"):
+        check(SftConfig(data=(str(nameless),), eval_tasks=other, **quick))
 
 
 def test_a_folder_that_holds_something_else(quick: Settings, sft_data: tuple[str]) -> None:
