@@ -8,6 +8,7 @@ import typer
 from .. import console
 from ..errors import UsageError
 from .micro_cli import micro
+from .transfer_cli import pull, push
 
 if TYPE_CHECKING:
     from .factory.build import Build, BuildPlan
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Build, list, show and validate tasks.", no_args_is_help=True)
+app.command()(pull)
+app.command()(push)
 app.command()(micro)
 
 _KINDS = {"injected": ("injected",), "release": ("release",), "all": ("injected", "release")}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import Failure, StopReason
+from ...errors import Failure, StopReason, UsageError
 from ..budget import RunLedger
 from ..crew import Order, Report
 from ..episode_place import EpisodeFolder
@@ -37,10 +37,10 @@ class Clerk:
         return self._money.spent_usd
 
     def take(self, message: Message) -> Any:
-        """Do what a message asks; its answer. Raises DiskFull."""
+        """Do what a message asks; its answer. Raises DiskFull, and UsageError for a log that is not open."""
         match message:
             case Append(episode, data):
-                self._logs[episode].append(data)
+                self._open(episode).append(data)
             case OpenLog(episode, fsync):
                 log = self._folder(episode).open_log(fsync)
                 with self._lock:
@@ -82,6 +82,12 @@ class Clerk:
 
     def _folder(self, episode: str) -> EpisodeFolder:
         return self._run.episode(episode)
+
+    def _open(self, episode: str) -> DiskLog:
+        log = self._logs.get(episode)
+        if log is None:
+            raise UsageError(f"the log of {episode} is not open")
+        return log
 
     def _close(self, episode: str) -> None:
         with self._lock:
