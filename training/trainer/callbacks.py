@@ -80,7 +80,8 @@ class Progress(TrainerCallback):
         row = {"step": state.global_step, **told, **self.counted}
         with room_for(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        print(self._line(state, told), file=self._stream, flush=True)
+        if line := self._line(state, told):
+            print(line, file=self._stream, flush=True)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """The checkpoint is whole."""
@@ -88,7 +89,10 @@ class Progress(TrainerCallback):
             self._output.complete(state.global_step, {"step": state.global_step, **self.counted})
 
     def _line(self, state: TrainerState, told: Mapping[str, Any]) -> str:
+        """For people; empty when there is nothing to tell."""
         figures = [f"{name} {_figure(told[key])}" for key, name in _SHOWN.items() if key in told]
+        if not figures:
+            return ""
         left = (state.max_steps - state.global_step) * self._pace(state)
         timing = [f"{self.speed:,.0f} tokens/s", f"{_clock(left)} left"] if "loss" in told else []
         return "  ".join([f"step {state.global_step}/{state.max_steps}", *figures, *timing])

@@ -92,8 +92,13 @@ class Stage:
 
         thread = threading.Thread(target=roll, name="trajhub-grpo", daemon=True)
         thread.start()
-        self._service.answer(sample, lambda: min(config.workers, len(tasks) * seeds), done.is_set)
-        thread.join()
+        try:
+            self._service.answer(sample, lambda: min(config.workers, len(tasks) * seeds), done.is_set)
+        except BaseException:
+            self._service.stop()
+            raise
+        finally:
+            thread.join()
         if errors:
             raise errors[0]
 

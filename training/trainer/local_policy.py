@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from queue import Empty, Queue
 from typing import Any
 
-from ...errors import ServiceError
+from ...errors import InfrastructureError, ServiceError
 from ...rewards.service.client import Reply
 from ...rollouts.llm import VllmConfig
 from ...rollouts.policies.rendering import TemplateRenderer
@@ -17,6 +17,7 @@ from ...rollouts.policies.vllm import VllmPolicy
 __all__ = ["Answers", "LocalPolicy", "LocalService"]
 
 Ids = tuple[int, ...]
+_Answer = tuple[list[int], list[float] | None]
 Sampled = tuple[list[list[int]], list[list[float]] | None]
 Answers = Callable[[list[list[int]]], Sampled]
 """From prompts to what was sampled, with log-probabilities where they are known."""
@@ -32,7 +33,8 @@ class LocalService:
         self._tokenizer, self._kwargs = tokenizer, dict(template_kwargs)
         self.context = context
         """Tokens of prompt and answer together."""
-        self._asked: Queue[tuple[list[int], int, Future[tuple[list[int], list[float] | None]]]] = Queue()
+        self._stopped = threading.Event()
+        self._asked: Queue[tuple[list[int], int, Future[_Answer]]] = Queue()
 
     def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Ids:
         """Ids of messages by the chat template, up to where an answer begins."""
@@ -52,15 +54,11 @@ class LocalService:
     ) -> Reply:
         """Ids that continue `prompt`; for the threads of episodes. Raises ServiceError when nobody answers in time."""
         began, clock = datetime.now(UTC), time.monotonic()
-        future = Future[tuple[list[int], list[float] | None]]()
+        future = Future[_Answer]()
         most = int(parameters["max_tokens"])
         self._asked.put((list(prompt), most, future))
-        while not future.done():
-            if cancelled.is_set() or time.monotonic() > deadline:
-                raise ServiceError("the model being trained did not answer in time")
-            time.sleep(_PAUSE / 5)
-        ids, logprobs = future.result()
-        closed = bool(ids) and ids[-1] in self._tokenizer.all_special_ids
+        ids, logprobs = self._wait(future, deadline, cancelled)
+        closed = bool(ids) and ids[-1] == self._tokenizer.eos_token_id
         ended = closed or len(ids) < most
         choice = {
             "text": self._tokenizer.decode(ids[:-1] if closed else ids, skip_special_tokens=False),
@@ -71,6 +69,20 @@ class LocalService:
         usage = {"prompt_tokens": len(prompt), "completion_tokens": len(ids)}
         spent = (time.monotonic() - clock) * 1000
         return Reply({"choices": [choice], "usage": usage}, (), began, datetime.now(UTC), spent)
+
+    def _wait(self, future: Future[_Answer], deadline: float, cancelled: threading.Event) -> _Answer:
+        while True:
+            try:
+                return future.result(timeout=_PAUSE)
+            except TimeoutError:
+                if self._stopped.is_set():
+                    raise InfrastructureError("the trainer has stopped, and answers no more") from None
+                if cancelled.is_set() or time.monotonic() > deadline:
+                    raise ServiceError("the model being trained did not answer in time") from None
+
+    def stop(self) -> None:
+        """Answer no more: whoever still asks is told so."""
+        self._stopped.set()
 
     def answer(self, sample: Answers, busy: Callable[[], int], over: Callable[[], bool]) -> None:
         """Answer in batches until it is `over`; `busy`: how many episodes may still ask. In the trainer's thread."""
