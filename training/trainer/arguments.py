@@ -51,7 +51,7 @@ def arguments(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "adam_beta2": config.adam_beta2,
         "use_cpu": cpu,
         "bf16": computes_in_bf16(config),
-        "gradient_checkpointing": not cpu if checkpointing is None else checkpointing,
+        "activation_checkpointing": not cpu if checkpointing is None else checkpointing,
         "dataloader_pin_memory": not cpu,
         "model_init_kwargs": _loading(config),
         "trust_remote_code": config.trust_remote_code,
