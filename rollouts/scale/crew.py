@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections import defaultdict
 
 from ...errors import ClusterUnavailable
 from ..config import RolloutConfig
@@ -32,6 +33,7 @@ class SpreadCrew:
         self._patience = config.ray.patience
         self._heard: queue.SimpleQueue[Report | Gone] = queue.SimpleQueue()
         self._links: list[Link] = []
+        self._homes: defaultdict[str | None, set[str]] = defaultdict(set)
         self._stopped: str | None = None
         self._next_look = 0.0
         self._alone_since: float | None = None
@@ -48,9 +50,15 @@ class SpreadCrew:
         return min(self._limit - held, sum(link.room for link in self._links))
 
     def begin(self, order: Order) -> None:
-        """Give a job to the host with most workers free; not to one that is to be avoided, while there is another."""
+        """Give a job to a host with a worker free, rather one that had its image before, so that few images travel.
+
+        None that is to be avoided gets it, while there is another.
+        """
+        homes = self._homes[order.job.task.image]
         others = [link for link in self._links if link.line.name not in order.job.avoid]
-        max(others or self._links, key=lambda link: link.free).give(order)
+        best = max(others or self._links, key=lambda link: (link.free > 0 and link.line.name in homes, link.free))
+        homes.add(best.line.name)
+        best.give(order)
 
     def hear(self, timeout: float) -> Report | None:
         """The next report, if one comes within so many seconds. Raises ClusterUnavailable when no host is left."""

@@ -22,7 +22,7 @@ from ..scoring import make_rubric
 from ..threads import ThreadCrew
 from .messages import Greeting, News, Orders, Over
 from .outbox import Outbox
-from .reaper import start_reaper
+from .reaper import Reaper
 from .remote import RemoteLedger, RemoteRun
 
 __all__ = ["Host", "Work"]
@@ -67,8 +67,7 @@ class Host:
         os.environ.update(work.environment)
         self._engine = Engine(work.engine_url, run_id=work.label)
         self._engine.sweep()
-        if work.own_process:
-            start_reaper(work.engine_url)
+        self._reaper = Reaper(work.engine_url) if work.own_process else None
         self._policy = work.policy()
         place, rubric = RemoteRun(self._outbox, work.label), make_rubric(None, work.config)
         self._crew = ThreadCrew(
@@ -125,6 +124,8 @@ class Host:
             if self._work.own_process:
                 self._policy.close()
             self._engine.sweep()
+            if self._reaper is not None:
+                self._reaper.dismiss()
         except InfrastructureError:
             return  # its containers are orphans now, and cleared away as such
         finally:

@@ -6,23 +6,31 @@ it; then it removes the containers of processes that are gone. It needs about 1 
 
 import subprocess
 import sys
+from contextlib import suppress
 from typing import IO
 
-__all__ = ["start_reaper"]
+__all__ = ["Reaper"]
 
 _WAIT = """
 exec 3<&0
-(cat <&3; exec 3<&- "$@") </dev/null >/dev/null 2>&1 &
+(read -r word <&3 || exec 3<&- "$@") </dev/null >/dev/null 2>&1 &
 """
 _SWEEP = "import sys; from trajectory_hub.envs.engine import Engine; Engine(sys.argv[1] or None).sweep()"
-_pipes: list[IO[bytes]] = []
-"""Never written to and never closed: their end is this process's end."""
 
 
-def start_reaper(engine_url: str | None) -> None:
-    """Have this process's containers removed when it dies, however it dies."""
-    command = ["sh", "-c", _WAIT, "trajhub-reaper", sys.executable, "-c", _SWEEP, engine_url or ""]
-    starter = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    if starter.stdin is not None:
-        _pipes.append(starter.stdin)
-    starter.wait()
+class Reaper:
+    """Waits beside this process until it dies, however that happens, or until it is dismissed."""
+
+    def __init__(self, engine_url: str | None) -> None:
+        command = ["sh", "-c", _WAIT, "trajhub-reaper", sys.executable, "-c", _SWEEP, engine_url or ""]
+        starter = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        # As long as it is open, this process lives.
+        self._pipe: IO[bytes] | None = starter.stdin
+        starter.wait()
+
+    def dismiss(self) -> None:
+        """There is nothing left to remove; may be called again."""
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            with suppress(BrokenPipeError), pipe:
+                pipe.write(b"done\n")
