@@ -1,7 +1,7 @@
 """Everything that the report of an experiment is made of, read from where `experiment.json` says it lies."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from ..gate.sides import side_of
 __all__ = ["ArmResult", "Collected", "Gated", "collect"]
 
 Object = Mapping[str, Any]
+_FEW = 24
+"""Families that a drawing has room for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +90,14 @@ def collect(folder: Path, *, each: Callable[[], None] = lambda: None) -> Collect
     """
     experiment = read_experiment(folder)
     config = _gate_config(experiment)
+    arms = tuple(_result(folder, arm, seed.seed, config, each) for arm in experiment.arms for seed in arm.seeds)
     return Collected(
         folder=folder,
         experiment=experiment,
-        arms=tuple(_result(folder, arm, seed.seed, config, each) for arm in experiment.arms for seed in arm.seeds),
+        arms=arms,
         gates=tuple(Gated(record=record, report=_report(folder / record.report)) for record in experiment.gates),
         data=tuple(Data(record=one, card=_text(folder / one.folder / "README.md")) for one in experiment.data),
-        families=_families(folder, experiment),
+        families=_families(folder, experiment, arms),
     )
 
 
@@ -126,17 +129,18 @@ def _report(path: Path) -> GateReport | None:
         return None
 
 
-def _families(folder: Path, experiment: Experiment) -> dict[str, str]:
-    """By how each task was made, where that is known; else by repository."""
+def _families(folder: Path, experiment: Experiment, arms: Sequence[ArmResult]) -> dict[str, str]:
+    """By how each task was made, where the tasks are at hand; else by repository, where these are few."""
     wanted = next((one for one in experiment.tasks if one.name == experiment.evaluated_on), None)
-    if wanted is None:
-        return {}
-    beside = folder / wanted.tasks
-    try:
-        tasks = load_tasks(beside if beside.exists() else wanted.tasks)
-    except TaskError:
-        return {}
-    return {task.instance_id: task.provenance.method or task.repo for task in tasks}
+    place = None if wanted is None else folder / wanted.tasks
+    # A name that is no path here would be asked for on the hub.
+    if place is not None and place.exists():
+        try:
+            return {task.instance_id: task.provenance.method or task.repo for task in load_tasks(place)}
+        except TaskError:
+            pass  # repositories will do
+    known = {task: name for one in arms for run in one.outcomes for task, name in run.repositories.items()}
+    return known if len(set(known.values())) <= _FEW else {}
 
 
 def _object(path: Path) -> Object:

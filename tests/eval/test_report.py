@@ -123,7 +123,7 @@ def test_what_is_missing_is_told_and_the_rest_is_there(tmp_path: Path) -> None:
     markdown = (write_report(copy) / "report.md").read_text()
     assert "This experiment is not finished" in markdown
     assert "is not complete" in markdown and "was never begun" in markdown
-    assert "## Families" not in markdown
+    assert "| lab/repo0 | 3 |" in markdown, "without the tasks, repositories are the families"
     assert "dpo over base: GO in " in markdown
 
 
