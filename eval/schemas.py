@@ -17,6 +17,9 @@ from ..rollouts.run_model import RunManifest
 from ..rollouts.score_log import StepScoreRow
 from ..rollouts.trajectory import Trajectory
 from ..training.preference import Preference
+from .evaluation.evaluate import Evaluation
+from .experiment.model import Experiment
+from .gate.report import GateReport
 
 __all__ = ["FOLDER", "PAGE", "reference_page", "render", "schemas", "write_schemas"]
 
@@ -33,6 +36,9 @@ _ABOUT = {
     "run": "`run.json`.",
     "scores": "One line of `scores/<layer>.jsonl`: what a layer said of a recorded step.",
     "verdict": "`verdict.json`, what the trusted grader said.",
+    "evaluation": "`evaluation.json`, what `trajhub eval` writes beside its run.",
+    "experiment": "`experiment.json`, what an experiment is made of and where each part lies.",
+    "gate": "`gate.json`, the report of `trajhub gate`.",
     "rollout": "The configuration of `trajhub rollout`.",
 }
 
@@ -40,7 +46,10 @@ _ABOUT = {
 def schemas() -> Mapping[str, dict[str, Any]]:
     """Every schema by file name."""
     return {
+        "evaluation.json": _schema(Evaluation),
         "event.json": _schema(AnyEvent),
+        "experiment.json": _schema(Experiment),
+        "gate.json": _schema(GateReport),
         "preference.json": _schema(Preference),
         "reward.json": _schema(StepReward),
         "rollout.json": _schema(RolloutConfig),

@@ -14,6 +14,8 @@ from trajectory_hub.rollouts.run_dir import read_manifest
 from trajectory_hub.rollouts.trajectory import episode_folders
 from typer.testing import CliRunner
 
+from .experiments import make_experiment
+
 RUNS = Path(__file__).parents[1] / "data" / "runs-1.0"
 
 
@@ -60,6 +62,13 @@ def test_a_trajectory_and_its_rewards_conform() -> None:
         for item in found.rewards:
             assert item is not None
             reward(item.model_dump(mode="json"))
+
+
+def test_what_gates_and_experiments_write_conforms(tmp_path: Path) -> None:
+    folder = make_experiment(tmp_path / "micro", count=6, seeds=(0,))
+    schema_of("experiment.json")(json.loads((folder / "experiment.json").read_text()))
+    for path in (folder / "gates").glob("*.json"):
+        schema_of("gate.json")(json.loads(path.read_text()))
 
 
 def test_the_command_writes_elsewhere_and_tells_what_is_behind(tmp_path: Path) -> None:
