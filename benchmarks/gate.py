@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ..console import table
 from ..eval.gate.config import GateConfig
-from ..eval.gate.gate import Tested, compare, conditions, test_pairs
+from ..eval.gate.decide import Tested, assess, compare, conditions
 from ..eval.gate.permutation import holm
 from ..eval.gate.power import probability
 from ..eval.gate.show import sentence
@@ -85,7 +85,7 @@ def families(simulations: int, seed: int, candidates: int = 3) -> float:
 
 def _tested(setting: Setting, gain: float, simulations: int, seed: int, config: GateConfig) -> list[Tested]:
     drawn = pairings(setting, gain, simulations, seed)
-    return [test_pairs(found, labels, setting.seeds, config) for found, labels in drawn]
+    return [assess(found, labels, setting.seeds, config) for found, labels in drawn]
 
 
 def _go(tested: Tested, config: GateConfig, adjusted: float | None = None, left: int = 1) -> bool:

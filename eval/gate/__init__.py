@@ -1,7 +1,7 @@
 """The gate: is a candidate better than the base, shown by paired outcomes on the same tasks?"""
 
 from .config import GateConfig
-from .gate import compare, gate
+from .decide import compare, gate
 from .report import Comparison, GateReport
 from .unusable import TooMuchExcluded, Unusable
 

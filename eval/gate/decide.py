@@ -35,7 +35,7 @@ from .report import Comparison, GateReport, McNemar
 from .sides import check_excluded, read_side, side_of
 from .unusable import Unusable
 
-__all__ = ["Tested", "compare", "conditions", "gate", "test_pairs"]
+__all__ = ["Tested", "assess", "compare", "conditions", "gate"]
 
 Clustering = Literal["task", "repository"]
 _ENOUGH = 10.0
@@ -107,7 +107,7 @@ def compare(
     )
 
 
-def test_pairs(found: Pairing, repository: Sequence[str], depth: float, config: GateConfig) -> Tested:
+def assess(found: Pairing, repository: Sequence[str], depth: float, config: GateConfig) -> Tested:
     """Both tests of the hypothesis that there is no gain (or none above `min_gain`, by that rule).
 
     `repository` is that of each task, `depth` the episodes a task and side, which weigh the pseudo-tasks.
@@ -136,7 +136,7 @@ def _tested(ours: Sequence[Outcomes], theirs: Sequence[Outcomes], config: GateCo
     if len(found.tasks) < 2:
         raise Unusable(f"{theirs[0].path}: {len(found.tasks)} tasks have a pair that counts; a comparison needs two")
     counted = [sum(run.tally(task)[1] for run in runs for task in found.tasks) for runs in (ours, theirs)]
-    return test_pairs(found, repository_labels([*ours, *theirs], found), min(counted) / len(found.tasks), config)
+    return assess(found, repository_labels([*ours, *theirs], found), min(counted) / len(found.tasks), config)
 
 
 def _cluster(repository: Sequence[str], config: GateConfig) -> Clustering:
