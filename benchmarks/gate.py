@@ -21,8 +21,9 @@ from math import sqrt
 from pathlib import Path
 
 from ..console import table
+from ..eval.gate.assess import Tested, assess
 from ..eval.gate.config import GateConfig
-from ..eval.gate.decide import Tested, assess, compare, conditions
+from ..eval.gate.decide import compare, conditions
 from ..eval.gate.permutation import holm
 from ..eval.gate.power import probability
 from ..eval.gate.show import sentence
