@@ -15,45 +15,51 @@ __all__ = ["gate"]
 
 _SIDE = "A run; several with commas between; or reports of another harness, one a seed: REPORT or PREDICTIONS+REPORT."
 _Texts = list[str]
+Base = Annotated[str, typer.Argument(help=_SIDE)]
+Candidates = Annotated[_Texts, typer.Argument(help="The same for each candidate.")]
+MinGain = Annotated[float | None, typer.Option("--min-gain", help="The least gain worth having, 0.03 = three points.")]
+Alpha = Annotated[float | None, typer.Option("--alpha", help="Most false GOs; intervals have the level 1 - alpha.")]
+Rule = Annotated[
+    str | None, typer.Option("--rule", help="excludes_zero | exceeds_min_gain: what the interval must lie above.")
+]
+Submitted = Annotated[bool, typer.Option("--submitted", help="Resolved counts only where the agent itself submitted.")]
+Cluster = Annotated[str | None, typer.Option("--cluster", help="auto | task | repository.")]
+Likely = Annotated[float | None, typer.Option("--power", help="Probability that counts as detectable.")]
+MaxExcluded = Annotated[
+    float | None, typer.Option("--max-excluded", help="Share of episodes that infrastructure may have spoilt.")
+]
+MayDiffer = Annotated[
+    _Texts | None, typer.Option("--may-differ", help="Setting in which runs may differ; a glob; repeatable.")
+]
+Seal = Annotated[_Texts | None, typer.Option("--seal", help="RUN=SEAL: the seal published for a run; repeatable.")]
+Unchained = Annotated[
+    bool, typer.Option("--unchained", help="Accept logs of schema version 1.0, which carry no hash chain.")
+]
+Flips = Annotated[int | None, typer.Option("--flips", help="Random sign flips where exact ones take long.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of random sign flips.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="Tasks gained and lost to show.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for gate.json, gate.md and gate.html.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def gate(
-    base: Annotated[str, typer.Argument(help=_SIDE)],
-    candidates: Annotated[_Texts, typer.Argument(help="The same for each candidate.")],
-    min_gain: Annotated[
-        float | None, typer.Option("--min-gain", help="The least gain worth having, 0.03 = three points.")
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option("--alpha", help="Most false GOs; intervals have the level 1 - alpha.")
-    ] = None,
-    rule: Annotated[
-        str | None,
-        typer.Option("--rule", help="excludes_zero | exceeds_min_gain: what the interval must lie above."),
-    ] = None,
-    submitted: Annotated[
-        bool, typer.Option("--submitted", help="Resolved counts only where the agent itself submitted.")
-    ] = False,
-    cluster: Annotated[str | None, typer.Option("--cluster", help="auto | task | repository.")] = None,
-    power: Annotated[float | None, typer.Option("--power", help="Probability that counts as detectable.")] = None,
-    max_excluded: Annotated[
-        float | None, typer.Option("--max-excluded", help="Share of episodes that infrastructure may have spoilt.")
-    ] = None,
-    may_differ: Annotated[
-        _Texts | None, typer.Option("--may-differ", help="Setting in which runs may differ; a glob; repeatable.")
-    ] = None,
-    seal: Annotated[
-        _Texts | None, typer.Option("--seal", help="RUN=SEAL: the seal published for a run; repeatable.")
-    ] = None,
-    unchained: Annotated[
-        bool, typer.Option("--unchained", help="Accept logs of schema version 1.0, which carry no hash chain.")
-    ] = False,
-    flips: Annotated[int | None, typer.Option("--flips", help="Random sign flips where exact ones take long.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of random sign flips.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Tasks gained and lost to show.")] = 10,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for gate.json, gate.md and gate.html.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    base: Base,
+    candidates: Candidates,
+    min_gain: MinGain = None,
+    alpha: Alpha = None,
+    rule: Rule = None,
+    submitted: Submitted = False,
+    cluster: Cluster = None,
+    power: Likely = None,
+    max_excluded: MaxExcluded = None,
+    may_differ: MayDiffer = None,
+    seal: Seal = None,
+    unchained: Unchained = False,
+    flips: Flips = None,
+    seed: Seed = None,
+    limit: Limit = 10,
+    output: Output = None,
+    as_json: Json = False,
 ) -> None:
     """Decide whether a candidate is better than the base. Exit 0 GO, 1 NO-GO, 2 or 3 when nothing can be decided."""
     from .gate import compare
