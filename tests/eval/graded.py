@@ -54,14 +54,23 @@ def manifest(run: Path, names: list[str], seeds: int, **changes: Any) -> dict[st
 
 
 def graded_run(
-    run: Path, count: int, outcome: Callable[[int, int], Outcome], *, seeds: int = 1, **changes: Any
+    run: Path,
+    count: int,
+    outcome: Callable[[int, int], Outcome],
+    *,
+    seeds: int = 1,
+    said: Mapping[str, Any] | None = None,
+    **changes: Any,
 ) -> Path:
-    """A run over `tasks(count)`; `outcome` says what becomes of the task of that index with that seed."""
+    """A run over `tasks(count)`; `outcome` says what becomes of the task of that index with that seed.
+
+    `said` is what every verdict says besides, `changes` are those of `run.json`.
+    """
     names = tasks(count)
     write_json(run / MANIFEST, manifest(run, names, seeds, **changes))
     for index, name in enumerate(names):
         for seed in range(seeds):
-            graded_episode(run, name, seed, outcome(index, seed))
+            graded_episode(run, name, seed, outcome(index, seed), said=said)
     return run
 
 
@@ -74,6 +83,7 @@ def graded_episode(
     attempt: int = 1,
     stop: StopReason | None = StopReason.SUBMITTED,
     privileged: bool = False,
+    said: Mapping[str, Any] | None = None,
 ) -> Path:
     """One episode with its verdict. `stop` None: its process died."""
     name = episode_name(task, seed, attempt)
@@ -100,7 +110,7 @@ def graded_episode(
     log.patch(patch)
     log.end(stop)
     if outcome is not None and stop is not StopReason.INTERRUPTED:
-        judge(log.folder, verdict(task, patch, outcome))
+        judge(log.folder, verdict(task, patch, outcome, **(said or {})))
     return log.folder
 
 

@@ -280,6 +280,18 @@ def test_runs_of_other_conditions_are_refused(
         decide(base, copy)
 
 
+def test_images_that_were_not_there_at_the_start_are_compared_by_what_was_graded_in(tmp_path: Path) -> None:
+    names = dict.fromkeys(f"image-{name}" for name in tasks(6))
+    made = [
+        graded_run(tmp_path / str(number), 6, weak, images=images, said={"image_id": image})
+        for number, (images, image) in enumerate(((names, "sha256:a"), (dict.fromkeys(names, "sha256:a"), "sha256:a"),
+                                                  (names, "sha256:b")))
+    ]  # fmt: skip
+    assert gate(made[:1], made[1:2]).decision == "NO-GO"
+    with pytest.raises(Unusable, match="graded_in"):
+        gate(made[:1], made[2:])
+
+
 @pytest.mark.parametrize("change", [other_seeds, fewer_tasks])
 def test_a_manifest_that_hides_episodes_is_refused(
     base: Path, copy: Path, change: Callable[[dict[str, Any]], None]
