@@ -67,8 +67,8 @@ def name_of(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     content: Any = json.loads(text.splitlines()[0] if path.suffix == ".jsonl" and text.strip() else text or "[]")
     if isinstance(content, Mapping) and "instance_id" not in content:
-        content = next(iter(cast("Mapping[str, Any]", content).values()), {})
+        content = list(cast("Mapping[str, Any]", content).values())
     if isinstance(content, list):
-        content = next(iter(cast("list[Any]", content)), {})
-    row = cast("Mapping[str, Any]", content) if isinstance(content, Mapping) else {}
+        content = next(iter(cast("list[Any]", content)), None)
+    row = cast("Mapping[str, Any]", content if isinstance(content, Mapping) else {})
     return str(row.get("model_name_or_path") or row.get("prefix") or path.stem)

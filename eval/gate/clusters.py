@@ -95,4 +95,4 @@ def _by_cluster(residuals: Floats, labels: Sequence[object] | None) -> tuple[Flo
         return np.ones(len(residuals)), residuals
     number = {label: index for index, label in enumerate(dict.fromkeys(labels))}
     place = np.array([number[label] for label in labels])
-    return np.bincount(place).astype(np.float64), np.bincount(place, residuals)
+    return np.bincount(place).astype(np.float64), np.bincount(place, residuals).astype(np.float64)

@@ -137,20 +137,14 @@ def conditions(
     """What a GO takes, and whether it is so."""
     margin = config.rule == "exceeds_min_gain"
     floor = config.min_gain if margin else 0.0
+    low, high = interval
     found = [
-        (
-            interval[0] > floor,
-            f"the {level:.4g} interval, {interval[0]:+.4f} to {interval[1]:+.4f}, lies above {floor:g}",
-        ),
+        (low > floor, f"the {100 * level:.4g}% interval, {low:+.4f} to {high:+.4f}, lies above {floor:g}"),
         (adjusted <= config.alpha, f"both tests agree: p = {adjusted:.4g}, at most {config.alpha:g}"),
     ]
     if not margin:
         found.append((gain >= config.min_gain, f"the measured gain, {gain:+.4f}, is at least {config.min_gain:g}"))
     return found
-
-
-def _span(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:+.4f} to {interval[1]:+.4f}"
 
 
 def _judged(runs: Sequence[Outcomes], resolved: bool) -> list[Outcomes]:

@@ -121,7 +121,7 @@ class Power(_Record):
     within: float | None
     """Standard deviation of a single pair's difference around its task's; None with one seed."""
     tasks_needed: Mapping[int, int]
-    """Tasks needed for `target`, by episodes a task and side."""
+    """Tasks needed for `target`, by seeds of evaluation; with several runs a side, as many as there are."""
 
 
 class Changed(_Record):

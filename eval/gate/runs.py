@@ -226,8 +226,9 @@ def _about(manifest: RunManifest) -> dict[str, Any]:
     }
 
 
-def _canaries(config: Mapping[str, Any] | None) -> Any:
-    return ((config or {}).get("grader") or {}).get("canaries")
+def _canaries(config: Mapping[str, Any] | None) -> bool | None:
+    grader: Mapping[str, Any] = (config or {}).get("grader") or {}
+    return grader.get("canaries")
 
 
 def _cost(seen: Sequence[_Seen]) -> Cost:

@@ -57,9 +57,10 @@ def tables(report: GateReport, *, limit: int = 20) -> Iterable[tuple[str, tuple[
 def power_sentence(one: Comparison) -> str:
     """What these tasks and seeds could show, and what more would."""
     found, name = one.power, one.side.name
+    runs = f" in each of {len(one.by_run)} runs" if len(one.by_run) > 1 else ""
     return (
-        f"{name}: with these {one.tasks} tasks and {_seeds(one.side.seeds)} a gain of {points(found.detectable)} "
-        f"points is found with a probability of {found.probability:.0%}; a gain of {points(found.target)} with "
+        f"{name}: with these {one.tasks} tasks and {_seeds(round(one.pairs / one.tasks))}{runs} a gain of "
+        f"{points(found.detectable)} points is found with a probability of {found.probability:.0%}; a gain of {points(found.target)} with "
         f"{found.at_target:.0%}. For that one you need {_needed(found)}."
     )
 

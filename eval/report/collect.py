@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -111,7 +111,7 @@ def _gate_config(experiment: Experiment) -> GateConfig:
 
 def _result(folder: Path, arm: Arm, seed: int, config: GateConfig, each: Callable[[], None]) -> ArmResult:
     trained = arm.of(seed)
-    training = _object(folder / trained.training) if trained.training else {}
+    training = _object(folder / trained.training if trained.training else None)
     if not trained.runs:
         return ArmResult(arm=arm, seed=seed, training=training, problem="was not evaluated yet")
     try:
@@ -143,12 +143,12 @@ def _families(folder: Path, experiment: Experiment, arms: Sequence[ArmResult]) -
     return known if len(set(known.values())) <= _FEW else {}
 
 
-def _object(path: Path) -> Object:
+def _object(path: Path | None) -> Object:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8")) if path is not None else None
     except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        content = None
+    return cast("Object", content if isinstance(content, dict) else {})
 
 
 def _text(path: Path) -> str | None:

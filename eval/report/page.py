@@ -117,7 +117,10 @@ class Page:
 
     def html(self) -> str:
         """As one file that needs nothing else."""
-        title, style = escape(_plain(self.title)), files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+        title, style = (
+            escape(_plain(self.title)),
+            files(__name__.rpartition(".")[0]).joinpath("page.css").read_text(encoding="utf-8"),
+        )
         headings = [block.text for block in self.blocks if isinstance(block, Heading)]
         contents = "".join(f'<a href="#{_slug(text)}">{escape(text)}</a>' for text in headings)
         policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -235,5 +238,7 @@ def _html_cell(cell: Cell) -> str:
             inside = f'<span class="badge{kind}">{escape(_plain(text))}</span>'
         case _:
             inside = escape(_plain(cell))
-    number = isinstance(cell, int | float) or (isinstance(cell, str) and re.fullmatch(r"[+-]?[\d.,]+ ?%?", cell))
+    number = isinstance(cell, int | float) or (
+        isinstance(cell, str) and re.fullmatch(r"[+-]?[\d.,]+ ?%?( to [+-]?[\d.,]+%?)?", cell)
+    )
     return f"<td{' class=number' if number else ''}>{inside}</td>"

@@ -33,8 +33,7 @@ _WIDTH = 8.5
 
 def gains(gates: Sequence[Gated], min_gain: float) -> Drawing:
     """Each gate's gain with its interval."""
-    figure = _figure(_WIDTH, 1.1 + 0.34 * len(gates))
-    axes = figure.subplots()
+    figure, axes = _figure(_WIDTH, 1.1 + 0.34 * len(gates))
     axes.axvline(0, color="#1c2024", linewidth=1)
     axes.axvline(100 * min_gain, color="#8a949e", linestyle="--", linewidth=1)
     for row, one in enumerate(gates):
@@ -62,8 +61,8 @@ def arms(found: Collected) -> Drawing:
     """pass@1 of each arm: every training seed with its interval, and their mean."""
     shown = {name: [one for one in results if one.side is not None] for name, results in found.by_arm.items()}
     shown = {name: results for name, results in shown.items() if results}
-    figure = _figure(_WIDTH, 1.1 + 0.6 * len(shown))
-    axes, said = figure.subplots(), list[str]()
+    figure, axes = _figure(_WIDTH, 1.1 + 0.6 * len(shown))
+    said = list[str]()
     for row, (name, results) in enumerate(shown.items()):
         values = [100 * one.side.pass_1.value for one in results if one.side is not None]
         colour, mean = _ROLES[results[0].arm.role], sum(values) / len(values)
@@ -90,8 +89,7 @@ def _dot(axes: Any, one: ArmResult, at: float, colour: str) -> None:
 
 def families(rates: Sequence[FamilyRates], names: Sequence[str]) -> Drawing:
     """The share of each family that each arm resolves, all training seeds together."""
-    figure = _figure(_WIDTH, 1.3 + 0.42 * len(rates))
-    axes = figure.subplots()
+    figure, axes = _figure(_WIDTH, 1.3 + 0.42 * len(rates))
     for number, name in enumerate(names):
         rows = [row + 0.6 * ((number + 0.5) / len(names) - 0.5) for row in range(len(rates))]
         values = [100 * one.rates[name] for one in rates]
@@ -108,14 +106,14 @@ def families(rates: Sequence[FamilyRates], names: Sequence[str]) -> Drawing:
 
 def changed(gates: Sequence[Gated]) -> Drawing:
     """Pairs gained and lost by each gate."""
-    figure = _figure(_WIDTH, 1.1 + 0.34 * len(gates))
-    axes = figure.subplots()
+    figure, axes = _figure(_WIDTH, 1.1 + 0.34 * len(gates))
     for row, one in enumerate(gates):
         axes.barh(row, one.record.gained, color=_GOOD, height=0.6)
         axes.barh(row, -one.record.lost, color=_BAD, height=0.6)
         for value, side, where in ((one.record.gained, 4, "left"), (-one.record.lost, -4, "right")):
-            label = f"{value:+d}" if value else "0"
-            axes.annotate(label, (value, row), xytext=(side, 0), textcoords="offset points", va="center", ha=where)
+            if value:
+                text = f"{value:+d}"
+                axes.annotate(text, (value, row), xytext=(side, 0), textcoords="offset points", va="center", ha=where)
     axes.axvline(0, color="#1c2024", linewidth=1)
     axes.set_yticks(range(len(gates)), [one.name for one in gates])
     axes.set_ylim(len(gates) - 0.5, -0.5)
@@ -129,8 +127,8 @@ def changed(gates: Sequence[Gated]) -> Drawing:
 def time_spent(rows: Mapping[str, Mapping[str, float]]) -> Drawing:
     """Minutes of each kind of stage, a bar for each training seed and one for what they share."""
     kinds = list(dict.fromkeys(kind for row in rows.values() for kind in row))
-    figure = _figure(_WIDTH, 1.4 + 0.45 * len(rows))
-    axes, left = figure.subplots(), dict.fromkeys(rows, 0.0)
+    figure, axes = _figure(_WIDTH, 1.4 + 0.45 * len(rows))
+    left = dict.fromkeys(rows, 0.0)
     for number, kind in enumerate(kinds):
         values = [row.get(kind, 0.0) / 60 for row in rows.values()]
         colour = _PALETTE[number % 7]
@@ -150,8 +148,7 @@ def time_spent(rows: Mapping[str, Mapping[str, float]]) -> Drawing:
 
 def losses(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawing:
     """Training loss over steps, one line an arm (its first training seed)."""
-    figure = _figure(_WIDTH, 3.4)
-    axes = figure.subplots()
+    figure, axes = _figure(_WIDTH, 3.4)
     for number, (name, points) in enumerate(curves.items()):
         axes.plot([x for x, _ in points], [y for _, y in points], color=_PALETTE[number % 7], label=name)
     axes.set(xlabel="step", ylabel="training loss")
@@ -160,10 +157,11 @@ def losses(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawing:
     return Drawing("losses", _svg(figure), said, "Training loss of the first training seed; losses of different kinds.")
 
 
-def _figure(width: float, height: float) -> Any:
-    matplotlib = need("matplotlib", "plots")
-    with matplotlib.rc_context(_STYLE):
-        return need("matplotlib.figure", "plots").Figure(figsize=(width, height), layout="constrained")
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure and its axes."""
+    with need("matplotlib", "plots").rc_context(_STYLE):
+        figure = need("matplotlib.figure", "plots").Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots()
 
 
 def _svg(figure: Any) -> str:

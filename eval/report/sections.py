@@ -29,7 +29,7 @@ def summary(found: Collected) -> Blocks:
     seeds = ", ".join(map(str, experiment.seeds))
     yield Text(
         f"{len(experiment.arms)} arms, trained with {len(experiment.seeds)} seeds ({seeds}) and evaluated{counted}. "
-        f"Begun {experiment.created}."
+        f"Begun {experiment.created[:16].replace('T', ' ')} UTC."
     )
 
 
@@ -95,7 +95,7 @@ def arms(found: Collected, paths: Paths) -> Blocks:
     yield Heading("Arms")
     if any(one.side is not None for one in found.arms):
         yield plots.arms(found)
-    columns = ("arm", "what it is", "role", "method", "starts from", "pass@1", "over seeds", "not counted")
+    columns = ("arm", "what it is", "role", "method", "starts from", "pass@1", "each seed", "sd", "not counted")
     yield Table("", columns, tuple(_arm_row(name, own) for name, own in found.by_arm.items() if own))
     deep = tuple(_pass_row(one, rate) for one in found.arms if one.side for rate in one.side.passes if rate.k > 1)
     if deep:
@@ -112,7 +112,6 @@ def arms(found: Collected, paths: Paths) -> Blocks:
 def _arm_row(name: str, own: Sequence[ArmResult]) -> tuple[Cell, ...]:
     arm, sides = own[0].arm, [one.side for one in own if one.side is not None]
     values = [side.pass_1.value for side in sides]
-    spread = f" (sd {100 * stdev(values):.1f})" if len(values) > 1 else ""
     excluded = sum(sum(side.excluded.values()) for side in sides)
     return (
         name,
@@ -121,7 +120,8 @@ def _arm_row(name: str, own: Sequence[ArmResult]) -> tuple[Cell, ...]:
         arm.method.upper(),
         arm.start,
         share(sum(values) / len(values)) if values else None,
-        ", ".join(share(value) for value in values) + spread if values else None,
+        ", ".join(share(value) for value in values) or None,
+        f"{100 * stdev(values):.1f}" if len(values) > 1 else None,
         excluded if sides else None,
     )
 

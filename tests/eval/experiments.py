@@ -123,7 +123,7 @@ def _gate(
 ) -> GateRecord:
     chosen = experiment.seeds if seed is None else [seed]
     sides = [[folder / experiment.arm(name).of(each).runs[0] for each in chosen] for name in (base, candidate)]
-    report = gate(*sides)
+    report = gate(sides[0], sides[1])
     where = f"gates/{candidate}-over-{base}-{seed}.json"
     write_json(folder / where, report.model_dump(mode="json"))
     best = report.best

@@ -121,7 +121,7 @@ def judge(folder: Path, said: Verdict) -> None:
     append_verdict(EpisodeFolder(folder), Header.of(first), said, duration_ms=1.0)
 
 
-def verdict(task: str, patch: str, outcome: Outcome, **changes: Any) -> Verdict:
+def verdict(task: str, patch: str, outcome: bool | Failure | Reason, **changes: Any) -> Verdict:
     """What the trusted grader says of a patch."""
     reasons = {True: Reason.RESOLVED, False: Reason.TESTS_FAILED, Failure.GRADER: Reason.LIMIT_REACHED}
     reason = outcome if isinstance(outcome, Reason) else reasons[outcome]

@@ -1,6 +1,7 @@
 """`trajhub gate` as a user meets it: exit codes, tables, JSON, files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from trajectory_hub.cli import main
 from .graded import Outcome, graded_run
 
 COUNT = 20
+Run = Callable[..., tuple[int, str, str]]
 
 
 def weak(index: int, seed: int) -> Outcome:
@@ -26,22 +28,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def trajhub(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object
-) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["trajhub", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
-
-
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    return lambda *words: trajhub(capsys, monkeypatch, *words)
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["trajhub", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
 
 
-def test_go_is_0_and_no_go_is_1(run, runs: dict[str, Path]) -> None:
+def test_go_is_0_and_no_go_is_1(run: Run, runs: dict[str, Path]) -> None:
     code, out, err = run("gate", runs["base"], runs["better"])
     assert code == 0
     assert "GO: +50.0 points, 95% interval" in out.splitlines()[-1]
@@ -51,7 +50,7 @@ def test_go_is_0_and_no_go_is_1(run, runs: dict[str, Path]) -> None:
     assert out.splitlines()[-1].startswith("NO-GO: +0.0 points")
 
 
-def test_what_cannot_be_used_is_2_and_names_it(run, runs: dict[str, Path]) -> None:
+def test_what_cannot_be_used_is_2_and_names_it(run: Run, runs: dict[str, Path]) -> None:
     code, out, err = run("gate", runs["base"], runs["half"])
     assert (code, out) == (2, "")
     assert "lab__repo3-7, seed 0: was not graded" in err and "--grade" in err
@@ -61,7 +60,9 @@ def test_what_cannot_be_used_is_2_and_names_it(run, runs: dict[str, Path]) -> No
     assert run("gate", runs["base"], runs["better"], "--seal", "x")[0] == 2
 
 
-def test_json_and_files_say_the_same_and_give_the_command_again(run, runs: dict[str, Path], tmp_path: Path) -> None:
+def test_json_and_files_say_the_same_and_give_the_command_again(
+    run: Run, runs: dict[str, Path], tmp_path: Path
+) -> None:
     code, out, _ = run(
         "gate", runs["base"], runs["better"], "--min-gain", "0.1", "--may-differ", "env.*", "--json", "-o", tmp_path
     )
@@ -74,7 +75,7 @@ def test_json_and_files_say_the_same_and_give_the_command_again(run, runs: dict[
     assert html.startswith("<!doctype html>") and "<script" not in html
 
 
-def test_several_runs_of_a_side_stand_between_commas(run, runs: dict[str, Path]) -> None:
+def test_several_runs_of_a_side_stand_between_commas(run: Run, runs: dict[str, Path]) -> None:
     code, out, _ = run("gate", runs["base"], f"{runs['better']},{runs['same']}", "--json")
     told = json.loads(out)
     assert told["candidates"][0]["by_run"] == [0.5, 0.0]
@@ -82,7 +83,7 @@ def test_several_runs_of_a_side_stand_between_commas(run, runs: dict[str, Path])
     assert code in (0, 1)
 
 
-def test_several_candidates_are_go_when_one_is(run, runs: dict[str, Path]) -> None:
+def test_several_candidates_are_go_when_one_is(run: Run, runs: dict[str, Path]) -> None:
     code, out, _ = run("gate", runs["base"], runs["same"], runs["better"])
     assert code == 0
     assert "GO (better, the best of 2)" in out.splitlines()[-1]

@@ -1,15 +1,14 @@
 """The gate's figures: against closed forms, scipy and statsmodels, and by simulation."""
 
 from fractions import Fraction
+from importlib import import_module
 from itertools import product
 from math import comb, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from numpy.typing import NDArray
 from trajectory_hub.benchmarks.gate import Calibration, families, measure
 from trajectory_hub.benchmarks.gate_outcomes import Setting
 from trajectory_hub.eval.gate.clusters import Clustered, clustered_mean, degrees_of_freedom, shrunk_mean
@@ -19,6 +18,11 @@ from trajectory_hub.eval.gate.passes import depths, pass_all, pass_at, pass_rate
 from trajectory_hub.eval.gate.permutation import holm, mcnemar, sign_flip
 from trajectory_hub.eval.gate.power import components, needed_tasks, power_of, probability
 
+# Their types are unknown to a checker.
+stats: Any = import_module("scipy.stats")
+reference_mcnemar: Any = import_module("statsmodels.stats.contingency_tables").mcnemar
+multipletests: Any = import_module("statsmodels.stats.multitest").multipletests
+t_test_power: Any = import_module("statsmodels.stats.power").TTestPower()
 RANDOM = np.random.default_rng(5)
 
 
@@ -43,7 +47,7 @@ def test_unequal_clusters_have_the_variance_and_freedom_of_the_matrix_formulas()
     labels = [label for label, size in enumerate(sizes) for _ in range(size)]
     values, count = RANDOM.normal(size=20), 20
     hat = np.full((count, count), 1 / count)
-    sandwich, columns = 0.0, list[np.ndarray]()
+    sandwich, columns = 0.0, list[NDArray[np.float64]]()
     for label in range(len(sizes)):
         own = np.array(labels) == label
         value, vectors = np.linalg.eigh(np.eye(own.sum()) - hat[np.ix_(own, own)])
@@ -123,9 +127,9 @@ def test_attempts_of_different_models_are_not_mixed() -> None:
 
 def test_power_agrees_with_statsmodels() -> None:
     error, freedom = 0.5 / sqrt(80), 79
-    known = TTestPower().power(effect_size=0.15 / 0.5, nobs=80, alpha=0.05, alternative="two-sided")
+    known = t_test_power.power(effect_size=0.15 / 0.5, nobs=80, alpha=0.05, alternative="two-sided")
     assert probability(0.15, error, freedom, 0.05) == pytest.approx(known, abs=0.01)
-    wanted = TTestPower().solve_power(effect_size=0.1, alpha=0.05, power=0.8)
+    wanted = t_test_power.solve_power(effect_size=0.1, alpha=0.05, power=0.8)
     assert needed_tasks(0.03, 0.09, 0.05, 0.8) == pytest.approx(wanted, rel=0.01)
 
 
