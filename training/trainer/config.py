@@ -62,7 +62,7 @@ class TrainConfig(Strict):
     weight_decay: NotNegative = 0.0
     max_grad_norm: NotNegative = 1.0
     """0: no clipping."""
-    optimizer: str = "adamw_torch"
+    optimizer: str = "adamw_torch_fused"
     adam_beta2: Share = 0.999
 
     lora: LoraSettings | None = None
