@@ -60,8 +60,8 @@ def power_sentence(one: Comparison) -> str:
     runs = f" in each of {len(one.by_run)} runs" if len(one.by_run) > 1 else ""
     return (
         f"{name}: with these {one.tasks} tasks and {_seeds(round(one.pairs / one.tasks))}{runs} a gain of "
-        f"{points(found.detectable)} points is found with a probability of {found.probability:.0%}; a gain of {points(found.target)} with "
-        f"{found.at_target:.0%}. For that one you need {_needed(found)}."
+        f"{points(found.detectable)} points is found with a probability of {found.probability:.0%}; a gain of "
+        f"{points(found.target)} with {found.at_target:.0%}. For that one you need {_needed(found)}."
     )
 
 
