@@ -1,15 +1,19 @@
 """The stages that decide: every arm on the same held-out tasks, and the gate over pairs of arms."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ...rollouts.files import write_atomic
+from ..evaluation import evaluate as evaluated
+from ..evaluation import load_eval_config, subject_of
 from ..gate import compare
-from .config import GatePlan
+from .config import GatePlan, merged
+from .generation import GenerationServer
 from .lab import Lab
 from .model import GateRecord
-from .playing import play, run_in, served
+from .playing import run_figures, run_in, watched
 from .stages import Stage
 
 __all__ = ["evaluate", "gate_all", "gate_seed"]
@@ -20,9 +24,16 @@ def evaluate(lab: Lab, seed: int, name: str, trained: Stage) -> Stage:
     config = lab.config.evaluation
 
     def work(folder: Path) -> Mapping[str, Any]:
-        settings = {**config.rollout, "grade": True, "seeds": config.seeds}
-        with served(trained.folder / "checkpoint", lab.config.serving, folder / "server") as policy:
-            return play(lab, run_in(folder), lab.tasks(config.tasks), lab.specs[config.tasks], policy, settings)
+        subject = subject_of(str(trained.folder / "checkpoint"))
+        run, tasks, serving = run_in(folder), lab.tasks(config.tasks), lab.config.serving
+        settings = merged(lab.config.rollout, config.rollout, {"tasks": lab.specs[config.tasks], "seeds": config.seeds})
+        with ExitStack() as stack:
+            if serving.engine == "transformers":
+                server = stack.enter_context(GenerationServer(Path(subject.text), batch=serving.batch))
+                settings["url"] = server.base_url
+            evaluation = load_eval_config({**settings, "serve": serving.serve})
+            evaluated(run, subject, evaluation, tasks=tasks, host=lab.host, watch=watched)
+        return run_figures(run, graded=True)
 
     said = {**config.model_dump(mode="json"), "rollout_all": dict(lab.config.rollout)}
     stage = lab.stages.do(f"seed{seed}/eval-{name}", said, work, [trained])

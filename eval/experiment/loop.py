@@ -6,6 +6,7 @@ tasks → demonstrations → (tokenizer → model that copies) → base → roll
 from pathlib import Path
 
 from ...rollouts.run_dir import RunLock
+from ..report.report import write_report
 from .collecting import demonstrate, make_tasks, sample
 from .config import ExperimentConfig
 from .judging import evaluate, gate_all, gate_seed
@@ -35,6 +36,7 @@ def run_experiment(
         gate_all(lab, evaluated)
         lab.record.finished = True
         lab.save()
+        write_report(lab.root)
     return lab.record
 
 

@@ -8,15 +8,16 @@ from typing import Any
 from ... import console
 from ...envs.task import Task
 from ...errors import StopReason
-from ...rollouts.config import RolloutConfig, load_config, resolve
+from ...rollouts.config import load_config, resolve
 from ...rollouts.plan import latest
 from ...rollouts.policies.choose import make_policy
 from ...rollouts.run_dir import Episode, read_episodes
+from ...rollouts.runner import Runner
 from ...rollouts.start import opened
 from .config import ServingConfig, merged
 from .lab import Lab
 
-__all__ = ["play", "run_in", "served", "submitted_and_resolved"]
+__all__ = ["play", "run_figures", "run_in", "served", "submitted_and_resolved", "watched"]
 
 _NAME = "model"
 """What servers call every checkpoint: who acts is told by the run's folder."""
@@ -52,15 +53,19 @@ def play(
     config = resolve(load_config(values))
     actor = make_policy(config.policy, config.chat, config.vllm)
     try:
-        with (
-            opened(run, config, actor, list(tasks), lab.host) as runner,
-            console.progress(run.parent.name, runner.total) as tick,
-        ):
-            runner.on_episode = lambda episode: tick()
+        with opened(run, config, actor, list(tasks), lab.host) as runner, watched(runner):
             runner.run()
     finally:
         actor.close()
-    return _figures(run, config)
+    return run_figures(run, graded=config.grade)
+
+
+@contextmanager
+def watched(runner: Runner) -> Generator[None]:
+    """Show how a run gets on."""
+    with console.progress("episodes", runner.total) as tick:
+        runner.on_episode = lambda episode: tick()
+        yield
 
 
 def submitted_and_resolved(episode: Episode) -> bool | None:
@@ -70,12 +75,12 @@ def submitted_and_resolved(episode: Episode) -> bool | None:
     return bool(episode.verdict.resolved) and episode.end.stop_reason is StopReason.SUBMITTED
 
 
-def _figures(run: Path, config: RolloutConfig) -> dict[str, Any]:
-    """Counts over the last attempts."""
+def run_figures(run: Path, *, graded: bool) -> dict[str, Any]:
+    """Counts over the last attempts of a run."""
     episodes = list(latest(list(read_episodes(run))).values())
     ends = [episode.end for episode in episodes if episode.end is not None]
     told: dict[str, Any] = {"episodes": len(episodes), "steps": sum(end.steps for end in ends)}
-    if config.grade:
+    if graded:
         outcomes = [outcome for episode in episodes if (outcome := submitted_and_resolved(episode)) is not None]
         told |= {"graded": len(outcomes), "resolved_and_submitted": sum(outcomes)}
         told["rate"] = round(sum(outcomes) / len(outcomes), 4) if outcomes else None

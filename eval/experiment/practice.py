@@ -65,7 +65,7 @@ def practise(model: Path, output: Path, config: PracticeConfig, seed: int) -> di
         loss.backward()
         torch.nn.utils.clip_grad_norm_(loaded.parameters(), 1.0)
         optimizer.step()  # pyright: ignore[reportUnknownMemberType]
-        losses.append(float(loss))
+        losses.append(loss.item())
         recent = sum(losses[-_MEAN_OF:]) / len(losses[-_MEAN_OF:])
         if step >= config.min_steps and recent < config.until:
             break
