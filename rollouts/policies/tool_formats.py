@@ -36,12 +36,12 @@ class ReadAnswer:
 
 
 def read_hermes(text: str, tools: Tools, *, ended: bool) -> ReadAnswer:
-    """Read an answer; without `ended` it was cut off, and a call without its closing tag is not complete."""
+    """Read an answer; without `ended` it was cut off, and what it ends with may be half a call."""
     reasoning, said = _split_reasoning(text)
     calls = list[tuple[str, str]]()
     for match in _BLOCK.finditer(said):
         body = match[1].strip()
-        call = _block(body, tools) if match[2] or ended else None
+        call = _block(body, tools, whole=bool(match[2]) or ended)
         if call is None:
             return ReadAnswer(content=said.strip(), reasoning=reasoning, unreadable=body or match[0])
         calls.append(call)
@@ -50,10 +50,10 @@ def read_hermes(text: str, tools: Tools, *, ended: bool) -> ReadAnswer:
 
 
 def read_plain(text: str, tools: Tools, *, ended: bool) -> ReadAnswer:
-    """Read a line; without `ended` it was cut off."""
+    """Read a line; one that was cut off is no JSON object, so `ended` says nothing more."""
     line = text.strip()
     value = _object(line)
-    call = _call(value) if value is not None and ended else None
+    call = _call(value) if value is not None else None
     if value is None or call is None:
         return ReadAnswer(content=line, unreadable=line if line.startswith("{") else None)
     return ReadAnswer(content=str(value.get("thought") or ""), calls=(call,))
@@ -68,11 +68,12 @@ def _split_reasoning(text: str) -> tuple[str, str]:
     return (thought.strip(), before) if opened else ("", text)
 
 
-def _block(body: str, tools: Tools) -> tuple[str, str] | None:
-    """The call between a pair of tags; None when it cannot be read."""
+def _block(body: str, tools: Tools, *, whole: bool) -> tuple[str, str] | None:
+    """The call between a pair of tags; None when it cannot be read, or is not known to be `whole`."""
     if body.startswith("<function="):
         found = _FUNCTION.match(body)
-        return _from_xml(found[1].strip(), found[2], tools) if found else None
+        complete = found is not None and (whole or body.endswith("</function>"))
+        return _from_xml(found[1].strip(), found[2], tools) if found and complete else None
     value = _object(body)
     return None if value is None else _call(value)
 

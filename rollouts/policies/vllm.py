@@ -143,7 +143,7 @@ class _TokenConversation(Conversation):
             "skip_special_tokens": False,  # the tags of tool calls may be special tokens
             "spaces_between_special_tokens": False,
         }
-        if config.format == "plain":
+        if config.format == "plain" and not config.constrain:  # a grammar ends an answer itself
             fixed["stop"] = ["\n"]
         if config.constrain:
             fixed["structured_outputs"] = {"structural_tag": self._grammar()}

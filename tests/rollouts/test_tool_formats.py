@@ -64,7 +64,7 @@ def test_what_was_thought_is_no_call() -> None:
         ("<tool_call>run ls</tool_call>", True),
         ("<tool_call></tool_call>", True),
         ('<tool_call>{"name": "shell", "arguments": {"comm', False),
-        (f"<tool_call>{SHELL}", False),
+        ("<tool_call><function=shell><parameter=command>rm -rf /tmp/a", False),
     ],
 )
 def test_a_call_that_cannot_be_read_is_one_malformed_action(text: str, ended: bool) -> None:
@@ -77,8 +77,9 @@ def test_a_call_that_cannot_be_read_is_one_malformed_action(text: str, ended: bo
         assert isinstance(ToolRegistry().parse(read.unreadable), MalformedAction)
 
 
-def test_a_call_without_its_closing_tag_counts_when_the_answer_ended_by_itself() -> None:
-    assert read_hermes(f"<tool_call>{SHELL}", TOOLS, ended=True).calls == (("shell", '{"command": "ls -l"}'),)
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_call_that_is_complete_counts_without_its_closing_tag(ended: bool) -> None:
+    assert read_hermes(f"<tool_call>{SHELL}", TOOLS, ended=ended).calls == (("shell", '{"command": "ls -l"}'),)
 
 
 def test_an_answer_without_a_call_has_none() -> None:
@@ -90,7 +91,7 @@ def test_a_plain_line() -> None:
     line = '{"thought": "Look.", "name": "shell", "arguments": {"command": "ls"}}'
     read = read_plain(line + "\n", TOOLS, ended=True)
     assert (read.content, read.calls) == ("Look.", (("shell", '{"command": "ls"}'),))
-    assert read_plain(line, TOOLS, ended=False).unreadable == line
+    assert read_plain(line[:-1], TOOLS, ended=False).unreadable == line[:-1]
     assert read_plain('{"name": ', TOOLS, ended=True).unreadable == '{"name":'
     assert read_plain("no call", TOOLS, ended=True) == read_plain(" no call ", TOOLS, ended=True)
     assert read_plain("no call", TOOLS, ended=True).unreadable is None

@@ -34,9 +34,9 @@ HEADER = Header(run_id="r", episode_id="e", task_id="t", agent="vllm", agent_ver
 CALL = '<tool_call>\n{"name": "shell", "arguments": {"command": "ls"}}\n</tool_call>'
 
 
-def forced(*choices: str) -> dict[str, Any]:
-    """What makes the real server sample one of these texts."""
-    return {"structured_outputs": {"choice": list(choices)}}
+def forced(text: str) -> dict[str, Any]:
+    """What makes the real server sample this text, in whatever tokens it likes."""
+    return {"structured_outputs": {"grammar": f"root ::= {json.dumps(text)}"}}
 
 
 class Talk:
@@ -48,7 +48,7 @@ class Talk:
         given = {
             "base_url": url,
             "model": "tiny",
-            "max_tokens": 40,
+            "max_tokens": 120,
             "temperature": 1.0,
             "reminders": 99,
             "max_wait": 0.2,
@@ -131,9 +131,9 @@ def test_a_prompt_is_the_last_one_what_was_sampled_and_the_templates_words_betwe
         added = later.prompt_ids[len(earlier.prompt_ids) + len(earlier.completion_ids) :]
         said = text_of(server, added)
         ended = earlier.finish_reason == "stop"
-        assert said.startswith("\n<|im_start|>user\n" if ended else "<|im_end|>\n<|im_start|>user\n")
-        assert said.endswith("<|im_end|>\n<|im_start|>assistant\n")
-    assert text_of(server, turns[0].prompt_ids).endswith("The task.<|im_end|>\n<|im_start|>assistant\n")
+        assert said.startswith("<|im_start|>user\n" if ended else "<|im_end|><|im_start|>user\n")
+        assert said.endswith("<|im_end|><|im_start|>assistant\n")
+    assert text_of(server, turns[0].prompt_ids).endswith("The task.<|im_end|><|im_start|>assistant\n")
     whole = server.post(
         "/tokenize",
         messages=[dict(message) for message in one.requests[0].messages],
@@ -192,15 +192,15 @@ def test_nearly_all_that_an_earlier_request_had_comes_from_the_prefix_cache(serv
 @pytest.mark.parametrize("form", ["hermes", "plain", "native"])
 def test_answers_held_to_the_grammar_are_valid_calls(talk: TalkTo, form: str) -> None:
     one = talk(format=form, constrain=True, max_tokens=400)
-    actions = [one.act("The task."), one.act("seen")]
-    parsed = [ToolRegistry().parse(action.call) for action in actions if one.responses[0].finish_reason != "length"]
-    assert any(isinstance(call, ParsedCall) for call in parsed), [action.call for action in actions]
-    first, second = one.turns
+    valid = 0
+    while len(one.requests) < 2 or (not valid and len(one.requests) < 12):  # some are cut off
+        valid += isinstance(ToolRegistry().parse(one.act("seen").call), ParsedCall)
+    assert valid
+    first, second, *_ = one.turns
     assert len(first.completion_ids) == len(first.logprobs or ())
     if form != "native":
         assert second.continues(first)
-    assert one.responses[0].tool_calls
-    assert one.requests[1].messages[-1]["role"] == "tool"
+    assert any(response.tool_calls for response in one.responses)
 
 
 def test_a_call_is_answered_as_its_tool(server: Served, talk: TalkTo) -> None:
@@ -212,12 +212,12 @@ def test_a_call_is_answered_as_its_tool(server: Served, talk: TalkTo) -> None:
     first, second = one.turns
     said = text_of(server, second.prompt_ids[len(first.prompt_ids) :])
     assert said.startswith(CALL)
-    assert said.endswith("<|im_start|>tool\na.py<|im_end|>\n<|im_start|>assistant\n")
+    assert said.endswith("<|im_start|>tool\na.py<|im_end|><|im_start|>assistant\n")
     assert second.continues(first)
 
 
 def test_several_calls_are_one_answer_and_their_results_one_addition(talk: TalkTo) -> None:
-    one = talk(extra_body=forced(f"Both.\n{CALL}\n{CALL}"), max_tokens=100)
+    one = talk(extra_body=forced(f"Both.\n{CALL}\n{CALL}"), max_tokens=250)
     assert one.act().thought == "Both."
     one.act("first")
     one.act("second")
@@ -249,7 +249,7 @@ def test_a_call_that_was_cut_off_is_data_and_the_model_is_told(server: Served, t
     first, second = one.turns
     assert second.continues(first)
     added = second.prompt_ids[len(first.prompt_ids) + 8 :]
-    assert text_of(server, added).startswith("<|im_end|>\n<|im_start|>user\n"), "the template's end of turn is added"
+    assert text_of(server, added).startswith("<|im_end|><|im_start|>user\n"), "the template's end of turn is added"
 
 
 def test_text_without_a_call_is_reminded_and_then_given_up(talk: TalkTo) -> None:
@@ -278,7 +278,7 @@ def test_a_conversation_that_the_server_renders_anew_is_seen_to_be_so(talk: Talk
 
 
 def test_a_full_context_stops_the_episode(talk: TalkTo) -> None:
-    one = talk(overflow="stop")
+    one = talk(overflow="stop", extra_body=forced(CALL))
     with pytest.raises(PolicyStop) as stop:
         for _ in range(10):
             one.act("a line of output\n" * 150)
@@ -287,11 +287,11 @@ def test_a_full_context_stops_the_episode(talk: TalkTo) -> None:
 
 
 def test_or_it_goes_on_without_the_oldest_observations(server: Served, talk: TalkTo) -> None:
-    one = talk(overflow="drop_oldest", overflow_target=0.6)
-    for number in range(12):
-        one.act(f"observation {number}\n" + "a line of output\n" * 150)
+    one = talk(overflow="drop_oldest", overflow_target=0.6, extra_body=forced(CALL))
+    for number in range(14):
+        one.act(f"observation {number}\n" + "a line of output\n" * 60)
     turns = one.turns
-    assert len(turns) == 12
+    assert len(turns) == 14
     breaks = [index for index, (old, new) in enumerate(pairwise(turns), 1) if not new.continues(old)]
     assert one.phases == ["context_overflow"] * len(breaks)
     assert 1 <= len(breaks) <= 5, "room is made for several answers at once"
