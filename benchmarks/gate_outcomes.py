@@ -21,7 +21,7 @@ class Setting:
     Each task has a rate of its own, drawn from a beta distribution with mean `base` and intra-task correlation
     `correlation` (two episodes of one task agree that much more often than two of different tasks). The candidate has
     the same rate on a share `same` of the tasks and an independent one on the others, and on top of that gains `gain`:
-    on all tasks alike, or (`rare`) only on a tenth of those.
+    on all tasks alike, or (`rare`) only on a fifth of those.
     """
 
     name: str
@@ -69,8 +69,8 @@ def _rates(setting: Setting, gain: float, random: np.random.Generator) -> tuple[
     """True rate of each task, of base and candidate."""
     spread = 1 / setting.correlation - 1
     shape = (setting.base * spread, (1 - setting.base) * spread)
-    ours, fresh = random.beta(*shape, size=(2, setting.tasks))
-    theirs = np.where(random.random(setting.tasks) < setting.same, ours, fresh)
+    ours, fresh = random.beta(shape[0], shape[1], size=(2, setting.tasks))
+    theirs: Floats = np.where(random.random(setting.tasks) < setting.same, ours, fresh)
     if setting.repositories:
         better = random.random(setting.repositories) < 0.5
         moved = better[np.arange(setting.tasks) % setting.repositories]
@@ -79,5 +79,5 @@ def _rates(setting: Setting, gain: float, random: np.random.Generator) -> tuple[
     # What a task still lacks shrinks by the same share everywhere, so that the mean gain is exactly `gain`.
     share = gain / (1 - setting.base)
     if setting.rare:
-        return ours, theirs + np.where(random.random(setting.tasks) < 0.1, 10 * share, 0.0) * (1 - theirs)
+        return ours, theirs + np.where(random.random(setting.tasks) < 0.2, 5 * share, 0.0) * (1 - theirs)
     return ours, theirs + share * (1 - theirs)

@@ -21,7 +21,8 @@ def write_predictions(run: Path) -> list[Path]:
     """
     manifest = read_manifest(run)
     seeds: list[int] = manifest.get("seeds") or []
-    model = str((manifest.get("policy") or {}).get("model") or (manifest.get("policy") or {}).get("name") or run.name)
+    policy: Mapping[str, Any] = manifest.get("policy") or {}
+    model = str(policy.get("model") or policy.get("name") or run.name)
     last = latest(list(read_episodes(run)))
     written = list[Path]()
     for seed in seeds:
