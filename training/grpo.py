@@ -6,6 +6,7 @@ recorded and graded, under OUTPUT/rollouts. The reward is 1 for an episode that 
 `trajhub train grpo -c FILE`, or on several devices `accelerate launch -m trajectory_hub.training.grpo -c FILE`.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, TextIO
 
@@ -40,6 +41,7 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
         if session.state.is_main_process:
             session.open()
         session.begin()
+        os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # of rollout_func, which TRL may change
         from datasets import Dataset
         from trl import GRPOConfig, GRPOTrainer
 

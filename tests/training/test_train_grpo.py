@@ -102,7 +102,7 @@ def test_an_environment_that_fails_stops_the_training(
     config: GrpoConfig, tasks: Path, tiny_task: Task, tmp_path: Path
 ) -> None:
     broken = tiny_task.model_copy(update={"image": "trajhub-has-no-such-image:latest"})
-    write_task_repo([broken], tmp_path / "broken", dockerfiles={})
+    write_task_repo([broken], tmp_path / "broken", dockerfiles={broken.instance_id: "FROM scratch\n"})
     other = config.model_copy(update={"tasks": str(tmp_path / "broken"), "rollout": {**config.rollout, "retries": 0}})
     with pytest.raises((InfrastructureError, UsageError)):
         train_grpo(other, io.StringIO())

@@ -68,7 +68,8 @@ class LocalService:
         }
         usage = {"prompt_tokens": len(prompt), "completion_tokens": len(ids)}
         spent = (time.monotonic() - clock) * 1000
-        return Reply({"choices": [choice], "usage": usage}, (), began, datetime.now(UTC), spent)
+        body = {"choices": [choice], "usage": usage}
+        return Reply(body=body, failed=(), t_start=began, t_end=datetime.now(UTC), duration_ms=spent)
 
     def _wait(self, future: Future[_Answer], deadline: float, cancelled: threading.Event) -> _Answer:
         while True:
