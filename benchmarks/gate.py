@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ..console import table
 from ..eval.gate.assess import Tested, assess
+from ..eval.gate.clusters import Clustered
 from ..eval.gate.config import GateConfig
 from ..eval.gate.decide import compare, conditions
 from ..eval.gate.permutation import holm
@@ -84,20 +85,35 @@ def families(simulations: int, seed: int, candidates: int = 3) -> float:
     return _share(wrong)
 
 
-def _tested(setting: Setting, gain: float, simulations: int, seed: int, config: GateConfig) -> list[Tested]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What is kept of one simulation."""
+
+    gain: float
+    deciding: Clustered
+    p_value: float
+    cluster: str
+
+
+def _tested(setting: Setting, gain: float, simulations: int, seed: int, config: GateConfig) -> list[_Seen]:
     drawn = pairings(setting, gain, simulations, seed)
-    return [assess(found, labels, setting.seeds, config) for found, labels in drawn]
+    return [_seen(assess(found, labels, setting.seeds, config)) for found, labels in drawn]
 
 
-def _go(tested: Tested, config: GateConfig, adjusted: float | None = None, left: int = 1) -> bool:
+def _seen(found: Tested) -> _Seen:
+    gain = float(found.pairing.differences.mean())
+    return _Seen(gain=gain, deciding=found.deciding, p_value=found.p_value, cluster=found.cluster)
+
+
+def _go(seen: _Seen, config: GateConfig, adjusted: float | None = None, left: int = 1) -> bool:
     """The gate's own decision."""
-    level, gain = 1 - _ALPHA / left, float(tested.pairing.differences.mean())
-    p_value = tested.p_value if adjusted is None else adjusted
-    return all(holds for holds, _ in conditions(gain, tested.deciding.interval(level), p_value, level, config))
+    level = 1 - _ALPHA / left
+    p_value = seen.p_value if adjusted is None else adjusted
+    return all(holds for holds, _ in conditions(seen.gain, seen.deciding.interval(level), p_value, level, config))
 
 
-def _covers(tested: Tested, gain: float) -> bool:
-    low, high = tested.deciding.interval(1 - _ALPHA)
+def _covers(seen: _Seen, gain: float) -> bool:
+    low, high = seen.deciding.interval(1 - _ALPHA)
     return low <= gain <= high
 
 
