@@ -4,6 +4,7 @@ import os
 import socket
 from collections import Counter
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from ...errors import ClusterUnavailable, ConfigError, MissingExtra
@@ -42,6 +43,8 @@ def connect(config: RayConfig) -> bool:
         raise ClusterUnavailable(f"no Ray cluster can be reached at {config.address!r}: {error}; {_ADVICE}") from error
     except RuntimeError as error:  # versions of Ray or Python that differ
         raise ClusterUnavailable(f"the Ray cluster at {config.address!r} cannot be joined: {error}") from error
+    # Else it prints what dying nodes say on standard output, among the results; there is no public way to say so.
+    vars(import_module("ray._private.worker"))["_worker_logs_enabled"] = False
     return True
 
 
