@@ -140,6 +140,8 @@ end
 """
 _PHP = """\
 <?php
+namespace Acme\\Tests;
+
 use PHPUnit\\Framework\\TestCase;
 
 final class SumTest extends TestCase

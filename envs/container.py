@@ -40,14 +40,16 @@ their age (`ls -l`); nothing waits for a person."""
 
 
 _OPEN_FILES = 16_384  # the same everywhere; what engines choose by themselves differs, and not every host allows it
+_PROCESSES = 16_384
 
 
-def _ulimits(config: "SandboxConfig") -> list[dict[str, Any]]:
-    size = config.disk_mb * _MIB
-    return [
-        {"Name": "fsize", "Soft": size, "Hard": size},
-        {"Name": "nofile", "Soft": _OPEN_FILES, "Hard": _OPEN_FILES},
-    ]
+def _ulimits(config: "SandboxConfig", *, podman: bool) -> list[dict[str, Any]]:
+    limits = {"fsize": config.disk_mb * _MIB, "nofile": _OPEN_FILES}
+    if podman:
+        # Of itself Podman asks for a million processes, which only CAP_SYS_RESOURCE may allow. The control group limits
+        # them anyway.
+        limits["nproc"] = _PROCESSES
+    return [{"Name": name, "Soft": value, "Hard": value} for name, value in limits.items()]
 
 
 class SandboxConfig(BaseModel):
@@ -175,7 +177,7 @@ class Container:
             pids_limit=config.pids,
             cpu_period=100_000,
             cpu_quota=int(config.cpus * 100_000),
-            ulimits=_ulimits(config),
+            ulimits=_ulimits(config, podman=self._engine.podman),
             log_config={"Type": "none"},
         )
         try:

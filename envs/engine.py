@@ -131,6 +131,13 @@ class Engine:
         with engine_errors("asking the daemon about itself"):
             return self.api.info()
 
+    @cached_property
+    def podman(self) -> bool:
+        """Whether it is Podman that answers."""
+        with engine_errors("asking the daemon about its version"):
+            told: dict[str, Any] = self.api.version()
+        return any("podman" in str(part.get("Name", "")).lower() for part in told.get("Components") or ())
+
     def ping(self) -> None:
         """Raise EngineUnavailable when the API does not answer."""
         with engine_errors("reaching the Docker API"):
