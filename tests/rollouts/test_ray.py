@@ -186,7 +186,7 @@ def test_ctrl_c_tears_down_on_every_node(cli: Cli, engine: Engine) -> None:
 
 
 def test_no_container_outlives_a_driver_that_was_killed(cli: Cli, engine: Engine) -> None:
-    with cli.start("--max-workers", "4", pause=120) as process:
+    with cli.start("--max-workers", "4", pause=8) as process:
         before = cli.wait_for(lambda steps: sum(count >= 2 for count in steps.values()) >= 4)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -196,7 +196,7 @@ def test_no_container_outlives_a_driver_that_was_killed(cli: Cli, engine: Engine
         time.sleep(0.5)
     after = cli.steps()
     assert all(after[name] >= count for name, count in before.items())
-    summary, _ = cli.finish(cli.start("--max-workers", "4"))
+    summary, _ = cli.finish(cli.start("--max-workers", "4", pause=8))
     assert summary["outcomes"] == {"submitted": 6}
     assert intact(cli.run_dir)
 

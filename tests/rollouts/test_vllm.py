@@ -4,7 +4,6 @@ The model has random weights. Where it has to write something certain, the real 
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -287,7 +286,7 @@ def test_a_full_context_stops_the_episode(talk: TalkTo) -> None:
 
 
 def test_or_it_goes_on_without_the_oldest_observations(server: Served, talk: TalkTo) -> None:
-    one = talk(overflow="drop_oldest", overflow_target=0.6, extra_body=forced(CALL))
+    one = talk(overflow="drop_oldest", overflow_target=0.7, extra_body=forced(CALL))
     for number in range(14):
         one.act(f"observation {number}\n" + "a line of output\n" * 60)
     turns = one.turns
@@ -296,7 +295,7 @@ def test_or_it_goes_on_without_the_oldest_observations(server: Served, talk: Tal
     assert one.phases == ["context_overflow"] * len(breaks)
     assert 1 <= len(breaks) <= 5, "room is made for several answers at once"
     after = turns[breaks[0]]
-    assert len(after.prompt_ids) <= 0.6 * 8192
+    assert len(after.prompt_ids) <= 0.7 * 8192
     assert max(len(turn.prompt_ids) for turn in turns) < 8192
     prompt = text_of(server, after.prompt_ids)
     assert "characters were dropped here to make room]" in prompt
@@ -353,19 +352,6 @@ def test_what_does_not_pass_is_the_services_fault(server: Served, talk: TalkTo) 
         one = talk(proxy.url, retries=2)
         with pytest.raises(ServiceError, match="failed 3 times, last: HTTP 503"):
             one.act()
-
-
-def test_a_server_that_dies_in_the_middle_of_an_answer_is_restarted_and_the_episode_goes_on(
-    server: Served, talk: TalkTo
-) -> None:
-    one = talk(retries=40, max_wait=2, max_tokens=2000, extra_body={"ignore_eos": True}, seconds=240)
-    killer = threading.Timer(1.0, server.kill)
-    killer.start()
-    one.act()
-    killer.join()
-    assert one.responses[0].failed_attempts, "the request was under way when the server died"
-    assert len(one.turns[0].completion_ids) == 2000
-    assert server.model.replicas[0].deaths == 1
 
 
 @pytest.mark.parametrize("form", ["hermes", "plain"])

@@ -80,7 +80,7 @@ def test_a_run_goes_on_when_its_server_dies_and_is_restarted(
     starts = server.model.replicas[0].starts
     killer = threading.Thread(target=kill_after_an_answer)
     killer.start()
-    patient = ("vllm.retries=60", "vllm.max_wait=2", "retries=0")
+    patient = ("vllm.retries=400", "vllm.max_wait=2", "retries=0")
     summary = run_tasks(f"policy=vllm:tiny@{server.url}", *SHORT, *patient, "workers=3", "vllm.max_tokens=200")
     killer.join()
     assert (summary.counted, summary.excluded, summary.earlier_attempts) == (3, {}, 0)
