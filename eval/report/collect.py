@@ -113,7 +113,7 @@ def _result(folder: Path, arm: Arm, seed: int, config: GateConfig, each: Callabl
     trained = arm.of(seed)
     training = _object(folder / trained.training if trained.training else None)
     if not trained.runs:
-        return ArmResult(arm=arm, seed=seed, training=training, problem="was not evaluated yet")
+        return ArmResult(arm=arm, seed=seed, training=training, problem="Not evaluated yet.")
     try:
         outcomes = tuple(read_run(folder / run, config, each=each) for run in trained.runs)
     except UsageError as error:

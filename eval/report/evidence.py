@@ -61,8 +61,11 @@ def data(found: Collected, paths: Paths) -> Blocks:
     yield Table("", columns, tuple(_data_row(one, paths) for one in found.data))
     control = found.experiment.control
     if control is not None and control.seeds:
-        names = ", ".join(dict.fromkeys(name for one in control.seeds for name in one.data)) or "its own data"
-        yield Text(f"Control: {control.title}. It was trained on {names}; as much data, chosen without the rewards.")
+        folders = [folder for one in control.seeds for folder in one.data]
+        own = [one.record for one in found.data if one.record.folder in folders]
+        rows = ", ".join(f"{one.rows} rows" + ("" if one.seed is None else f" (seed {one.seed})") for one in own)
+        names = ", ".join(dict.fromkeys(one.name for one in own)) or "data of its own"
+        yield Text(f"The control is {control.name}, trained on {names}{f': {rows}' if rows else ''}.")
     cards = {one.record.name: one for one in reversed(found.data) if one.card}
     for name, one in sorted(cards.items()):
         yield Details(f"Card of {name}", (Code(one.card or ""),))

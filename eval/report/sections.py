@@ -28,7 +28,7 @@ def summary(found: Collected) -> Blocks:
     counted = "" if tasks is None else f" on {tasks.count} held-out tasks"
     seeds = ", ".join(map(str, experiment.seeds))
     yield Text(
-        f"{len(experiment.arms)} arms, trained with {len(experiment.seeds)} seeds ({seeds}) and evaluated{counted}. "
+        f"{len(experiment.arms)} arms, training seeds {seeds}, evaluated{counted}. "
         f"Begun {experiment.created[:16].replace('T', ' ')} UTC."
     )
 
@@ -100,9 +100,12 @@ def arms(found: Collected, paths: Paths) -> Blocks:
     deep = tuple(_pass_row(one, rate) for one in found.arms if one.side for rate in one.side.passes if rate.k > 1)
     if deep:
         yield Table("pass@k and pass^k", ("arm", "seed", "k", "pass@k", "pass^k"), deep)
+    problems: defaultdict[str, list[str]] = defaultdict(list)
     for one in found.arms:
         if one.problem is not None:
-            yield Text(f"{one.arm.name}, seed {one.seed}: {one.problem}")
+            problems[one.problem].append(f"{one.arm.name} (seed {one.seed})")
+    for problem, names in problems.items():
+        yield Text(f"Without figures: {', '.join(names)}. {problem}")
     stages = stage_commands(found, "eval-")
     runs = tuple((one.arm.name, one.seed, *_run_links(one, paths)) for one in found.arms if one.outcomes)
     blocks: list[Block] = [Table("", ("arm", "seed", "evaluation", "training"), runs)] if runs else []
