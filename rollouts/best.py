@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from pathlib import Path
+from typing import Any
 
 from ..errors import UsageError
 from .plan import latest
@@ -95,7 +96,7 @@ def best_of_n(run: Path, layer: str | None = None) -> BestOfN:
     if not by_task:
         raise UsageError(f"{run} holds no finished episode to choose; see `trajhub runs show {run}`")
     ranked = {task: sorted(by_task[task], key=lambda one: one.rank, reverse=True) for task in sorted(by_task)}
-    actor = manifest.get("policy") or {}
+    actor: dict[str, Any] = manifest.get("policy") or {}
     return BestOfN(
         model=str(actor.get("model") or actor.get("name") or run.name),
         chosen=[candidates[0] for candidates in ranked.values()],

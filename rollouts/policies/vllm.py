@@ -196,7 +196,7 @@ class _TokenConversation(Conversation):
             cost_usd=self.context.ledger.price.cost(usage) if self.context.ledger.price else None,
             failed_attempts=reply.failed,
             completion_token_ids=choice["token_ids"],
-            logprobs=(choice.get("logprobs") or {}).get("token_logprobs"),
+            logprobs=cast("Mapping[str, Any]", choice.get("logprobs") or {}).get("token_logprobs"),
         )
         self.context.log(response, t_start=reply.t_start, t_end=reply.t_end, duration_ms=reply.duration_ms)
         self.context.ledger.add(usage)
@@ -208,7 +208,7 @@ def _call(name: str, arguments: str) -> dict[str, Any]:
 
 def _as_chat(config: VllmConfig) -> ChatConfig:
     """The same settings for the chat endpoint."""
-    asked = {"return_token_ids": True, "logprobs": True}
+    asked: dict[str, Any] = {"return_token_ids": True, "logprobs": True}
     if config.chat_template_kwargs:
         asked["chat_template_kwargs"] = config.chat_template_kwargs
     shared = config.model_dump(include=set(ChatConfig.model_fields) & set(VllmConfig.model_fields))
