@@ -5,6 +5,9 @@ warm up, then alternates. Both ways run the same number of updates on the same b
 same masks. Counted is the time within `Trainer.train`: what each does before is told apart.
 """
 
+# TRL, transformers and torch tell little of their types:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import argparse
 import io
 import json
@@ -133,7 +136,10 @@ def _plain(kind: str, work: Path, steps: int) -> float:
     """Seconds of training by a script as TRL's documentation has it."""
     from datasets import Dataset
     from transformers import AutoTokenizer
-    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     rows = [json.loads(line) for line in (work / f"{kind}.jsonl").read_text().splitlines()]
     tokenizer = AutoTokenizer.from_pretrained(work / "model")

@@ -31,7 +31,7 @@ def train_dpo(config: DpoConfig, stream: TextIO | None = None, *, dry_run: bool 
         session.prepare(examples)
         if dry_run:
             return session.checked()
-        from trl import DPOConfig
+        from trl.trainer.dpo_config import DPOConfig
 
         from .trainer.trainers import MaskedDPOTrainer, PairCollator
 

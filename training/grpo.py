@@ -8,7 +8,7 @@ recorded and graded, under OUTPUT/rollouts. The reward is 1 for an episode that 
 
 import os
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from .train_cli import launched
 from .trainer.checks import refuse_task_leaks, training_tasks
@@ -43,7 +43,8 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
         session.begin()
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # of rollout_func, which TRL may change
         from datasets import Dataset
-        from trl import GRPOConfig, GRPOTrainer
+        from trl.trainer.grpo_config import GRPOConfig
+        from trl.trainer.grpo_trainer import GRPOTrainer
 
         args = GRPOConfig(
             **session.arguments(),
@@ -55,15 +56,21 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
             loss_type=config.loss_type,
             scale_rewards=config.scale_rewards,
         )
+        dataset: Any = cast("Any", Dataset).from_list([_prompt(name) for name in tasks])
         stage = Stage(config, tasks, service, session.output.folder / "rollouts")
         trainer = GRPOTrainer(
             args=args,
-            reward_funcs=[outcome],
+            reward_funcs=cast("Any", [outcome]),
             rollout_func=_rollouts(stage, config.seed, session.state.process_index),
-            train_dataset=Dataset.from_list([{"prompt": [{"role": "user", "content": name}]} for name in tasks]),
+            train_dataset=dataset,
             **session.parts(),
         )
         return session.fit(trainer, counts=counts)
+
+
+def _prompt(task_id: str) -> dict[str, Any]:
+    """A row for TRL: all that it carries is which task to play."""
+    return {"prompt": [{"role": "user", "content": task_id}]}
 
 
 def _rollouts(stage: Stage, seed: int, rank: int) -> Callable[[list[Any], Any], dict[str, Any]]:

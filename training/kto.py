@@ -41,7 +41,7 @@ def train_kto(config: KtoConfig, stream: TextIO | None = None, *, dry_run: bool 
         session.prepare(examples)
         if dry_run:
             return session.checked()
-        from trl import KTOConfig
+        from trl.trainer.kto_config import KTOConfig
 
         from .trainer.trainers import MaskedKTOTrainer, UnpairedCollator
 

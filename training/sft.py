@@ -30,7 +30,7 @@ def train_sft(config: SftConfig, stream: TextIO | None = None, *, dry_run: bool 
         session.prepare(examples)
         if dry_run:
             return session.checked()
-        from trl import SFTConfig
+        from trl.trainer.sft_config import SFTConfig
 
         from .trainer.trainers import WeightedSFTTrainer, packed
 

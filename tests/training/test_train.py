@@ -1,5 +1,8 @@
 """Real trainings of a tiny model on exported data, by TRL's trainers: what is learnt, and what is written."""
 
+# TRL, transformers and torch tell little of their types:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import io
 import json
 from collections.abc import Generator, Mapping
@@ -16,9 +19,10 @@ from trajectory_hub.rollouts.files import sha256_of
 from trajectory_hub.training.dpo import train_dpo
 from trajectory_hub.training.kto import train_kto
 from trajectory_hub.training.sft import train_sft
-from trajectory_hub.training.trainer.config import DpoConfig, KtoConfig, SftConfig, TrainConfig
+from trajectory_hub.training.trainer.config import SftConfig, TrainConfig
 from trajectory_hub.training.trainer.output import Trained
 
+from .configs import dpo_of, kto_of, sft_of
 from .test_train_render import MARKED
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # of other people's code
@@ -44,7 +48,7 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def sft(tiny_lm: Path, datasets_of_run: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A checkpoint, with what was told while it was trained."""
     told = io.StringIO()
-    config = SftConfig(
+    config = sft_of(
         model=str(tiny_lm),
         data=(str(datasets_of_run["sft"]),),
         output=str(tmp_path_factory.mktemp("sft") / "out"),
@@ -134,7 +138,7 @@ def test_other_data_under_the_same_name_are_refused(
     data = tmp_path / "rows.jsonl"
     lines = (datasets_of_run["sft"] / "data" / "train.jsonl").read_text().splitlines(keepends=True)
     data.write_text("".join(lines[:2]))
-    config = SftConfig(data=(str(data),), **{**quick, "max_steps": 1})
+    config = sft_of(data=(str(data),), **{**quick, "max_steps": 1})
     train_sft(config, io.StringIO())
     data.write_text("".join(lines[:3]))
     with pytest.raises(ConfigError, match="other checksums"):
@@ -147,7 +151,8 @@ def test_it_is_what_trl_itself_learns(
     """The same data, mask and order by a plain TRL script, with a template that marks the same tokens."""
     from datasets import load_dataset
     from transformers import AutoTokenizer
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(tiny_lm)
     tokenizer.chat_template = MARKED
@@ -187,7 +192,7 @@ def test_weights_of_one_change_nothing_and_weights_of_zero_teach_nothing(
     data = tmp_path / "worthless.jsonl"
     data.write_text("".join(json.dumps({**row, "rewards": [0.0] * len(row["rewards"])}) + "\n" for row in rows))
     nothing = {**quick, "output": str(tmp_path / "zero"), "step_weights": {}}
-    learnt = train_sft(SftConfig(data=(str(data),), **nothing), io.StringIO())
+    learnt = train_sft(sft_of(data=(str(data),), **nothing), io.StringIO())
     assert losses(learnt.output) == [0.0] * 4
     assert same(weights(learnt.output), weights(tiny_lm))
 
@@ -197,13 +202,13 @@ def test_packing_joins_rows_without_mixing_them(
 ) -> None:
     """The first loss over all rows is the same however they lie, since no row sees another."""
     base = {**quick, "max_steps": 1, "batch_size": 8, "data": (str(datasets_of_run["sft"]),)}
-    apart = train_sft(SftConfig(**{**base, "output": str(tmp_path / "apart")}), io.StringIO())
+    apart = train_sft(sft_of(**{**base, "output": str(tmp_path / "apart")}), io.StringIO())
     joined = train_sft(
-        SftConfig(**{**base, "output": str(tmp_path / "joined"), "packing": True, "max_length": 4096}), io.StringIO()
+        sft_of(**{**base, "output": str(tmp_path / "joined"), "packing": True, "max_length": 4096}), io.StringIO()
     )
     assert losses(joined.output) == pytest.approx(losses(apart.output), rel=1e-4)
     weighted = {"packing": True, "max_length": 4096, "step_weights": {"floor": 1.0}, "output": str(tmp_path / "both")}
-    assert losses(train_sft(SftConfig(**{**base, **weighted}), io.StringIO()).output) == pytest.approx(
+    assert losses(train_sft(sft_of(**{**base, **weighted}), io.StringIO()).output) == pytest.approx(
         losses(apart.output), rel=1e-4
     )
 
@@ -216,7 +221,7 @@ def test_rows_are_chosen_by_reward_or_by_chance(
         "good": {"resolved": True, "order": "best", "limit": 4},
         "chance": {"order": "random", "limit": 4, "seed": 3},
     }.items():
-        config = SftConfig(
+        config = sft_of(
             data=(str(datasets_of_run["all"]),), selection=selection, **{**quick, "output": str(tmp_path / name)}
         )
         counts = train_sft(config, io.StringIO(), dry_run=True).manifest["counts"]["train"]
@@ -231,7 +236,7 @@ def test_rows_are_chosen_by_reward_or_by_chance(
 
 
 def test_it_stops_early_and_keeps_the_best(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
-    config = SftConfig(
+    config = sft_of(
         data=(str(datasets_of_run["sft"]),),
         eval_data=(str(datasets_of_run["steps"]),),
         **{
@@ -257,7 +262,7 @@ def test_adapters_are_merged_or_kept(datasets_of_run: Mapping[str, Path], quick:
     base = {**quick, "max_steps": 2, "learning_rate": 0.01, "data": (str(datasets_of_run["sft"]),)}
     outputs = {
         merge: train_sft(
-            SftConfig(**{**base, "output": str(tmp_path / str(merge)), "lora": {"rank": 4, "merge": merge}}),
+            sft_of(**{**base, "output": str(tmp_path / str(merge)), "lora": {"rank": 4, "merge": merge}}),
             io.StringIO(),
         ).output
         for merge in (True, False)
@@ -271,7 +276,7 @@ def test_adapters_are_merged_or_kept(datasets_of_run: Mapping[str, Path], quick:
 
 def test_dpo_learns_from_what_the_agent_said_only(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
     """Of every batch that the loss is computed of: no token of an observation carries loss."""
-    config = DpoConfig(data=(str(datasets_of_run["preference"]),), at="completion", **quick)
+    config = dpo_of(data=(str(datasets_of_run["preference"]),), at="completion", **quick)
     seen = Batches()
     with seen.of("MaskedDPOTrainer"):
         done = train_dpo(config, io.StringIO())
@@ -292,7 +297,7 @@ def test_dpo_compares_first_steps_and_holds_the_chosen_likelihood(
 ) -> None:
     def last(name: str, **more: Any) -> tuple[float, int]:
         settings = {**quick, "max_steps": 8, "learning_rate": 3e-3, "output": str(tmp_path / name), **more}
-        done = train_dpo(DpoConfig(data=(str(datasets_of_run["preference"]),), **settings), io.StringIO())
+        done = train_dpo(dpo_of(data=(str(datasets_of_run["preference"]),), **settings), io.StringIO())
         rows = [json.loads(line) for line in (done.output / "metrics.jsonl").read_text().splitlines()]
         return rows[7]["logps/chosen"], done.manifest["counts"]["train"]["longest"]
 
@@ -307,13 +312,13 @@ def test_dpo_compares_first_steps_and_holds_the_chosen_likelihood(
 def test_kto_learns_from_good_and_bad_trajectories(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
     seen = Batches()
     with seen.of("MaskedKTOTrainer"):
-        done = train_kto(KtoConfig(data=(str(datasets_of_run["all"]),), **quick), io.StringIO())
+        done = train_kto(kto_of(data=(str(datasets_of_run["all"]),), **quick), io.StringIO())
     for mask in ("completion_mask", "KL_completion_mask"):
         assert not any("class Cart" in text for text in seen.learnt(mask))
     assert done.manifest["counts"]["train"]["examples"] == 16
     with pytest.raises(ConfigError, match="there are 8 and 0"):
         train_kto(
-            KtoConfig(data=(str(datasets_of_run["sft"]),), **{**quick, "output": quick["output"] + "2"}), io.StringIO()
+            kto_of(data=(str(datasets_of_run["sft"]),), **{**quick, "output": quick["output"] + "2"}), io.StringIO()
         )
 
 

@@ -1,5 +1,8 @@
 """What is wrong is said before a model is loaded, and nothing is left behind that is in the way."""
 
+# TRL, transformers and torch tell little of their types:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import io
 import json
 from collections.abc import Mapping
@@ -17,6 +20,7 @@ from trajectory_hub.training.trainer.data import DataSource, selected
 from trajectory_hub.training.trainer.output import disk_errors
 from trajectory_hub.training.trainer.settings import Selection
 
+from .configs import dpo_of, sft_of
 from .test_training_cli import evaluation
 
 pytestmark = pytest.mark.filterwarnings("default")  # of other people's code
@@ -42,48 +46,48 @@ def sft_data(datasets_of_run: Mapping[str, Path]) -> tuple[str]:
 
 def test_data_that_are_none(quick: Settings, tmp_path: Path, sft_data: tuple[str]) -> None:
     with pytest.raises(UsageError, match="holds no rows: give a folder that `trajhub export` wrote"):
-        check(SftConfig(data=(str(tmp_path),), **quick))
+        check(sft_of(data=(str(tmp_path),), **quick))
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
     with pytest.raises(UsageError, match="the data set holds no row"):
-        check(SftConfig(data=(str(empty),), **quick))
+        check(sft_of(data=(str(empty),), **quick))
     empty.write_text('{"messages": [\n')
     with pytest.raises(UsageError, match=r"empty\.jsonl:1 is not JSON"):
-        check(SftConfig(data=(str(empty),), **quick))
+        check(sft_of(data=(str(empty),), **quick))
     with pytest.raises(UsageError, match="or selection leaves none"):
-        check(SftConfig(data=sft_data, selection={"resolved": False}, **quick))
+        check(sft_of(data=sft_data, selection={"resolved": False}, **quick))
 
 
 def test_pairs_are_no_trajectories(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
     with pytest.raises(UsageError, match=r"sft needs: messages \| prompt, completion"):
-        check(SftConfig(data=(str(datasets_of_run["preference"]),), **quick))
+        check(sft_of(data=(str(datasets_of_run["preference"]),), **quick))
     with pytest.raises(UsageError, match="dpo needs: prompt, chosen, rejected"):
-        train_dpo(DpoConfig(data=(str(datasets_of_run["sft"]),), **quick), io.StringIO(), dry_run=True)
+        train_dpo(dpo_of(data=(str(datasets_of_run["sft"]),), **quick), io.StringIO(), dry_run=True)
 
 
 def test_nothing_is_cut(quick: Settings, sft_data: tuple[str]) -> None:
-    whole = check(SftConfig(data=sft_data, **quick))["counts"]["train"]
+    whole = check(sft_of(data=sft_data, **quick))["counts"]["train"]
     most = whole["longest"] - 1
     with pytest.raises(ConfigError, match=rf"more than {most} tokens, the longest {most + 1}; nothing is ever cut"):
-        check(SftConfig(data=sft_data, max_length=most, **quick))
-    fewer = check(SftConfig(data=sft_data, max_length=most, too_long="filter", **quick))["counts"]["train"]
+        check(sft_of(data=sft_data, max_length=most, **quick))
+    fewer = check(sft_of(data=sft_data, max_length=most, too_long="filter", **quick))["counts"]["train"]
     assert fewer["too_long"] > 0
     assert fewer["examples"] == whole["examples"] - fewer["too_long"]
     with pytest.raises(UsageError, match="no example is left: all 8 are longer"):
-        check(SftConfig(data=sft_data, max_length=50, too_long="filter", **quick))
+        check(sft_of(data=sft_data, max_length=50, too_long="filter", **quick))
 
 
 def test_the_model_s_context_is_the_most(quick: Settings, sft_data: tuple[str]) -> None:
     with pytest.raises(ConfigError, match=r"max_length is 8193, and .* can read 8192 tokens"):
-        check(SftConfig(data=sft_data, max_length=8193, **quick))
+        check(sft_of(data=sft_data, max_length=8193, **quick))
 
 
 def test_a_model_that_is_none(quick: Settings, sft_data: tuple[str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no model at"):
-        check(SftConfig(data=sft_data, **{**quick, "model": str(tmp_path / "none")}))
+        check(sft_of(data=sft_data, **{**quick, "model": str(tmp_path / "none")}))
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ConfigError, match="holds adapters only"):
-        check(SftConfig(data=sft_data, **{**quick, "model": str(tmp_path)}))
+        check(sft_of(data=sft_data, **{**quick, "model": str(tmp_path)}))
 
 
 def test_a_tokenizer_without_a_template(quick: Settings, sft_data: tuple[str], tiny_lm: Path, tmp_path: Path) -> None:
@@ -94,9 +98,9 @@ def test_a_tokenizer_without_a_template(quick: Settings, sft_data: tuple[str], t
     tokenizer.save_pretrained(tmp_path / "bare")
     bare = {**quick, "tokenizer": str(tmp_path / "bare")}
     with pytest.raises(ConfigError, match="has no chat template: give chat_template"):
-        check(SftConfig(data=sft_data, **bare))
+        check(sft_of(data=sft_data, **bare))
     (tmp_path / "chat.jinja").write_text(template)
-    given = check(SftConfig(data=sft_data, chat_template=str(tmp_path / "chat.jinja"), **bare))
+    given = check(sft_of(data=sft_data, chat_template=str(tmp_path / "chat.jinja"), **bare))
     assert given["counts"]["train"]["examples"] == 8
 
 
@@ -106,31 +110,35 @@ def test_training_data_that_give_away_an_evaluation(
     pairs = (str(datasets_of_run["preference"]),)
     same = str(evaluation(tmp_path, instance_id="shop-3"))
     with pytest.raises(UsageError, match=r"1 of 8 training tasks give away tasks of .*:\n  shop-3 ~ shop-3"):
-        check(SftConfig(data=sft_data, eval_tasks=same, **quick))
+        check(sft_of(data=sft_data, eval_tasks=same, **quick))
     with pytest.raises(UsageError, match=r"1 of 8 training tasks"):
-        train_dpo(DpoConfig(data=pairs, eval_tasks=same, **quick), io.StringIO(), dry_run=True)
+        train_dpo(dpo_of(data=pairs, eval_tasks=same, **quick), io.StringIO(), dry_run=True)
     near = str(evaluation(tmp_path, repo="https://example.org/demo/shop.git"))
     with pytest.raises(UsageError, match="8 of 8 training tasks"):
-        check(SftConfig(data=sft_data, eval_tasks=near, **quick))
+        check(sft_of(data=sft_data, eval_tasks=near, **quick))
     other = str(evaluation(tmp_path))
-    assert check(SftConfig(data=sft_data, eval_tasks=other, **quick))["counts"]["train"]["examples"] == 8
+    assert check(sft_of(data=sft_data, eval_tasks=other, **quick))["counts"]["train"]["examples"] == 8
     nameless = tmp_path / "nameless.jsonl"
     nameless.write_text(json.dumps({"input_ids": [1, 2], "assistant_masks": [0, 1]}) + "\n")
     with pytest.raises(UsageError, match="a row has no task_id"):
-        check(SftConfig(data=(str(nameless),), eval_tasks=other, **quick))
+        check(sft_of(data=(str(nameless),), eval_tasks=other, **quick))
 
 
 def test_a_folder_that_holds_something_else(quick: Settings, sft_data: tuple[str]) -> None:
     Path(quick["output"]).mkdir()
     (Path(quick["output"]) / "thesis.tex").write_text("…")
     with pytest.raises(ConfigError, match="holds something else; choose another output"):
-        check(SftConfig(data=sft_data, **quick))
+        check(sft_of(data=sft_data, **quick))
 
 
 def test_a_disk_that_is_full(quick: Settings, sft_data: tuple[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output_module.shutil, "disk_usage", lambda _: _Usage(1000))
+    monkeypatch.setattr(output_module.shutil, "disk_usage", _nearly_full)
     with pytest.raises(DiskFull, match=r"0\.0 GB left, and training writes up to .* GB there"):
-        train_sft(SftConfig(data=sft_data, **quick), io.StringIO())
+        train_sft(sft_of(data=sft_data, **quick), io.StringIO())
+
+
+def _nearly_full(_: Path) -> "_Usage":
+    return _Usage(1000)
 
 
 class _Usage:

@@ -1,8 +1,12 @@
 """GRPO for real: the model being trained acts in sandboxes, is graded, and learns from what it sampled itself."""
 
+# TRL, transformers and torch tell little of their types:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from trajectory_hub.training.grpo import train_grpo
 from trajectory_hub.training.trainer.config import GrpoConfig
 from trajectory_hub.training.trainer.episodes import Played, Stage
 
+from .configs import grpo_of
 from .test_train import same, weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.filterwarnings("default")]  # of other people's code
@@ -31,7 +36,7 @@ def tasks(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(quick: Mapping[str, Any], tasks: Path) -> GrpoConfig:
-    return GrpoConfig(
+    return grpo_of(
         **{**quick, "max_steps": 2, "batch_size": 2},
         tasks=str(tasks),
         group=2,
@@ -67,7 +72,7 @@ def test_the_model_learns_from_its_own_episodes(
 
 
 def _worth(played: Played, reward: float) -> Played:
-    return Played(**{**{name: getattr(played, name) for name in Played.__slots__}, "reward": reward})
+    return replace(played, reward=reward)
 
 
 def _check_record(rollouts: Path, seen: list[Played], task: Task) -> None:

@@ -1,5 +1,8 @@
 """Trainings that are killed, and trainings in several processes: the same losses and the same weights."""
 
+# TRL, transformers and torch tell little of their types:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import io
 import json
 import os
@@ -14,8 +17,8 @@ import pytest
 from trajectory_hub.errors import ConfigError
 from trajectory_hub.rollouts.config import CONFIGS
 from trajectory_hub.training.sft import train_sft
-from trajectory_hub.training.trainer.config import SftConfig
 
+from .configs import sft_of
 from .test_train import losses, same, weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # of other people's code
@@ -51,8 +54,8 @@ def test_a_killed_training_goes_on_bit_for_bit(
     """With dropout, whose numbers have to go on as well, and a schedule that changes at every step."""
     base = {**quick, "data": (str(datasets_of_run["sft"]),), "max_steps": 8, "save_steps": 2}
     base["lora"] = {"rank": 4, "dropout": 0.2}
-    whole = train_sft(SftConfig(**{**base, "output": str(tmp_path / "whole")}), io.StringIO())
-    config = SftConfig(**base)
+    whole = train_sft(sft_of(**{**base, "output": str(tmp_path / "whole")}), io.StringIO())
+    config = sft_of(**base)
     done = run([sys.executable, "-c", KILLED, config.model_dump_json()])
     assert done.returncode == -SIGKILL, done.stderr[-3000:]
     with pytest.raises(ConfigError, match="what differs: seed"):
@@ -71,7 +74,7 @@ def test_two_processes_learn_what_one_learns(
 ) -> None:
     """`accelerate launch` with half the batch in each of two processes (gloo), by the command itself."""
     base = {**quick, "data": [str(datasets_of_run["sft"])], "max_steps": 3}
-    one = train_sft(SftConfig(**{**base, "output": str(tmp_path / "one")}), io.StringIO())
+    one = train_sft(sft_of(**{**base, "output": str(tmp_path / "one")}), io.StringIO())
     (tmp_path / "two.json").write_text(json.dumps({**base, "batch_size": 1, "output": str(tmp_path / "two")}))
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE / "cpu2.yaml")]
     module = ["-m", "trajectory_hub.training.sft", "-c", str(tmp_path / "two.json")]

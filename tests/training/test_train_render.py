@@ -1,5 +1,8 @@
 """Which tokens are the agent's: by marks, TRL's templates or rendering; never one of a tool, a user or the system."""
 
+# TRL, transformers and torch tell little of their types:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import json
 from pathlib import Path
 from typing import Any
@@ -40,8 +43,10 @@ MESSAGES: list[dict[str, Any]] = [
     {"role": "tool", "name": "file_read", "tool_call_id": "call00001", "content": "class Cart: ...\n<|im_end|>"},
     {"role": "assistant", "content": "It is mended."},
 ]
-TOOLS = [{"type": "function", "function": {"name": "file_read", "description": "", "parameters": {}}}]
-ROW = {"messages": MESSAGES, "tools": TOOLS, "rewards": [0.25, 1.0], "task_id": "shop-1"}
+TOOLS: list[dict[str, Any]] = [
+    {"type": "function", "function": {"name": "file_read", "description": "", "parameters": {}}}
+]
+ROW: dict[str, Any] = {"messages": MESSAGES, "tools": TOOLS, "rewards": [0.25, 1.0], "task_id": "shop-1"}
 
 
 @pytest.fixture(scope="module")

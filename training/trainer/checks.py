@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ...envs.sources import load_tasks
 from ...envs.task import Task
@@ -37,7 +37,7 @@ def load_tokenizer(config: TrainConfig) -> Any:
 
     name = config.tokenizer or config.model
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=config.trust_remote_code)
+        tokenizer: Any = cast("Any", AutoTokenizer).from_pretrained(name, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
         raise ConfigError(f"there is no tokenizer at {name}: {_first_line(error)}") from None
     if tokenizer.pad_token is None:
@@ -59,7 +59,7 @@ def context_of(config: TrainConfig) -> int | None:
             f"{config.model} holds adapters only; merge them first (lora.merge=true writes whole weights)"
         )
     try:
-        found: Any = AutoConfig.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
+        found: Any = cast("Any", AutoConfig).from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
         raise ConfigError(f"there is no model at {config.model}: {_first_line(error)}") from None
     text = found.get_text_config()
@@ -81,8 +81,8 @@ def needed_bytes(config: TrainConfig) -> int:
     folder = Path(config.model)
     if not folder.is_dir():
         return 0
-    found = next((sizes for pattern in _WEIGHTS if (sizes := [p.stat().st_size for p in folder.glob(pattern)])), [])
-    return (2 if config.lora is not None else _STATES) * sum(found)
+    sizes = [sum(path.stat().st_size for path in folder.glob(pattern)) for pattern in _WEIGHTS]
+    return (2 if config.lora is not None else _STATES) * max(sizes)
 
 
 def refuse_leaks(config: TrainConfig, sources: Sequence[DataSource]) -> None:

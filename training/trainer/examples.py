@@ -49,16 +49,17 @@ def pair_example(row: Row, renderer: Renderer | None, at: At) -> Example | None:
         raise _other(row, "dpo")
     if at == "first_step":
         sides = [_first_turn(side, first) for side, first in zip(sides, firsts, strict=True)]
-    return _paired(*sides, *firsts)
+    return _paired(sides, firsts)
 
 
 _SIDES = ("chosen", "rejected")
 
 
-def _paired(chosen: Rendered, rejected: Rendered, first: int, second: int) -> Example | None:
+def _paired(sides: Sequence[Rendered], firsts: Sequence[int]) -> Example | None:
+    chosen, rejected = sides
     if chosen.ids == rejected.ids:
         return None
-    masks = chosen.mask(first), rejected.mask(second)
+    masks = chosen.mask(firsts[0]), rejected.mask(firsts[1])
     shared = 0
     for one, other, bit, bit_other in zip(chosen.ids, rejected.ids, *masks, strict=False):
         if one != other or bit or bit_other:
@@ -80,11 +81,8 @@ def unpaired_examples(row: Row, renderer: Renderer | None, at: At, good: bool | 
     """
     if "chosen" in row or "chosen_ids" in row:
         pair = pair_example(row, renderer, at)
-        for side in _SIDES if pair is not None else ():
-            ids, mask = pair[f"{side}_ids"], pair[f"{side}_mask"]
-            yield {"prompt_ids": pair["prompt_ids"], "completion_ids": ids, "completion_mask": mask} | {
-                "label": side == "chosen"
-            }
+        if pair is not None:
+            yield from (_one_side(pair, side) for side in _SIDES)
     elif good is not None:
         rendered, first = _trajectory(row, renderer)
         start = rendered.spans[first][0]
@@ -95,6 +93,15 @@ def unpaired_examples(row: Row, renderer: Renderer | None, at: At, good: bool | 
             "completion_mask": mask[start:],
             "label": good,
         }
+
+
+def _one_side(pair: Example, side: str) -> Example:
+    return {
+        "prompt_ids": pair["prompt_ids"],
+        "completion_ids": pair[f"{side}_ids"],
+        "completion_mask": pair[f"{side}_mask"],
+        "label": side == "chosen",
+    }
 
 
 def shown(example: Example) -> tuple[list[int], list[int]]:

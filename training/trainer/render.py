@@ -68,8 +68,7 @@ class Renderer:
 
     def _marked(self) -> tuple[str | None, str]:
         """A template with generation marks, and where it is from."""
-        from trl import get_training_chat_template
-        from trl.chat_template_utils import has_generation_markers
+        from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
         if has_generation_markers(self.tokenizer.chat_template):
             return None, "marks of the chat template"

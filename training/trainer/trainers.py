@@ -3,14 +3,16 @@
 Written for TRL 1.16, whose DPO and KTO collators take every token of a completion as learnt, tools' answers included.
 """
 
+# TRL and torch tell little of their types:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from trl import DPOTrainer, KTOTrainer, SFTTrainer, pack_dataset
-from trl.trainer.dpo_trainer import DataCollatorForPreference
-from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
+from trl.data_utils import pack_dataset
+from trl.trainer import dpo_trainer, kto_trainer, sft_trainer
 
 __all__ = [
     "MaskedDPOTrainer",
@@ -23,9 +25,12 @@ __all__ = [
 ]
 
 Batch = dict[str, Any]
+_sft: Any = sft_trainer
+_dpo: Any = dpo_trainer
+_kto: Any = kto_trainer
 
 
-class WeightedSFTTrainer(SFTTrainer):
+class WeightedSFTTrainer(_sft.SFTTrainer):
     """Adds weights by token: the loss is the sum of `weight * -log p` over the *number* of learnt tokens."""
 
     def __init__(self, **options: Any) -> None:
@@ -87,7 +92,7 @@ class WeightCollator:
 
 
 @dataclass
-class PairCollator(DataCollatorForPreference):
+class PairCollator(_dpo.DataCollatorForPreference):
     """TRL's, with the completion mask narrowed to what the agent said."""
 
     def torch_call(self, examples: list[Batch]) -> Batch:
@@ -98,7 +103,7 @@ class PairCollator(DataCollatorForPreference):
 
 
 @dataclass
-class UnpairedCollator(DataCollatorForUnpairedPreference):
+class UnpairedCollator(_kto.DataCollatorForUnpairedPreference):
     """TRL's, with the completion masks narrowed to what the agent said."""
 
     def torch_call(self, examples: list[Batch]) -> Batch:
@@ -119,7 +124,7 @@ def _padded(masks: Sequence[Sequence[int]], width: int) -> torch.Tensor:
     return torch.tensor([[*mask, *[0] * (width - len(mask))] for mask in masks], dtype=torch.long)
 
 
-class MaskedDPOTrainer(DPOTrainer):
+class MaskedDPOTrainer(_dpo.DPOTrainer):
     """Takes pairs in tokens, with a mask for each side."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
@@ -131,7 +136,7 @@ class MaskedDPOTrainer(DPOTrainer):
             self._signature_columns += ["chosen_mask", "rejected_mask"]
 
 
-class MaskedKTOTrainer(KTOTrainer):
+class MaskedKTOTrainer(_kto.KTOTrainer):
     """Takes completions in tokens, with a mask and a label for each."""
 
     def _prepare_dataset(self, dataset: Any, _: Any, args: Any, *__: Any) -> Any:
