@@ -40,12 +40,9 @@ def local_assets(task: Task) -> dict[str, bytes]:
 
 
 def _entries(task: Task, patch: str) -> list[Mapping[str, Any]]:
-    listed: Any = task.image_assets.get(patch) or []
-    found = [
-        cast("Mapping[str, Any]", entry)
-        for entry in cast("list[Any]", listed)
-        if isinstance(entry, Mapping) and entry.get("path")
-    ]
+    listed = cast("list[Any]", task.image_assets.get(patch) or [])
+    entries = [cast("Mapping[str, Any]", entry) for entry in listed if isinstance(entry, Mapping)]
+    found = [entry for entry in entries if entry.get("path")]
     for entry in found:
         path = str(entry["path"])
         if path.startswith("/") or posixpath.normpath(path).startswith("..") or "\n" in path:

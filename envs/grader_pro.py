@@ -138,8 +138,9 @@ class _Suite:
         folder = f"/tmp/{secrets.token_hex(8)}"
         sandbox.write_file(f"{folder}/run_script.sh", (self.spec.run_script or "").encode())
         self._bring_tests(sandbox)
-        for path, text in (planted.sources if planted else {}).items():
-            sandbox.write_file(path, text.encode("utf-8"))
+        if planted is not None:
+            for path, text in planted.sources.items():
+                sandbox.write_file(path, text.encode("utf-8"))
         selected = ",".join(self.spec.selected_test_files_to_run)
         script = f"bash {folder}/run_script.sh {_quoted(selected)} > {folder}/stdout.log 2> {folder}/stderr.log"
         result = checked(sandbox.run(script, timeout=self.timeout))

@@ -81,26 +81,33 @@ def _metadata(task: Task, *, dataset: str, split: str) -> dict[str, Any]:
     return {**extra, **meta, "split": split, "datasets": [dataset]}
 
 
-def _without_file(entries: Any) -> Any:
+def _entries(value: Any) -> list[dict[str, Any]] | None:
+    """A list of entries of `image_assets`; None for anything else, such as addresses of images."""
+    if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in cast("list[Any]", value)):
+        return None
+    return [dict(entry) for entry in cast("list[Mapping[str, Any]]", value)]
+
+
+def _without_file(value: Any) -> Any:
     """Entries of `image_assets` without the place on this machine where the file was found."""
-    if not isinstance(entries, list):
-        return entries
-    listed = cast("list[Any]", entries)
-    return [{k: v for k, v in one.items() if k != "file"} if isinstance(one, dict) else one for one in listed]  # pyright: ignore[reportUnknownVariableType]
+    entries = _entries(value)
+    if entries is None:
+        return value
+    return [{name: field for name, field in entry.items() if name != "file"} for entry in entries]
 
 
 def _with_files(home: Path, task: Task) -> Task:
     """The task with the place of each binary file that lies beside it."""
     assets = dict(task.image_assets)
     for key in ("test_patch", "patch"):
-        entries = [dict(entry) for entry in assets.get(key) or [] if isinstance(entry, Mapping)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        entries = _entries(assets.get(key)) or []
         for entry in entries:
             file = home / ASSETS_FOLDER / str(entry.get("path"))
             if file.is_file():
                 entry["file"] = str(file)
         if entries:
             assets[key] = entries
-    return task.model_copy(update={"image_assets": assets}) if task.image_assets else task
+    return task.model_copy(update={"image_assets": assets}) if assets else task
 
 
 def write_task(

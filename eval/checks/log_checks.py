@@ -157,7 +157,7 @@ def phases(record: Record) -> Iterator[Finding]:
     if found is None or not any(phase.name == PhaseName.RESET for phase in marked):
         return  # written by somebody else, or before 1.2
     workdir = str(found.start.sandbox.get("workdir") or "/")
-    derived = {phase.step: phase.name for phase in phases_of(found.steps, workdir)}
+    derived = {phase.step: phase.name for phase in phases_of(found.steps, workdir) if phase.step is not None}
     recorded = {phase.step: phase.name for phase in marked if phase.step is not None}
     for step in sorted(derived.keys() | recorded.keys()):
         if derived.get(step) != recorded.get(step):

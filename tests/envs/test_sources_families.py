@@ -22,14 +22,18 @@ BASE: dict[str, Any] = {
 TESTS = {"FAIL_TO_PASS": ["t.py::a"], "PASS_TO_PASS": ["t.py::b"]}
 AS_TEXT = {"FAIL_TO_PASS": '["t.py::a"]', "PASS_TO_PASS": '["t.py::b"]'}
 CLASSIC = BASE | AS_TEXT | {"created_at": "2024-01-01", "version": "1.0", "environment_setup_commit": "def"}
-FIVE = BASE | TESTS | {"created_at": "2024-01-01T00:00:00Z", "version": "1.0", "eval_type": "pass_and_fail"}
-FIVE |= {
+FIVE: dict[str, Any] = {
+    **BASE,
+    **TESTS,
+    "created_at": "2024-01-01T00:00:00Z",
+    "version": "1.0",
+    "eval_type": "pass_and_fail",
     "image": "swebench/sweb.eval.x86_64.acme_1776_tool-1:latest",
     "log_parser": "parse_log_gotest",
     "eval_script": "#!/bin/bash\n: '>>>>> Start Test Output'\ngo test -v ./...\n: '>>>>> End Test Output'\n",
 }
 CONFIG = {"python": "3.9", "install": "pip install -e .", "test_cmd": "pytest -rA --color=no", "packages": "pytest"}
-REBENCH = (
+REBENCH: dict[str, Any] = (
     BASE
     | TESTS
     | {
@@ -47,7 +51,7 @@ REBENCH = (
         "PASS_TO_FAIL": [],
     }
 )
-REBENCH_V2 = (
+REBENCH_V2: dict[str, Any] = (
     BASE
     | TESTS
     | {
@@ -65,7 +69,7 @@ REBENCH_V2 = (
         "meta": {"llm_metadata": {"difficulty": "easy"}},
     }
 )
-LIVE = (
+LIVE: dict[str, Any] = (
     BASE
     | TESTS
     | {
@@ -80,13 +84,16 @@ LIVE = (
         "difficulty": {"files": 1, "hunks": 1, "lines": 2},
     }
 )
-LIVE_MANY = (
+LIVE_MANY: dict[str, Any] = (
     LIVE
     | {"docker_image": "starryzhang/launch:1", "rebuild_cmds": ["make build"]}
     | {"print_cmds": ["cat out.log"], "log_parser": "def parser(log: str) -> dict[str, str]:\n    return {}\n"}
 )
-SMITH = {key: BASE[key] for key in ("instance_id", "repo", "patch", "problem_statement")} | TESTS
-SMITH |= {"image_name": "jyangballin/swesmith.x86_64.acme_1776_tool.abc"}
+SMITH: dict[str, Any] = {
+    **{key: BASE[key] for key in ("instance_id", "repo", "patch", "problem_statement")},
+    **TESTS,
+    "image_name": "jyangballin/swesmith.x86_64.acme_1776_tool.abc",
+}
 GYM = BASE | TESTS | {"created_at": "2024-01-01", "version": "1.0"}
 
 ROWS: dict[str, dict[str, Any]] = {

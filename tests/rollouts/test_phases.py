@@ -19,7 +19,6 @@ from trajectory_hub.tools.base import Telemetry
 
 RUNS = Path(__file__).parents[1] / "data" / "runs-1.0"
 NOW = datetime.now(UTC)
-EDIT = {"path": "pkg/a.py", "old": "x", "new": "y"}
 
 
 def step(
@@ -46,7 +45,7 @@ def shell(index: int, command: str) -> Step:
 
 
 def edit(index: int) -> Step:
-    return step(index, "file_edit", data={"path": "pkg/a.py", "changed": True}, **EDIT)
+    return step(index, "file_edit", data={"path": "pkg/a.py", "changed": True}, path="pkg/a.py", old="x", new="y")
 
 
 STEPS = [
