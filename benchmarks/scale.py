@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +190,7 @@ class _cluster:  # noqa: N801  # reads as a statement: `with _cluster(4) as addr
 
     def __init__(self, nodes: int) -> None:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        from ray.cluster_utils import Cluster
-
-        self._cluster = Cluster(
+        self._cluster = import_module("ray.cluster_utils").Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False},
         )

@@ -97,7 +97,7 @@ def _follow(progress: Iterable[Mapping[str, Any]], image: str) -> int:
         if "error" in line:
             raise ImageMissing(f"{image}: {line['error']}")
         if line.get("status") in ("Downloading", "Pushing", "Pushed", "Download complete"):
-            detail = line.get("progressDetail") or {}
+            detail: Mapping[str, Any] = line.get("progressDetail") or {}
             size = max(int(detail.get("total") or 0), int(detail.get("current") or 0))
             layers[str(line.get("id"))] = max(layers.get(str(line.get("id")), 0), size)
     return sum(layers.values())

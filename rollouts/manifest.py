@@ -2,16 +2,17 @@
 
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from .. import __version__
+from ..envs.engine import Engine
 from ..envs.task import Task
 from ..errors import ConfigError
 from ..rewards.config import load_config as load_rubric
@@ -21,25 +22,13 @@ from .files import write_json
 from .policies.base import Policy
 from .run_dir import MANIFEST, differences, read_manifest
 from .run_model import PolicyRecord, RunManifest
+from .scale.facts import Facts
 
-__all__ = ["EngineFacts", "Opened", "checkout_commit", "make_manifest", "open_run", "task_digest"]
+__all__ = ["Opened", "checkout_commit", "make_manifest", "open_run", "task_digest"]
 
 _PACKAGES = ("gymnasium", "docker", "pydantic", "httpx", "numpy", "swebench")
 _SCORER = "trajectory_hub.rewards.wrapper:RubricReward"
 _IDENTITY = ("config", "policy", "tasks")
-
-
-class EngineFacts(Protocol):
-    """What a run says of the engine it was done with."""
-
-    @property
-    def info(self) -> Mapping[str, Any]:
-        """What the daemon says of itself."""
-        ...
-
-    def image_id(self, name: str) -> str | None:
-        """The id of an image; None when it is not there."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +40,7 @@ class Opened:
 
 
 def make_manifest(
-    run: Path, config: RolloutConfig, policy: Policy, tasks: Sequence[Task], engine: EngineFacts
+    run: Path, config: RolloutConfig, policy: Policy, tasks: Sequence[Task], engine: Engine | Facts
 ) -> dict[str, Any]:
     """The content of `run.json` for a new run."""
     actor = PolicyRecord(name=policy.name, version=policy.version, model=policy.model, privileged=policy.privileged)

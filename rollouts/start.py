@@ -11,13 +11,14 @@ from .budget import RunLedger
 from .config import RolloutConfig, check_budget, choose, resolve
 from .counting import counted
 from .crew import Crew
-from .manifest import EngineFacts, make_manifest, open_run
+from .manifest import make_manifest, open_run
 from .plan import Plan, make_plan
 from .policies.base import Policy
 from .policies.choose import make_policy
 from .run_dir import RunLock
 from .run_place import RunFolder
 from .runner import Runner
+from .scale.facts import Facts
 from .scoring import make_rubric
 from .summary import Summary, summarise
 from .threads import ThreadCrew
@@ -25,7 +26,7 @@ from .threads import ThreadCrew
 __all__ = ["make_runner", "opened", "run_rollout"]
 
 
-Crews = tuple[EngineFacts, Callable[[RunLedger], Crew]]
+Crews = tuple[Engine | Facts, Callable[[RunLedger], Crew]]
 """What the places where episodes are done have, and how to make a crew there that charges a ledger."""
 
 

@@ -13,7 +13,7 @@ from ...errors import Failure, StopReason, UsageError
 from ..budget import RunLedger
 from ..crew import Order, Report
 from ..episode_place import EpisodeFolder
-from ..log_file import DiskLog
+from ..log_file import LogFile
 from ..run_dir import Episode, close_abandoned, read_episode
 from ..run_place import RunFolder
 from .messages import Append, Charge, Claim, CloseLog, Message, OpenLog, Over, WriteFile
@@ -28,7 +28,7 @@ class Clerk:
         self._run = RunFolder(run)
         self._money = money
         self._grades, self._retries = grades, retries
-        self._logs: dict[str, DiskLog] = {}
+        self._logs: dict[str, LogFile] = {}
         self._lock = threading.Lock()
 
     @property
@@ -83,7 +83,7 @@ class Clerk:
     def _folder(self, episode: str) -> EpisodeFolder:
         return self._run.episode(episode)
 
-    def _open(self, episode: str) -> DiskLog:
+    def _open(self, episode: str) -> LogFile:
         log = self._logs.get(episode)
         if log is None:
             raise UsageError(f"the log of {episode} is not open")

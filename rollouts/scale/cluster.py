@@ -31,7 +31,7 @@ class Node:
 def connect(config: RayConfig) -> bool:
     """Join the cluster as a driver; whether that was not done before. Raises MissingExtra or ClusterUnavailable."""
     try:
-        import ray
+        ray = import_module("ray")
     except ImportError as error:
         raise MissingExtra("--engine ray needs Ray: pip install 'agent-trajectory-hub[scale]'") from error
     if ray.is_initialized():
@@ -50,14 +50,14 @@ def connect(config: RayConfig) -> bool:
 
 def disconnect() -> None:
     """Leave the cluster; what this driver started there ends."""
-    import ray
+    ray = import_module("ray")
 
     ray.shutdown()
 
 
 def nodes(config: RayConfig) -> list[Node]:
     """The living nodes that may do episodes."""
-    import ray
+    ray = import_module("ray")
 
     found: list[dict[str, Any]] = [
         node

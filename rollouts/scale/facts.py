@@ -9,7 +9,7 @@ __all__ = ["Facts"]
 
 
 class Facts:
-    """Greetings of all hosts, by name."""
+    """Greetings of all hosts, of which there is at least one, by name."""
 
     def __init__(self, greetings: Mapping[str, Greeting]) -> None:
         self._greetings = dict(greetings)
@@ -17,7 +17,7 @@ class Facts:
     @property
     def info(self) -> Mapping[str, Any]:
         """What the first host's daemon says of itself."""
-        return next((dict(greeting.engine) for greeting in self._greetings.values()), {})
+        return next(iter(self._greetings.values())).engine
 
     def image_id(self, name: str) -> str | None:
         """The id of an image where it is; None when it is nowhere."""

@@ -4,10 +4,12 @@ Ray carries calls and says who is alive. It does not place sandboxes, which are 
 is the runner's business.
 """
 
+import pickle
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 from ... import __version__
@@ -51,8 +53,8 @@ class _RayLine:
 
     def exchange(self, orders: Orders) -> News:
         """Give orders and wait for news. A host that cannot be reached for a moment is asked again."""
-        import ray
-        from ray import exceptions
+        ray = import_module("ray")
+        exceptions = import_module("ray.exceptions")
 
         deadline = time.monotonic() + self._patience
         while True:
@@ -71,7 +73,7 @@ class _RayLine:
 
     def end(self) -> None:
         """Kill the actor."""
-        import ray
+        ray = import_module("ray")
 
         ray.kill(self._actor)
 
@@ -163,11 +165,10 @@ class RayHosts:
                 self._start(node, self._shares.popleft())
 
     def _start(self, node: Node, share: Share) -> None:
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+        ray = import_module("ray")
+        strategies = import_module("ray.util.scheduling_strategies")
         make = ray.remote(max_concurrency=8, max_restarts=0, num_cpus=self._settings.cpus)(Host)
-        here = NodeAffinitySchedulingStrategy(node.id, soft=False)
+        here = strategies.NodeAffinitySchedulingStrategy(node.id, soft=False)
         work = replace(self._work, config=narrowed(self._config, share))
         actor = make.options(scheduling_strategy=here).remote(node.name, work, self._tasks)
         line = _RayLine(node, share, actor, self._settings.patience)
@@ -176,8 +177,8 @@ class RayHosts:
 
     def _up(self, wait: float) -> dict[_RayLine, Greeting]:
         """Greetings that came; a host that cannot work is given up, and so is one that takes too long."""
-        import ray
-        from ray.exceptions import RayError
+        ray = import_module("ray")
+        exceptions = import_module("ray.exceptions")
 
         if not self._starting:
             return {}
@@ -187,7 +188,7 @@ class RayHosts:
             line = self._starting.pop(reference).line
             try:
                 greetings[line] = _checked(ray.get(reference))
-            except (RayError, TrajHubError) as error:
+            except (exceptions.RayError, TrajHubError) as error:
                 self._refuse(line, _said(error))
         for reference in late:
             if time.monotonic() > self._starting[reference].since + self._settings.patience:
@@ -211,19 +212,15 @@ class RayHosts:
 
 def _put(tasks: Sequence[Task]) -> Any:
     """The tasks in Ray's object store, from where each node fetches them once."""
-    import ray
+    ray = import_module("ray")
 
     return ray.put(list(tasks))
 
 
 def _shipped(work: Work) -> Work:
     """The work with its policy as bytes, made where and when they are read. Raises ConfigError."""
-    import pickle
-
-    from ray import cloudpickle
-
     try:
-        data: bytes = cloudpickle.dumps(work.policy)
+        data: bytes = import_module("ray.cloudpickle").dumps(work.policy)
     except (TypeError, pickle.PicklingError, AttributeError) as error:
         raise ConfigError(
             f"the policy cannot be sent to other nodes: {error}; give it a `__reduce__` that says how to make it there"
@@ -238,8 +235,6 @@ class _Unpickled:
     data: bytes
 
     def __call__(self) -> Any:
-        import pickle
-
         return pickle.loads(self.data)()
 
 

@@ -135,20 +135,24 @@ def shape(run: Path) -> dict[str, list[tuple[str, list[str]]]]:
 def test_a_run_on_the_cluster_is_like_a_local_one_and_either_resumes_the_other(
     cli: Cli, engine: Engine, tmp_path: Path
 ) -> None:
-    summary, _ = cli.finish(cli.start("--grade", "--max-workers", "4", policy="reference"))
-    assert summary["outcomes"] == {"resolved": 6}
+    summary, _ = cli.finish(cli.start("--grade", "--limit", "3", "--max-workers", "3", policy="reference"))
+    assert summary["outcomes"] == {"resolved": 3}
     assert intact(cli.run_dir)
     assert containers(engine, cli.run_dir.name) == []
     on_nodes, cli.run_dir = cli.run_dir, tmp_path / "local"
-    local = subprocess.run(cli.command("--grade", policy="reference"), capture_output=True, text=True, timeout=120)
+    local = subprocess.run(
+        cli.command("--grade", "--limit", "3", policy="reference"), capture_output=True, text=True, timeout=120
+    )
     assert local.returncode == 0, local.stderr
     assert shape(on_nodes) == shape(cli.run_dir)
-    lost = on_nodes / "episodes" / "trajhub__tiny-3--s0--a1" / "events.jsonl"
+    lost = on_nodes / "episodes" / "trajhub__tiny-2--s0--a1" / "events.jsonl"
     lost.write_bytes(lost.read_bytes()[: lost.stat().st_size // 2])  # as a power cut would
     cli.run_dir = on_nodes
-    again = subprocess.run(cli.command("--grade", policy="reference"), capture_output=True, text=True, timeout=120)
+    again = subprocess.run(
+        cli.command("--grade", "--limit", "3", policy="reference"), capture_output=True, text=True, timeout=120
+    )
     assert again.returncode == 0, again.stderr
-    assert (json.loads(again.stdout)["outcomes"], json.loads(again.stdout)["earlier_attempts"]) == ({"resolved": 6}, 1)
+    assert (json.loads(again.stdout)["outcomes"], json.loads(again.stdout)["earlier_attempts"]) == ({"resolved": 3}, 1)
 
 
 def test_a_node_killed_in_the_middle_loses_nothing(cli: Cli, nodes: Nodes, engine: Engine) -> None:
