@@ -78,7 +78,9 @@ def train_base(lab: Lab, seed: int, begun: Stage | None, demonstrations: Stage) 
 def _train(algorithm: str, folder: Path, settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Train as `trajhub train` does; figures of its manifest. What it prints goes to `train.log`."""
     from ...training.trainer.config import CONFIG_OF, load_train_config
+    from .tiny import import_transformers
 
+    import_transformers()
     values = {**settings, "output": str(folder / _CHECKPOINT)}
     config = load_train_config(CONFIG_OF[algorithm], (), values)
     (folder / f"{algorithm}.yaml").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")  # JSON is YAML

@@ -21,7 +21,8 @@ def plan_stages(config: ExperimentConfig) -> Iterator[str]:
         names += ["base", "rollouts", *(f"data-{name}" for name in config.ordered_data()), *arms]
         names += [f"eval-{name}" for name in ("base", *arms)]
         yield from (f"seed{seed}/{name}" for name in [*names, "gates"])
-    yield "gates"
+    if len(config.seeds) > 1:
+        yield "gates"
 
 
 def planned(config: ExperimentConfig) -> dict[str, Any]:

@@ -7,11 +7,12 @@ first two tokens, is in the loss. Stopped on that loss, not on a step count: whe
 import json
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...errors import InfrastructureError
+from .tiny import import_transformers
 
 __all__ = ["PracticeConfig", "practise"]
 
@@ -32,9 +33,9 @@ class PracticeConfig(BaseModel):
     """Updates after which it is given up."""
     min_steps: int = Field(default=200, ge=0)
     batch_size: int = Field(default=32, ge=1)
-    span: tuple[int, int] = (6, 40)
+    span: tuple[int, int] = (5, 28)
     """Least and most tokens of a span."""
-    length: int = Field(default=128, ge=32)
+    length: int = Field(default=64, ge=32)
     """Tokens of a sequence."""
     learning_rate: float = Field(default=4e-3, gt=0)
     warmup: int = Field(default=50, ge=1)
@@ -45,14 +46,14 @@ class PracticeConfig(BaseModel):
 def practise(model: Path, output: Path, config: PracticeConfig, seed: int) -> dict[str, Any]:
     """Train a saved model until it copies, and save it; figures. Raises InfrastructureError when it never does."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    loaded = cast(Any, AutoModelForCausalLM).from_pretrained(model)
+    transformers = import_transformers()
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded.to(device).train()
     optimizer = torch.optim.AdamW(loaded.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     generator = torch.Generator().manual_seed(seed)
-    special = len(cast(Any, AutoTokenizer).from_pretrained(model).all_special_ids)
+    special = len(transformers.AutoTokenizer.from_pretrained(model).all_special_ids)
     losses, began = list[float](), time.monotonic()
     for step in range(1, config.max_steps + 1):
         rate = config.learning_rate * min(1.0, step / config.warmup)
@@ -75,7 +76,7 @@ def practise(model: Path, output: Path, config: PracticeConfig, seed: int) -> di
             "give practice.max_steps more, or another seed"
         )
     loaded.save_pretrained(output)
-    cast(Any, AutoTokenizer).from_pretrained(model).save_pretrained(output)
+    transformers.AutoTokenizer.from_pretrained(model).save_pretrained(output)
     (output / "losses.json").write_text(json.dumps([round(each, 4) for each in losses]), encoding="utf-8")
     tokens = len(losses) * config.batch_size * config.length
     seconds = time.monotonic() - began

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...errors import MissingExtra
 
-__all__ = ["TinyConfig", "make_model", "make_tokenizer"]
+__all__ = ["TinyConfig", "import_transformers", "make_model", "make_tokenizer"]
 
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>")
 _SPLIT = (
@@ -42,11 +42,13 @@ class TinyConfig(BaseModel):
         return self
 
 
-def _transformers() -> Any:
+def import_transformers() -> Any:
+    """The library, without its progress bars. Raises MissingExtra."""
     try:
         import transformers
     except ImportError:
         raise MissingExtra("making a model needs transformers: pip install 'agent-trajectory-hub[train]'") from None
+    transformers.utils.logging.disable_progress_bar()  # a bar for each small file, between the lines of the stages
     return transformers
 
 
@@ -71,7 +73,7 @@ def make_tokenizer(folder: Path, rows: Iterable[Mapping[str, Any]], config: Tiny
     )
     template = (files(__package__ or "") / "chat_template.jinja").read_text("utf-8").rstrip("\n")
     raw.train_from_iterator(_texts(rows, template), trainer)
-    tokenizer = _transformers().PreTrainedTokenizerFast(
+    tokenizer = import_transformers().PreTrainedTokenizerFast(
         tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=config.context
     )
     tokenizer.chat_template = template
@@ -96,7 +98,7 @@ def make_model(folder: Path, tokenizer: Path, config: TinyConfig, seed: int) -> 
     """Draw a model's weights from a seed and save it with its tokenizer; the number of its parameters."""
     import torch
 
-    transformers = _transformers()
+    transformers = import_transformers()
     loaded = transformers.AutoTokenizer.from_pretrained(tokenizer)
     torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
     shape = transformers.Qwen2Config(
