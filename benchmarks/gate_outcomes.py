@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ SETTINGS = (
     *(Setting(name=f"{tasks} tasks x {seeds}", tasks=tasks, seeds=seeds) for tasks, seeds in _TASKS),
     Setting(name="rarely resolved", tasks=100, seeds=1, base=0.05),
     Setting(name="rarely resolved, 4 seeds", tasks=100, seeds=4, base=0.05),
-    Setting(name="mostly resolved", tasks=100, seeds=1, base=0.9),
+    Setting(name="mostly resolved", tasks=100, seeds=1, base=0.85),
     Setting(name="seeds agree", tasks=100, seeds=4, correlation=0.9),
     Setting(name="seeds differ", tasks=100, seeds=4, correlation=0.1),
     Setting(name="models differ", tasks=100, seeds=4, same=0.0),
@@ -70,12 +71,12 @@ def _rates(setting: Setting, gain: float, random: np.random.Generator) -> tuple[
     spread = 1 / setting.correlation - 1
     shape = (setting.base * spread, (1 - setting.base) * spread)
     ours, fresh = random.beta(shape[0], shape[1], size=(2, setting.tasks))
-    theirs: Floats = np.where(random.random(setting.tasks) < setting.same, ours, fresh)
+    theirs = cast("Floats", np.where(random.random(setting.tasks) < setting.same, ours, fresh))
     if setting.repositories:
         better = random.random(setting.repositories) < 0.5
         moved = better[np.arange(setting.tasks) % setting.repositories]
         size = 2 * setting.repository_effect
-        theirs = np.where(moved, theirs + size * (1 - theirs), theirs * (1 - size))
+        theirs = cast("Floats", np.where(moved, theirs + size * (1 - theirs), theirs * (1 - size)))
     # What a task still lacks shrinks by the same share everywhere, so that the mean gain is exactly `gain`.
     share = gain / (1 - setting.base)
     if setting.rare:
