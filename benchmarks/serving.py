@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ..console import table
+from ..envs.engine import Engine
 from ..envs.sources import load_tasks
 from ..envs.task import Task
+from ..errors import UsageError
 from ..rollouts import load_config, run_rollout
 from ..rollouts.config import read_overrides
 from ..rollouts.run_dir import read_episodes
@@ -81,6 +83,18 @@ def _rounded(share: float | None) -> float | None:
     return None if share is None else round(share, 4)
 
 
+def _here(tasks: Sequence[Task]) -> list[Task]:
+    """Those whose image this engine has. Raises UsageError when there is none."""
+    engine = Engine()
+    try:
+        found = [task for task in tasks if task.image and engine.image_id(task.image)]
+    finally:
+        engine.close()
+    if not found:
+        raise UsageError("no image of these tasks is here; see `trajhub tasks prepare`")
+    return found
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks")
@@ -99,7 +113,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     args = _arguments()
-    tasks = [task for task in load_tasks(args.tasks) if task.image]
+    tasks = _here(load_tasks(args.tasks))
     steps = (f"env.max_steps={args.steps}", f"vllm.max_tokens={args.max_tokens}", "vllm.reminders=999")
     settings = [*steps, "vllm.constrain=true", "vllm.temperature=1", *args.c]
     config = ServeConfig(model=args.model, replicas=args.replicas, python=args.python)

@@ -1,8 +1,8 @@
 """What a vLLM server is asked besides chatting: ids of messages and texts, and ids that continue ids."""
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from ...errors import ConfigError
@@ -10,10 +10,16 @@ from ...rewards.service.client import ChatClient, ContextOverflow, Refused, Repl
 from ..llm import VllmConfig
 from .conversation import Message
 
-__all__ = ["TokenService"]
+__all__ = ["TokenService", "Wait"]
 
-_PATIENCE = 120.0
-"""Seconds that finding out the ids of a text may take."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """How long an episode waits for an answer, retries included."""
+
+    deadline: float
+    """On the monotonic clock."""
+    cancelled: threading.Event
 
 
 class TokenService:
@@ -25,39 +31,31 @@ class TokenService:
         self.root = config.base_url.removesuffix("/v1")
         self.context = 0
         """Tokens of prompt and answer together; known once something was tokenized."""
-        self._cancelled = threading.Event()
 
     def close(self) -> None:
         """Close the connections."""
-        self._cancelled.set()
         self.client.close()
 
-    def render(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    def render(self, wait: Wait, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
         """Ids of messages by the model's chat template, up to where its answer begins."""
         body: dict[str, Any] = {"messages": list(messages), "add_generation_prompt": True}
         if tools:
             body["tools"] = list(tools)
         if self.config.chat_template_kwargs:
             body["chat_template_kwargs"] = dict(self.config.chat_template_kwargs)
-        return self._tokenize(body)
+        return self._tokenize(wait, body)
 
-    def ids_of(self, text: str, first: bool) -> tuple[int, ...]:
+    def ids_of(self, wait: Wait, text: str, first: bool) -> tuple[int, ...]:
         """Ids of a text; of one that is `first` in a prompt with whatever the tokenizer puts before it."""
-        return self._tokenize({"prompt": text, "add_special_tokens": first})
+        return self._tokenize(wait, {"prompt": text, "add_special_tokens": first})
 
-    def complete(
-        self,
-        prompt: Sequence[int],
-        parameters: Mapping[str, Any],
-        *,
-        session: str,
-        deadline: float,
-        cancelled: threading.Event,
-    ) -> Reply:
+    def complete(self, wait: Wait, session: str, prompt: Sequence[int], parameters: Mapping[str, Any]) -> Reply:
         """Ids and log-probabilities that continue `prompt`. Raises ServiceError, ContextOverflow or ConfigError."""
         body = {"model": self.config.model, "prompt": prompt, "return_token_ids": True, "logprobs": 0, **parameters}
         url, headers = f"{self.config.base_url}/completions", {"X-Session-ID": session}
-        reply = self.client.ask(url, body, _is_completion, deadline=deadline, cancelled=cancelled, headers=headers)
+        reply = self.client.ask(
+            url, body, _is_completion, deadline=wait.deadline, cancelled=wait.cancelled, headers=headers
+        )
         if reply.choice.get("token_ids") is None:
             raise ConfigError(
                 f"{self.config.base_url} returns no token ids, so it is no vLLM of version 0.10.2 or later; use policy "
@@ -65,12 +63,11 @@ class TokenService:
             )
         return reply
 
-    def _tokenize(self, body: Mapping[str, Any]) -> tuple[int, ...]:
+    def _tokenize(self, wait: Wait, body: Mapping[str, Any]) -> tuple[int, ...]:
         asked = {"model": self.config.model, **body}
-        deadline = time.monotonic() + _PATIENCE
         try:
             reply = self.client.ask(
-                f"{self.root}/tokenize", asked, _is_tokens, deadline=deadline, cancelled=self._cancelled
+                f"{self.root}/tokenize", asked, _is_tokens, deadline=wait.deadline, cancelled=wait.cancelled
             )
         except ContextOverflow:
             raise

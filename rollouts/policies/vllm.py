@@ -8,6 +8,7 @@ the ids prove whether the conversation was append-only, and the log tells where 
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ from .chat import ChatConversation
 from .conversation import Answer, Conversation, Message, remembered
 from .rendering import Ids, PlainRenderer, Renderer, Sampled, TemplateRenderer
 from .token_prompt import TokenPrompt
-from .token_service import TokenService
+from .token_service import TokenService, Wait
 from .tool_formats import ReadAnswer, grammar_of, read_hermes, read_plain
 
 __all__ = ["VllmPolicy"]
@@ -41,11 +42,6 @@ class VllmPolicy(PolicyBase):
         self.model = config.model
         self.config = config
         self._service = TokenService(config)
-        self._renderer: Renderer = (
-            PlainRenderer(self._service.ids_of)
-            if config.format == "plain"
-            else TemplateRenderer(self._service.render, config.observation_role)
-        )
 
     def __reduce__(self) -> "tuple[type[VllmPolicy], tuple[VllmConfig]]":
         return VllmPolicy, (self.config,)  # on another machine it has connections of its own
@@ -54,7 +50,7 @@ class VllmPolicy(PolicyBase):
         """Begin an episode."""
         if self.config.format == "native":
             return _NativeConversation(self._service, _as_chat(self.config), context)
-        return _TokenConversation(self._service, self._renderer, self.config, context)
+        return _TokenConversation(self._service, self.config, context)
 
     def counters(self) -> Mapping[str, float]:
         """What the server has counted so far, whoever asked it; empty when it counts nothing."""
@@ -66,9 +62,15 @@ class VllmPolicy(PolicyBase):
 
 
 class _TokenConversation(Conversation):
-    def __init__(self, service: TokenService, renderer: Renderer, config: VllmConfig, context: Context) -> None:
+    def __init__(self, service: TokenService, config: VllmConfig, context: Context) -> None:
         super().__init__(config, context)
-        self._service, self._renderer, self._config = service, renderer, config
+        self._service, self._config = service, config
+        self._wait = Wait(deadline=context.deadline, cancelled=self.cancelled)
+        self._renderer: Renderer = (
+            PlainRenderer(partial(service.ids_of, self._wait))
+            if config.format == "plain"
+            else TemplateRenderer(partial(service.render, self._wait), config.observation_role)
+        )
         self._prompt = TokenPrompt()
         self._heard = 0
         """How many messages the prompt holds."""
@@ -94,9 +96,7 @@ class _TokenConversation(Conversation):
         self.context.log(request)
         self.sent = len(self.messages)
         self._requests += 1
-        reply = self._service.complete(
-            ids, parameters, session=self._session, deadline=self.context.deadline, cancelled=self.cancelled
-        )
+        reply = self._service.complete(self._wait, self._session, ids, parameters)
         return self._take_in(request, ids, reply)
 
     def _hear_all(self) -> None:
