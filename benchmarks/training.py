@@ -2,7 +2,8 @@
 
 `python -m trajectory_hub.benchmarks.training [--rounds 5] [--steps 8]` makes a model and rows, trains each way once to
 warm up, then alternates. Both ways run the same number of updates on the same batches; rows are in token form, with the
-same masks. Counted is the time within `Trainer.train`: what each does before is told apart.
+same masks. Counted is the time within `Trainer.train`. On a machine that others use as well, set OMP_NUM_THREADS=1 and
+look at the ratio by CPU time.
 """
 
 # TRL, transformers and torch tell little of their types:
@@ -88,18 +89,22 @@ def _shared(work: Path, steps: int) -> dict[str, Any]:
     }
 
 
+Seconds = tuple[float, float]
+"""By the clock, and of the CPU."""
+
+
 class _Timed:
     """Takes the time of the next `Trainer.train`."""
 
     def __enter__(self) -> "_Timed":
         from transformers import Trainer
 
-        self._train, self.seconds = Trainer.train, 0.0
+        self._train, self.seconds = Trainer.train, (0.0, 0.0)
 
         def timed(trainer: Any, *args: Any, **kwargs: Any) -> Any:
-            began = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             done = self._train(trainer, *args, **kwargs)
-            self.seconds = time.perf_counter() - began
+            self.seconds = (time.perf_counter() - wall, time.process_time() - cpu)
             return done
 
         Trainer.train = timed  # pyright: ignore[reportAttributeAccessIssue]
@@ -111,8 +116,8 @@ class _Timed:
         Trainer.train = self._train  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _ours(kind: str, work: Path, steps: int) -> float:
-    """Seconds of training by our script."""
+def _ours(kind: str, work: Path, steps: int) -> Seconds:
+    """Of training by our script."""
     common: dict[str, Any] = {
         "model": str(work / "model"),
         "output": str(work / f"ours-{time.monotonic_ns()}"),
@@ -132,8 +137,8 @@ def _ours(kind: str, work: Path, steps: int) -> float:
     return timed.seconds
 
 
-def _plain(kind: str, work: Path, steps: int) -> float:
-    """Seconds of training by a script as TRL's documentation has it."""
+def _plain(kind: str, work: Path, steps: int) -> Seconds:
+    """Of training by a script as TRL's documentation has it."""
     from datasets import Dataset
     from transformers import AutoTokenizer
     from trl.trainer.dpo_config import DPOConfig
@@ -160,15 +165,17 @@ def _plain(kind: str, work: Path, steps: int) -> float:
     return timed.seconds
 
 
-def _compare(kind: str, work: Path, rounds: int, steps: int) -> dict[str, float]:
-    ways: dict[str, Callable[[str, Path, int], float]] = {"ours": _ours, "plain TRL": _plain}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+def _compare(kind: str, work: Path, rounds: int, steps: int) -> dict[str, Seconds]:
+    ways: dict[str, Callable[[str, Path, int], Seconds]] = {"ours": _ours, "plain TRL": _plain}
+    seconds: dict[str, list[Seconds]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name in list(ways) if number % 2 else list(ways)[::-1]:
             taken = ways[name](kind, work, steps)
             if number:
                 seconds[name].append(taken)
-    return {name: median(found) for name, found in seconds.items()}
+    return {
+        name: (median(wall), median(cpu)) for name, found in seconds.items() for wall, cpu in [zip(*found, strict=True)]
+    }
 
 
 def main() -> None:
@@ -184,9 +191,9 @@ def main() -> None:
         for kind in ("sft", "dpo"):
             found = _compare(kind, work, options.rounds, options.steps)
             tokens = _tokens(kind, work, options.steps)
-            rates = {name: tokens / seconds for name, seconds in found.items()}
-            told = ", ".join(f"{name} {rate:,.0f} tokens/s" for name, rate in rates.items())
-            print(f"{kind}: {told}; ratio {rates['ours'] / rates['plain TRL']:.3f} ({options.rounds} rounds)")
+            told = ", ".join(f"{name} {tokens / wall:,.0f} tokens/s" for name, (wall, _) in found.items())
+            wall, cpu = (plain / own for plain, own in zip(found["plain TRL"], found["ours"], strict=True))
+            print(f"{kind}: {told}; ratio {wall:.3f}, by CPU time {cpu:.3f} (medians of {options.rounds} rounds)")
 
 
 def _tokens(kind: str, work: Path, steps: int) -> float:

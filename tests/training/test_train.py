@@ -274,6 +274,19 @@ def test_adapters_are_merged_or_kept(datasets_of_run: Mapping[str, Path], quick:
     assert all(one[name].allclose(other[name], atol=1e-6) for name in one)
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_model_learns_by_adapters(datasets_of_run: Mapping[str, Path], quick: Settings, bits: int) -> None:
+    from peft import AutoPeftModelForCausalLM
+
+    settings = {**quick, "max_steps": 4, "learning_rate": 0.01, "lora": {"rank": 4, "bits": bits}}
+    done = train_sft(sft_of(data=(str(datasets_of_run["sft"]),), **settings), io.StringIO())
+    assert losses(done.output)[-1] < losses(done.output)[0]
+    assert {file["name"] for file in done.manifest["checkpoint"]} >= {"adapter_config.json", "tokenizer.json"}
+    assert not (done.output / "model.safetensors").exists()
+    adapted: Any = AutoPeftModelForCausalLM.from_pretrained(done.output)
+    assert any(bool(value.any()) for name, value in adapted.state_dict().items() if "lora_B" in name)
+
+
 def test_dpo_learns_from_what_the_agent_said_only(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
     """Of every batch that the loss is computed of: no token of an observation carries loss."""
     config = dpo_of(data=(str(datasets_of_run["preference"]),), at="completion", **quick)

@@ -58,6 +58,7 @@ def arguments(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "seed": config.seed,
         "data_seed": config.seed,
         "logging_steps": config.logging_steps,
+        "logging_first_step": True,
         "logging_nan_inf_filter": False,
         "disable_tqdm": True,
         "report_to": list(config.report_to) or "none",
@@ -109,7 +110,7 @@ def quantization(lora: LoraSettings | None) -> Any:
     if lora is None or lora.bits is None:
         return None
     if find_spec("bitsandbytes") is None:
-        raise MissingExtra("lora.bits needs bitsandbytes: pip install bitsandbytes")
+        raise MissingExtra("lora.bits needs bitsandbytes: pip install 'agent-trajectory-hub[qlora]'")
     import torch
     from transformers import BitsAndBytesConfig
 

@@ -57,6 +57,11 @@ class Progress(TrainerCallback):
             kept = [line for line in _lines(self._path) if json.loads(line)["step"] <= int(self._before["step"])]
             write_atomic(self._path, "".join(f"{line}\n" for line in kept))
 
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """The last step is logged, whatever `logging_steps` says."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+
     def on_log(
         self,
         args: TrainingArguments,

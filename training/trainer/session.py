@@ -163,6 +163,8 @@ def _quiet() -> None:
     """Keep progress bars of the libraries off: figures are printed line by line."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TQDM_DISABLE", "1")
-    from datasets import disable_progress_bars
+    import datasets
+    import transformers
 
-    disable_progress_bars()
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
