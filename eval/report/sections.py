@@ -65,7 +65,8 @@ def decisions(found: Collected, paths: Paths) -> Blocks:
         "Gains are in points, paired by task and seed. Gained and lost: pairs in which only one side resolved the "
         "task. An experiment states beforehand what each gate should say; one that was expected to be NO-GO is a check."
     )
-    yield plots.changed(found.gates)
+    if any(one.record.gained or one.record.lost for one in found.gates):
+        yield plots.changed(found.gates)
     cautions = dict.fromkeys(text for one in found.gates if one.report for text in one.report.cautions)
     if cautions:
         yield Details(f"What to know before relying on this ({len(cautions)})", (Listing(tuple(cautions)),))
