@@ -10,6 +10,7 @@ rubric, and each label is held against three scores of the step it judges:
 - `learnt`: a logistic regression with weights of at least 0 over all rules of these criteria.
 
 Fitting, and the threshold of F1, are done on the other agents (`agents`), and once more on the other tasks (`tasks`).
+Beside them stands what people themselves reach: a label told by what they said of other situations equal to the letter.
 Intervals (95%) resample trajectories. The output is the same on every run.
 """
 
@@ -171,12 +172,24 @@ def _measured(label: Label, items: list[_Item]) -> dict[str, Any]:
         "positives": int(truth.sum()),
         "positives_by_agent": dict(sorted(positives.items())),
         "enough": bool(truth.sum() >= ENOUGH),
+        "people": _people(items, truth),
         "scores": {
             "rules": _tested(items, truth, lambda train: own),
             "criterion": _tested(items, truth, _criterion(label, items)),
             "learnt": _tested(items, truth, _learnt(np.stack(list(named.values()), axis=1), truth)),
         },
     }
+
+
+def _people(items: list[_Item], truth: Masks) -> dict[str, Any]:
+    """How well a label is told by what people said of other situations equal to the letter: more nobody can expect."""
+    alike: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
+    for at, item in enumerate(items):
+        alike[item.texts].append(at)
+    shared = {at: [other for other in found if other != at] for found in alike.values() for at in found}
+    known = [at for at, others in shared.items() if others]
+    score = np.array([truth[shared[at]].mean() for at in known])
+    return {"n": len(known), "positives": int(truth[known].sum()), "auc": area(score, truth[known]) if known else None}
 
 
 def _rules(label: Label) -> list[str]:

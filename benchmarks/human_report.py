@@ -43,7 +43,13 @@ def _show_misfits(misfits: list[dict[str, Any]]) -> None:
 
 
 def _rows(label: Mapping[str, Any]) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
+    people = label["people"]
+    rows: list[tuple[object, ...]] = [
+        (
+            *(label["relation"], label["label"], people["n"], people["positives"], "people", _part(people["auc"])),
+            *["-"] * 5,
+        )
+    ]
     for by, told in label["scores"].items():
         agents, tasks = told["agents"], told["tasks"]
         each = " ".join(_part(value) for value in told["auc_by_agent"].values())

@@ -21,7 +21,7 @@ cd /testbed
 [ "$(od -An -tx1 {ASSET} | tr -d ' \\n')" = {IMAGE.hex()} ] && grep -q '/ 2' shapes/area.py && echo 'PASSED looks'
 : '>>>>> End Test Output'
 """
-OWN = f"diff --git a/{ASSET} b/{ASSET}\nnew file mode 100644\n--- /dev/null\n+++ b/{ASSET}\n@@ -0,0 +1 @@\n+not an image\n"
+OWN = f"diff --git a/{ASSET} b/{ASSET}\nnew file mode 100644\n--- /dev/null\n+++ b/{ASSET}\n@@ -0,0 +1 @@\n+mine\n"
 
 
 def seen_task(tiny_task: Task, file: Path | None) -> Task:
