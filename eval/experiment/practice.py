@@ -1,7 +1,8 @@
 """Copying practice: random spans, to be repeated. A model from scratch that skips it never learns to quote code.
 
-Each sequence holds a span of random tokens, more random tokens, and the span again; only the repetition, after its
-first two tokens, is in the loss. Stopped on that loss, not on a step count: when copying emerges depends on the seed.
+Each sequence is a span of random tokens, of a length of its own, repeated until the sequence is full; everything after
+the first token of the first repetition is in the loss. Stopped on that loss, not on a step count: when copying emerges
+depends on the seed.
 """
 
 import json
@@ -16,8 +17,6 @@ from .tiny import import_transformers
 
 __all__ = ["PracticeConfig", "practise"]
 
-_TOLD = 2
-"""Tokens of the repetition that say which span it is."""
 _MEAN_OF = 20
 """Updates whose mean loss decides."""
 
@@ -33,8 +32,8 @@ class PracticeConfig(BaseModel):
     """Updates after which it is given up."""
     min_steps: int = Field(default=200, ge=0)
     batch_size: int = Field(default=32, ge=1)
-    span: tuple[int, int] = (5, 28)
-    """Least and most tokens of a span."""
+    span: tuple[int, int] = (4, 32)
+    """Least and most tokens of a span; at most half a sequence."""
     length: int = Field(default=64, ge=32)
     """Tokens of a sequence."""
     learning_rate: float = Field(default=4e-3, gt=0)
@@ -91,10 +90,9 @@ def _batch(config: PracticeConfig, first: int, vocabulary: int, generator: Any) 
     ids = torch.randint(first, vocabulary, shape, generator=generator)
     labels = torch.full(shape, -100)
     low, high = config.span
-    for row in range(config.batch_size):
-        size = int(torch.randint(low, min(high, config.length // 2) + 1, (1,), generator=generator))
-        start = int(torch.randint(0, config.length - 2 * size + 1, (1,), generator=generator))
-        again = int(torch.randint(start + size, config.length - size + 1, (1,), generator=generator))
-        ids[row, again : again + size] = ids[row, start : start + size]
-        labels[row, again + _TOLD : again + size] = ids[row, again + _TOLD : again + size]
+    sizes = torch.randint(low, min(high, config.length // 2) + 1, (config.batch_size,), generator=generator)
+    for row, size in enumerate(sizes.tolist()):
+        times = -(-config.length // size)
+        ids[row] = ids[row, :size].repeat(times)[: config.length]
+        labels[row, size + 1 :] = ids[row, size + 1 :]
     return ids, labels

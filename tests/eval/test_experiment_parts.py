@@ -169,7 +169,7 @@ def test_the_same_seed_draws_the_same_model(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_practice_stops_on_its_loss_or_says_that_it_never_came_down(tiny: Path, tmp_path: Path) -> None:
-    easy = PracticeConfig(until=7.0, min_steps=5, max_steps=50, batch_size=8, length=64, span=(6, 20))
+    easy = PracticeConfig(until=7.0, min_steps=5, max_steps=50, batch_size=8, length=64, span=(4, 20))
     told = practise(tiny, tmp_path / "practised", easy, seed=0)
     assert told["steps"] < 50 and told["loss"] < 7.0 and (tmp_path / "practised" / "model.safetensors").exists()
     with pytest.raises(InfrastructureError, match="practice"):
