@@ -91,7 +91,7 @@ def _here(tasks: Sequence[Task]) -> list[Task]:
     finally:
         engine.close()
     if not found:
-        raise UsageError("no image of these tasks is here; see `trajhub tasks prepare`")
+        raise UsageError("no image of these tasks is on this engine; build or pull them first")
     return found
 
 
