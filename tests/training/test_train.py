@@ -236,23 +236,21 @@ def test_rows_are_chosen_by_reward_or_by_chance(
 
 
 def test_it_stops_early_and_keeps_the_best(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
-    config = sft_of(
-        data=(str(datasets_of_run["sft"]),),
-        eval_data=(str(datasets_of_run["steps"]),),
-        **{
-            **quick,
-            "max_steps": 40,
-            "eval_steps": 1,
-            "early_stopping": 2,
-            "early_stopping_delta": 100.0,
-            "scheduler": "constant",
-        },
-    )
+    early = {"max_steps": 40, "eval_steps": 1, "early_stopping": 2, "early_stopping_delta": 100.0, "eval_share": 0.4}
+    config = sft_of(data=(str(datasets_of_run["sft"]),), **{**quick, **early, "scheduler": "constant"})
     done = train_sft(config, io.StringIO())
     assert done.manifest["steps"] == 3
-    assert done.manifest["losses"]["held_out_least"] > 0
-    assert done.manifest["counts"]["eval"]["examples"] > 8
-    assert done.manifest["held_out"][0]["path"] == str(datasets_of_run["steps"])
+    counts = done.manifest["counts"]
+    assert counts["train"]["examples"] + counts["eval"]["examples"] == 8
+    assert min(counts["train"]["examples"], counts["eval"]["examples"]) > 0
+    told = done.manifest["losses"]
+    assert told["held_out_least"] == told["held_out_last"] < told["held_out_first"]
+
+
+def test_held_out_data_are_counted_apart(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
+    config = sft_of(data=(str(datasets_of_run["sft"]),), eval_data=str(datasets_of_run["steps"]), **quick)
+    counts = train_sft(config, io.StringIO(), dry_run=True).manifest["counts"]
+    assert (counts["train"]["examples"], counts["eval"]["examples"]) == (8, 38)
 
 
 def test_adapters_are_merged_or_kept(datasets_of_run: Mapping[str, Path], quick: Settings, tmp_path: Path) -> None:
@@ -308,18 +306,17 @@ def test_dpo_learns_from_what_the_agent_said_only(datasets_of_run: Mapping[str, 
 def test_dpo_compares_first_steps_and_holds_the_chosen_likelihood(
     datasets_of_run: Mapping[str, Path], quick: Settings, tmp_path: Path
 ) -> None:
-    def last(name: str, **more: Any) -> tuple[float, int]:
-        settings = {**quick, "max_steps": 8, "learning_rate": 3e-3, "output": str(tmp_path / name), **more}
+    def trained(name: str, **more: Any) -> tuple[float, int]:
+        settings = {**quick, "max_steps": 5, "learning_rate": 3e-3, "output": str(tmp_path / name), **more}
         done = train_dpo(dpo_of(data=(str(datasets_of_run["preference"]),), **settings), io.StringIO())
         rows = [json.loads(line) for line in (done.output / "metrics.jsonl").read_text().splitlines()]
-        return rows[7]["logps/chosen"], done.manifest["counts"]["train"]["longest"]
+        return rows[4]["logps/chosen"], done.manifest["counts"]["train"]["longest"]
 
-    anchored, short = last("anchored", sft_weight=20)
-    free, _ = last("free", sft_weight=0, precompute_reference=False)
-    whole, long = last("whole", at="completion")
+    anchored, short = trained("anchored", sft_weight=20)
+    free, _ = trained("free", sft_weight=0, precompute_reference=False)
     assert anchored > free
-    assert short < long
-    assert whole < 0
+    whole = dpo_of(data=(str(datasets_of_run["preference"]),), at="completion", **quick)
+    assert train_dpo(whole, io.StringIO(), dry_run=True).manifest["counts"]["train"]["longest"] > short
 
 
 def test_kto_learns_from_good_and_bad_trajectories(datasets_of_run: Mapping[str, Path], quick: Settings) -> None:
@@ -388,11 +385,11 @@ def test_the_command(datasets_of_run: Mapping[str, Path], quick: Settings, tmp_p
     given = ["--model", quick["model"], "--data", str(datasets_of_run["sft"]), "-o", quick["output"], "--limit", "4"]
     command = ["train", "sft", "-c", str(settings), "-c", "learning_rate=1e-3", *given]
     tried = CliRunner().invoke(app, [*command, "--dry-run"])
-    assert tried.exit_code == 0, tried.output
+    assert tried.exit_code == 0, (tried.output, tried.exception)
     assert "First example (shop-0)" in tried.stdout
     assert not Path(quick["output"]).exists()
     done = CliRunner().invoke(app, [*command, "--json"])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 0, (done.output, done.exception)
     manifest = json.loads(done.stdout)
     assert manifest["counts"]["train"]["rows"] == 4
     assert "step 4/4" not in done.stdout
