@@ -56,7 +56,9 @@ def blank(text: str, language: str) -> str:
 
 
 def by_braces(text: str, language: str, pattern: re.Pattern[str]) -> list[Definition]:
-    """Functions with a body in braces. The pattern has the group `name` and ends at the opening brace."""
+    """Functions with a body in braces. The pattern ends at the opening brace; its groups are `first`, and `name` or
+    `function`.
+    """
     bare = blank(text, language)
     found: list[Definition] = []
     for match in pattern.finditer(bare):
@@ -64,7 +66,8 @@ def by_braces(text: str, language: str, pattern: re.Pattern[str]) -> list[Defini
         closing = _closing(bare, opening)
         if closing is not None:
             start = bare.rfind("\n", 0, match.start("first")) + 1
-            found.append(_definition(text, bare, start, closing + 1, match.span("name"), (opening + 1, closing)))
+            name = match.span("name") if match["name"] else match.span("function")
+            found.append(_definition(text, bare, start, closing + 1, name, (opening + 1, closing)))
     return found
 
 

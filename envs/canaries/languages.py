@@ -35,7 +35,8 @@ class Language:
     def belongs(self, test: str, definition: Definition) -> bool:
         """Whether a test id of a log may be that definition."""
         if self.name == "Go":
-            return test == definition.title
+            of_suite = definition.head.startswith("func (")
+            return test == definition.title or (of_suite and test.endswith(f"/{definition.title}"))
         title = squash(definition.title)
         return squash(test).endswith(title.removeprefix("test") if self.name == "PHP" else title)
 
@@ -82,16 +83,24 @@ def _js_write(name: str, statement: str, beside: Definition) -> str:
     return _indented(beside, f"{callee}('{name}', () => {{", f"  {statement}", "});")
 
 
-_GO_TEST = re.compile(r"^(?P<first>func) (?P<name>Test(?:[A-Z_0-9]\w*)?)\((?P<t>[a-zA-Z]\w*) \*\w+\.T\)\s*\{", re.M)
+_GO_TEST = re.compile(
+    r"^(?P<first>func) (?:\([a-zA-Z]\w* \*?\w+\) (?P<name>Test\w+)\((?:[a-zA-Z]\w* \*\w+\.C)?\)"
+    r"|(?P<function>Test(?:[A-Z_0-9]\w*)?)\([a-zA-Z]\w* \*\w+\.T\))\s*\{",
+    re.MULTILINE,
+)
+_GO_HEAD = re.compile(r"func (?P<of>\((?P<self>\w+) [^)]*\) )?\w+(?P<given>\((?:(?P<t>\w+) \*\w+\.[TC])?\))")
 
 
-def _go_parameter(beside: Definition) -> tuple[str, str]:
-    found = re.search(r"\((\w+) \*(\w+)\.T\)", beside.head)
-    return (found[1], found[2]) if found else ("t", "testing")
+def _go_parts(beside: Definition) -> tuple[str, str, str]:
+    """Receiver and parameters as they are written, and what stands for `*testing.T`: of a method, of its suite."""
+    found = _GO_HEAD.match(beside.head)
+    if found is None:
+        return "", "(t *testing.T)", "t"
+    return found["of"] or "", found["given"], found["t"] or f"{found['self']}.T()"
 
 
 def _go_forms(text: str, beside: Definition) -> Forms:
-    t = _go_parameter(beside)[0]
+    t = _go_parts(beside)[2]
     own = [f"{name}.Equal({t}, {{a}}, {{b}})" for name in ("assert", "require") if f"{name}.Equal({t}, " in text]
     return (
         *own,
@@ -101,8 +110,8 @@ def _go_forms(text: str, beside: Definition) -> Forms:
 
 
 def _go_write(name: str, statement: str, beside: Definition) -> str:
-    t, package = _go_parameter(beside)
-    return f"\nfunc {name}({t} *{package}.T) {{\n\t{statement}\n}}\n"
+    receiver, given, _ = _go_parts(beside)
+    return f"\nfunc {receiver}{name}{given} {{\n\t{statement}\n}}\n"
 
 
 _RUST_TEST = re.compile(

@@ -85,6 +85,10 @@ func TestTable(t *testing.T) {
 }
 
 func helper(t *testing.T) {}
+
+func (s *SumSuite) TestOfSuite() {
+	s.Equal(3, add(1, 2))
+}
 """
 JAVA = """\
 package a;
@@ -154,7 +158,9 @@ SAMPLES = {
         ("adds_two", "adds_result", "panics", "last_expression"),
         ("tests::adds_two", "tests::adds_result", "tests::last_expression"),
     ),
-    "go": Sample("sum_test.go", GO, ("TestAdd", "TestTable"), ("TestAdd", "TestTable", "TestTable/one")),
+    "go": Sample(
+        "sum_test.go", GO, ("TestAdd", "TestTable", "TestOfSuite"), ("TestAdd", "TestTable/one", "TestSums/TestOfSuite")
+    ),
     "java": Sample(
         "SumTest.java", JAVA, ("addsTwo", "refuses", "emptySum"), ("a.SumTest#addsTwo", "SumTest > emptySum")
     ),
@@ -204,6 +210,15 @@ def test_an_honest_log_satisfies_all_and_a_lie_does_not(sample: Sample) -> None:
         CanaryKind.MUST_FAIL,
         CanaryKind.BROKEN_COPY,
     }
+
+
+def test_a_method_of_a_suite_is_copied_as_one_and_fails_by_its_suite() -> None:
+    sample = SAMPLES["go"]
+    pair = break_in_place({sample.path: sample.text}, ("TestSums/TestOfSuite",), random.Random(1))
+    assert pair is not None
+    assert "s.T()." in pair[1].sources[sample.path]
+    texts = [plant({sample.path: sample.text}, sample.ids[-1:], (), random.Random(n)).sources for n in range(5)]
+    assert all(text[sample.path].count("func (s *SumSuite) Test") >= 4 for text in texts)
 
 
 def test_a_log_of_whole_files_is_answered_by_breaking_one_test_of_the_file() -> None:
