@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,20 @@ from ..console import table
 from ..envs.engine import Engine
 from ..envs.sandbox import Sandbox, SandboxConfig
 from ..envs.sources import load_tasks
+from ..envs.step import Step
 from ..envs.task import Task
+from ..errors import StopReason
 from ..rollouts.config import load_config
+from ..rollouts.episode_log import EVENTS, EpisodeLog
+from ..rollouts.log import Header
+from ..rollouts.payloads import LlmRequest, LlmResponse
 from ..rollouts.policies.base import Action, Context, Gave, PolicyBase, Session, TaskView
 from ..rollouts.run_dir import read_episodes
-from ..rollouts.scale.sizing import episode_of
+from ..rollouts.scale.sizing import EpisodeProfile, episode_of, load_sizing
 from ..rollouts.start import opened
+from ..tools.base import Telemetry
 
-__all__ = ["Reading", "container_cost", "image_sizes", "main", "measure_run"]
+__all__ = ["Reading", "container_cost", "image_sizes", "log_kib", "main", "measure_run"]
 
 STEPS = 20
 STORE = 80 << 20
@@ -155,6 +162,51 @@ def image_sizes(engine: Engine, tasks: Sequence[Task]) -> dict[str, float]:
     }
 
 
+def log_kib(profile: EpisodeProfile) -> float:
+    """KiB of the event log of an episode whose model is given and gives token ids.
+
+    The prompt grows evenly from step to step to twice its mean; what is not the model's own is an observation of four
+    characters a token.
+    """
+    steps = round(profile.steps)
+    answer = round(profile.completion_tokens)
+    seen = max(1, round(2 * profile.prompt_tokens / steps) - answer)
+    header = Header(
+        run_id="r", episode_id="e", task_id="t", agent="a", agent_version="1", model="m", repo="r", commit="c"
+    )
+    call = {"name": "shell", "arguments": {"command": "x" * answer}}
+    with tempfile.TemporaryDirectory() as folder:
+        log = EpisodeLog(Path(folder), header, fsync="never")
+        for number in range(steps):
+            words, now = "word" * seen, datetime.now(UTC)
+            told = {"messages": [{"role": "tool", "content": words}], "token_ids": range(10_000, 10_000 + seen)}
+            log.write(LlmRequest.of(request_id=f"{number:032d}", model="m", **told))
+            ids = {"completion_token_ids": range(10_000, 10_000 + answer), "logprobs": [-0.123456789] * answer}
+            log.write(LlmResponse.of(request_id=f"{number:032d}", content="x" * answer, tool_calls=[call], **ids))
+            log.step(_step(number, call, words, now), 0.5, {}, policy_ms=1.0)
+        log.end(StopReason.SUBMITTED)
+        return round((Path(folder) / EVENTS).stat().st_size / 1024, 1)
+
+
+def _step(index: int, call: Mapping[str, Any], observation: str, now: datetime) -> Step:
+    return Step(
+        index=index,
+        action=json.dumps(call),
+        tool="shell",
+        arguments=call["arguments"],
+        observation=observation,
+        ok=True,
+        error=None,
+        exit_code=0,
+        data={},
+        telemetry=Telemetry(wall_ms=1.0),
+        t_start=now,
+        t_end=now,
+        duration_ms=1.0,
+        thought=None,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(description="Ray against local threads, and the constants of `trajhub size`.")
@@ -171,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = {
         "container": container_cost(engine, str(tasks[0].image)),
         "images": image_sizes(engine, tasks),
+        "log": {"events_kib": log_kib(load_sizing({}).episode)},
         "cores": os.cpu_count(),
         "load_average": round(os.getloadavg()[0], 1),
     }
@@ -209,7 +262,7 @@ def _print(figures: Mapping[str, Any], nodes: int) -> None:
     columns = [name for name in figures["runs"][0] if name != "ratios"]
     rows = [[run[name] for name in columns] for run in figures["runs"]]
     table(f"Ray ({nodes} nodes on this machine) against local threads, medians", columns, rows)
-    constants = [*figures["container"].items(), *figures["images"].items()]
+    constants = [*figures["container"].items(), *figures["images"].items(), *figures["log"].items()]
     table("Constants", ("what", "measured"), constants)
     print(f"{figures['cores']} cores, load average {figures['load_average']}")
 

@@ -35,7 +35,7 @@ class Link:
         self._held: dict[str, Order] = {}
         self._unsent: list[Order] = []
         self._stop: str | None = None
-        self._hurry = self._close = False
+        self._hurry = self._close = self._ended = False
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"trajhub-link-{line.name}")
         self._thread.start()
 
@@ -52,14 +52,19 @@ class Link:
     @property
     def room(self) -> int:
         """Orders it would take."""
-        return max(0, self.free + self.line.share.ahead)
+        return 0 if self._ended else max(0, self.free + self.line.share.ahead)
 
     def give(self, order: Order) -> None:
         """Have an order done."""
         with self._lock:
-            self._held[order.header.episode_id] = order
-            self._unsent.append(order)
-        self.line.nudge()
+            ended = self._ended
+            if not ended:
+                self._held[order.header.episode_id] = order
+                self._unsent.append(order)
+        if ended:
+            self._tell(Report(order=order, begun=False, place=self.line.name))
+        else:
+            self.line.nudge()
 
     def stop(self, why: str) -> None:
         """Have the host end what goes on."""
@@ -128,6 +133,7 @@ class Link:
 
     def _over(self, why: str | None) -> None:
         with self._lock:
+            self._ended = True
             left = list(self._held.values())
             self._held.clear()
         self.underway = ()

@@ -254,7 +254,7 @@ def _said(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith(("\t", "  "))]
     text = " ".join(lines)[:_KEPT] or type(error).__name__
     if "memory" in str(error).lower() or "OOM" in str(error):
-        text += " [out of memory: fewer episodes on a node (ray.per_node), or more memory beside the sandboxes']"
+        text += " [if memory ran out: fewer episodes on a node (ray.per_node), or a larger node]"
     return text
 
 

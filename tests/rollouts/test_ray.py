@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.engine import LABEL, Engine, Owner
 from trajectory_hub.envs.task import Task
 from trajectory_hub.rollouts.chain import verify_chain
 from trajectory_hub.rollouts.events import ToolResultEvent
@@ -173,6 +173,21 @@ def test_a_node_killed_in_the_middle_loses_nothing(cli: Cli, nodes: Nodes, engin
     while left := containers(engine, cli.run_dir.name):
         assert time.monotonic() < deadline, left
         time.sleep(0.5)
+
+
+def test_a_process_that_is_killed_on_a_living_node_is_started_again(cli: Cli, engine: Engine) -> None:
+    with cli.start("--max-workers", "4", pause=4) as process:
+        cli.wait_for(lambda steps: sum(count >= 2 for count in steps.values()) >= 4)
+        boxes = [box for box in engine.containers() if box["Labels"].get("trajhub.run") == cli.run_dir.name]
+        owners = [Owner.parse(box["Labels"][LABEL]) for box in boxes]
+        os.kill(next(owner.pid for owner in owners if owner is not None), signal.SIGKILL)  # as the OOM killer would
+        summary, said = cli.finish(process)
+    assert summary["outcomes"] == {"submitted": 6}
+    assert summary["earlier_attempts"] == 1
+    assert "was lost: The actor died" in said
+    assert "1 episodes are done again elsewhere" in said
+    assert intact(cli.run_dir)
+    assert containers(engine, cli.run_dir.name) == []
 
 
 def test_ctrl_c_tears_down_on_every_node(cli: Cli, engine: Engine) -> None:

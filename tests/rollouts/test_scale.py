@@ -1,6 +1,7 @@
 """What hosts and a driver say to each other, and what is kept when a call or a host is lost."""
 
 import pickle
+import queue
 import sys
 import threading
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from trajectory_hub.errors import (
 from trajectory_hub.rollouts.budget import Budget, RunLedger
 from trajectory_hub.rollouts.chain import verify_chain
 from trajectory_hub.rollouts.config import RolloutConfig, load_config, read_overrides
-from trajectory_hub.rollouts.crew import Order
+from trajectory_hub.rollouts.crew import Order, Report
 from trajectory_hub.rollouts.episode_log import EpisodeLog
 from trajectory_hub.rollouts.log import Header
 from trajectory_hub.rollouts.manifest import make_manifest, open_run
@@ -40,6 +41,7 @@ from trajectory_hub.rollouts.scale.config import RayConfig
 from trajectory_hub.rollouts.scale.engines import EngineHosts
 from trajectory_hub.rollouts.scale.host import Work
 from trajectory_hub.rollouts.scale.line import HostLost, Line, Share, shares_of
+from trajectory_hub.rollouts.scale.link import Gone, Link
 from trajectory_hub.rollouts.scale.messages import Answer, Append, Charge, News, Orders
 from trajectory_hub.rollouts.scale.outbox import Outbox
 from trajectory_hub.rollouts.scale.remote import RemoteLedger, RemoteRun
@@ -169,11 +171,36 @@ def test_the_episode_of_a_lost_host_is_the_environments_failure(tmp_path: Path) 
     assert not verify_chain(episode.folder / "events.jsonl").breaks
 
 
-class Flaky:
-    """A line that loses every third result, and dies with its host after a while."""
+class Dead:
+    """A line to a host that is gone."""
 
-    def __init__(self, line: Line, calls: int | None = None) -> None:
-        self.line, self.calls, self.count = line, calls, 0
+    name, share = "node 1", Share(1, 0)
+
+    def exchange(self, orders: Orders) -> News:
+        raise HostLost("it died")
+
+    def nudge(self) -> None:
+        raise AssertionError("nobody is there")
+
+    def end(self) -> None:
+        """It has ended."""
+
+
+def test_an_order_that_crosses_the_loss_of_its_host_comes_back(tmp_path: Path) -> None:
+    told: queue.SimpleQueue[Report | Gone] = queue.SimpleQueue()
+    link = Link(Dead(), Clerk(tmp_path, RunLedger(Budget()), grades=False, retries=2), told.put)
+    gone = told.get(timeout=10)
+    assert isinstance(gone, Gone)
+    assert (gone.orders, gone.why, link.room) == (0, "it died", 0)
+    link.give(ORDER)
+    assert told.get(timeout=10) == Report(order=ORDER, begun=False, place="node 1")
+
+
+class Flaky:
+    """A line that loses every third result."""
+
+    def __init__(self, line: Line) -> None:
+        self.line, self.count = line, 0
 
     @property
     def name(self) -> str:
@@ -185,8 +212,6 @@ class Flaky:
 
     def exchange(self, orders: Orders) -> News:
         self.count += 1
-        if self.calls is not None and self.count > self.calls and not orders.close:
-            raise HostLost("the test pulled the plug")
         if self.count % 3 == 0:
             self.line.exchange(orders)
         return self.line.exchange(orders)
@@ -201,10 +226,8 @@ class Flaky:
 class FlakyHosts(EngineHosts):
     """Hosts behind flaky lines."""
 
-    calls: int | None = None
-
     def ready(self) -> Sequence[Line]:
-        return [Flaky(line, self.calls) for line in super().ready()]
+        return [Flaky(line) for line in super().ready()]
 
 
 def play(run: Path, hosts: EngineHosts, settings: RolloutConfig, tasks: Sequence[Task], policy: Any) -> Runner:
