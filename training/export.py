@@ -4,28 +4,25 @@ Episodes are read one at a time (pairs: those of one task) and rows are written 
 with the data; what is kept of each row are some figures and, to find near-duplicates, a kilobyte.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any
 
 from ..errors import UsageError
-from .columns import Columns, columns_of
-from .compare import acts_of
+from .columns import columns_of
 from .config import ExportConfig
 from .dataset import DataSet, Exported, Request
+from .export_rows import preference_rows, sft_rows, wanted_pairs
 from .filters import EpisodeFilter
 from .finder import PairFinder
-from .intake import Intake, Usable, known_tasks, leakage_against
-from .leakage import Leak, Leakage
+from .intake import Intake, known_tasks, leakage_against
 from .pair_files import PairSource, is_pairs
 from .preference import Preference
 from .provenance import decisions, licences_of, run_facts
 from .records import Outline, find_episodes, open_sources
-from .refusal import Refusal, Refusals
-from .rows import Row, preference_row, step_rows, trajectory_row
-from .similarity import NearDuplicates
-from .token_rows import NoTokens, TokenRows
+from .refusal import Refusals
+from .token_rows import TokenRows
 
 __all__ = ["Exported", "Request", "export_preferences", "export_sft"]
 
@@ -49,7 +46,7 @@ def export_sft(request: Request) -> Exported:
     tokens = TokenRows(sources) if config.conversation.tokens else None
     columns = columns_of("sft", by_step=by_step, template_kwargs=with_kwargs, tokens=tokens is not None)
     outlines = _ordered(list(find_episodes(sources, request.pattern)), config.seed)
-    rows = _sft_rows(intake, outlines, request, tokens, with_kwargs=with_kwargs)
+    rows = sft_rows(intake, outlines, request, tokens, with_kwargs=with_kwargs)
     build = DataSet("sft", columns, request)
     return build.write(
         rows,
@@ -77,10 +74,10 @@ def export_preferences(request: Request) -> Exported:
     leakage = leakage_against(request.eval_tasks, request.config.leakage)
     with_kwargs = any(pair.chat_template_kwargs for pair in stored[0])
     chosen = (pair for pair in stored[0] if fnmatchcase(pair.task_id, request.pattern or "*"))
-    pairs = _wanted(_ticked(chosen, request), request, refusals, leakage)
+    pairs = wanted_pairs(_ticked(chosen, request), request, refusals, leakage)
     columns = columns_of("preference", template_kwargs=_with_kwargs(request.config, with_kwargs))
     return DataSet("preference", columns, request).write(
-        _preference_rows(pairs, request.config, columns, None, refusals),
+        preference_rows(pairs, request.config, columns, None, refusals),
         refusals,
         lambda: {
             **decisions(_settings(request.config, _OF_PAIRS), refusals, leakage=leakage),
@@ -101,9 +98,9 @@ def _export_found(request: Request, refusals: Refusals) -> Exported:
     tokens = TokenRows(sources) if config.conversation.tokens else None
     columns = columns_of("preference", template_kwargs=with_kwargs, tokens=tokens is not None)
     found = (pair for _, outlines in finder.groups() for pair in finder.find(outlines))
-    pairs = _wanted(_ticked(found, request), request, refusals, None)
+    pairs = wanted_pairs(_ticked(found, request), request, refusals, None)
     return DataSet("preference", columns, request).write(
-        _preference_rows(pairs, config, columns, tokens, refusals),
+        preference_rows(pairs, config, columns, tokens, refusals),
         refusals,
         lambda: {
             "episodes": finder.intake.seen,
@@ -142,94 +139,3 @@ def _ordered(outlines: list[Outline], seed: int | None) -> list[Outline]:
     if seed is None:
         return outlines
     return sorted(outlines, key=lambda outline: sha256(f"{seed} {outline.name}".encode()).digest())
-
-
-def _sft_rows(
-    intake: Intake, outlines: Sequence[Outline], request: Request, tokens: TokenRows | None, *, with_kwargs: bool
-) -> Iterator[tuple[Row, str]]:
-    config = request.config
-    seen = NearDuplicates(config.near_duplicate) if config.near_duplicate is not None else None
-    for outline in outlines:
-        for usable in intake.usable([outline]):
-            text = acts_of(usable.conversation.messages)
-            if seen is not None and seen.like(outline.task_id, outline.name, text) is not None:
-                intake.refusals.add(Refusal.NEAR_DUPLICATE, outline.name)
-                continue
-            try:
-                yield from _of_episode(usable, intake, config, tokens, with_kwargs=with_kwargs)
-            except NoTokens:
-                intake.refusals.add(Refusal.NO_TOKENS, outline.name)
-        if request.advance is not None:
-            request.advance()
-
-
-def _of_episode(
-    usable: Usable, intake: Intake, config: ExportConfig, tokens: TokenRows | None, *, with_kwargs: bool
-) -> Iterator[tuple[Row, str]]:
-    given, sent = config.conversation.chat_template_kwargs, usable.outline.source.chat_template_kwargs
-    kwargs = (sent if given is None else given) if with_kwargs else None
-    name = usable.outline.name
-    if config.unit == "step":
-        rows = tokens.steps(usable, intake.filter) if tokens else step_rows(usable, intake.filter, kwargs)
-    else:
-        rows = tokens.trajectory(usable) if tokens else iter([trajectory_row(usable, kwargs)])
-    made = list(rows)
-    intake.use(usable.outline)
-    for row in made:
-        if row is None:
-            intake.refusals.add(Refusal.STEP_REWARD, name)
-        else:
-            yield row, name
-
-
-def _wanted(
-    pairs: Iterable[Preference], request: Request, refusals: Refusals, leakage: Leakage | None
-) -> Iterator[Preference]:
-    """The pairs that are sure enough, of tasks that may be used."""
-    config = request.config
-    for pair in pairs:
-        refused = None
-        if pair.margin < config.min_margin:
-            refused = Refusal.MARGIN
-        elif pair.confidence < config.min_confidence:
-            refused = Refusal.CONFIDENCE
-        elif (pair.chosen.privileged or pair.rejected.privileged) and not config.pairs.filter.privileged:
-            refused = Refusal.PRIVILEGED
-        elif leakage is not None and (leak := _leak(leakage, pair)):
-            refusals.leaks.setdefault(str(leak), leak.reason)
-            refused = leak.reason
-        if refused is None:
-            yield pair
-        else:
-            refusals.add(refused, pair.pair_id)
-
-
-def _leak(leakage: Leakage, pair: Preference) -> Leak | None:
-    return leakage.find(pair.task_id, pair.repo, _statement(pair), pair.sketches())
-
-
-def _statement(pair: Preference) -> str:
-    return next((str(message["content"]) for message in pair.prompt if message["role"] == "user"), "")
-
-
-def _preference_rows(
-    pairs: Iterable[Preference],
-    config: ExportConfig,
-    columns: Columns,
-    tokens: TokenRows | None,
-    refusals: Refusals,
-) -> Iterator[tuple[Row, str]]:
-    given = config.conversation.chat_template_kwargs
-    for pair in pairs:
-        if tokens is not None:
-            yield from _token_row(pair, tokens, refusals)
-            continue
-        kwargs = pair.chat_template_kwargs if given is None else given
-        yield preference_row(pair, kwargs if "chat_template_kwargs" in columns else None), pair.pair_id
-
-
-def _token_row(pair: Preference, tokens: TokenRows, refusals: Refusals) -> Iterator[tuple[Row, str]]:
-    try:
-        yield tokens.preference(pair), pair.pair_id
-    except NoTokens:
-        refusals.add(Refusal.NO_TOKENS, pair.pair_id)

@@ -118,7 +118,10 @@ class Session:
     def _save(self, trainer: Any) -> None:
         """Weights and tokenizer, as transformers and vLLM load them."""
         folder, lora = self.output.folder, self._config.lora
-        if lora is not None and lora.merges:
+        spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+        if lora is not None and lora.merges and spread:
+            self.say("adapters are kept apart: the weights they belong to are spread over processes")
+        if lora is not None and lora.merges and not spread:
             whole = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
             if self.state.is_main_process:
                 whole.save_pretrained(folder)
