@@ -16,9 +16,11 @@ from .canaries import KNOWN, Planted, break_in_place, judge, plant
 from .task import Task
 from .verdict import CanaryKind, CanaryReport, CanaryResult, Reason
 
-__all__ = ["Seen", "Suite", "Trial", "read_sources", "try_report", "unavailable"]
+__all__ = ["Seen", "Suite", "Trial", "names_its_tests", "read_sources", "try_report", "unavailable"]
 
 _FILE_LIMIT = 4 << 20
+_FILE = re.compile(r"[^:#]*/[^:#]*|[^:#]*\.\w+")
+"""A word of a command that names a file or folder, rather than a test in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ def try_report(task: Task, patch: str, suite: Suite, rng: random.Random) -> Tria
         languages = ", ".join(KNOWN)
         return unavailable(f"no deciding test is in a file that canaries can be planted in ({languages})")
     ways: list[_Way] = [_with_copies, _with_new_tests, _in_place]
-    if _names_its_tests(suite.command, task.FAIL_TO_PASS):
+    if names_its_tests(suite.command, task.FAIL_TO_PASS):
         ways = [_in_place, _with_copies, _with_new_tests]
     tried: list[Trial] = []
     for way in ways:
@@ -87,8 +89,10 @@ def try_report(task: Task, patch: str, suite: Suite, rng: random.Random) -> Tria
     return max(tried, key=lambda trial: len(trial.canaries.results))
 
 
-def _names_its_tests(command: str, tests: tuple[str, ...]) -> bool:
-    words = set(re.findall(r"\w+", command))
+def names_its_tests(command: str, tests: tuple[str, ...]) -> bool:
+    """Whether a command runs only tests that it names, so that it would never see a new one."""
+    named = (word for word in command.split() if not _FILE.fullmatch(word.strip("'\"")))
+    words = set(re.findall(r"\w+", " ".join(named)))
     last = (re.findall(r"\w+", test.partition("[")[0])[-1:] for test in tests)
     return any(word[0] in words for word in last if word and len(word[0]) > 4)
 

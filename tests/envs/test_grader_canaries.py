@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from trajectory_hub.envs.canaries import Planted, break_in_place, judge, plant
+from trajectory_hub.envs.trial import names_its_tests
 from trajectory_hub.envs.verdict import CanaryKind
 
 FILE = '''\
@@ -173,3 +174,20 @@ def test_deciding_tests_are_broken_in_place_with_a_control_in_the_same_places() 
         honest_log = log | {test: "FAILED" for canary in broken.canaries for test in canary.of}
         assert all(one.ok for one in judge(broken, honest_log))
     assert break_in_place({"t.py": FILE}, ("t.py::test_nowhere",), random.Random(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "test", "named"),
+    [
+        ("mvn test -pl core -Dtest=com.x.FooTest#testBar", "com.x.FooTest#testBar", True),
+        ('go test -v ./... -run "TestFoo|TestBar"', "TestFoo", True),
+        ("pytest -rA tests/a.py::test_total", "tests/a.py::test_total", True),
+        ("pytest -rA tests/test_total.py", "tests/test_total.py::test_total", False),
+        ("cargo test --package x totals_up -- --exact", "mod::totals_up", True),
+        ('npx jest -t "totals up" a.test.js', "cart totals", True),
+        ("npx jest --verbose test/totals.test.js", "cart totals", False),
+        ("go test -v ./...", "TestFoo", False),
+    ],
+)
+def test_a_command_that_names_its_tests_is_told_from_one_that_names_files(command: str, test: str, named: bool) -> None:
+    assert names_its_tests(command, (test,)) is named
