@@ -1,6 +1,6 @@
 """Tokens a second of our SFT and DPO against plain TRL scripts on the same rows, in turns, in one process.
 
-`python -m trajectory_hub.benchmarks.training [--rounds 5] [--steps 8]` makes a model and rows, trains each way once to
+`python -m trajectory_hub.benchmarks.training [--rounds 5] [--steps 8] [--kinds sft dpo]` makes a model and rows, trains each way once to
 warm up, then alternates. Both ways run the same number of updates on the same batches; rows are in token form, with the
 same masks. Counted is the time within `Trainer.train`. On a machine that others use as well, set OMP_NUM_THREADS=1 and
 look at the ratio by CPU time.
@@ -26,7 +26,7 @@ from ..training.trainer.config import DpoConfig, SftConfig
 
 __all__ = ["main"]
 
-_ROWS = 64
+_ROWS = 32
 _LENGTHS = (256, 768)
 _VOCABULARY = 4096
 
@@ -183,12 +183,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--kinds", nargs="+", choices=("sft", "dpo"), default=("sft", "dpo"))
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         work = Path(folder)
         _model(work / "model")
         _rows(work)
-        for kind in ("sft", "dpo"):
+        for kind in options.kinds:
             found = _compare(kind, work, options.rounds, options.steps)
             tokens = _tokens(kind, work, options.steps)
             told = ", ".join(f"{name} {tokens / wall:,.0f} tokens/s" for name, (wall, _) in found.items())
