@@ -87,7 +87,8 @@ def _refuse_twins(greetings: Mapping[str, Greeting]) -> None:
     """Two hosts of one process on one engine would remove each other's containers."""
     urls: dict[object, str] = {}
     for url, greeting in greetings.items():
-        known = urls.setdefault(greeting.engine.get("ID"), url)
+        # Engines of one machine may share an id, but not the folder of their data.
+        known = urls.setdefault((greeting.engine.get("ID"), greeting.engine.get("DockerRootDir")), url)
         if known != url:
             raise ConfigError(f"{known} and {url} are one and the same engine: name each once")
 

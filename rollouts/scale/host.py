@@ -28,6 +28,7 @@ from .remote import RemoteLedger, RemoteRun
 __all__ = ["Host", "Work"]
 
 _TICK = 0.1
+_TOLD = ("ID", "DockerRootDir", "ServerVersion", "CgroupVersion", "Driver")
 _WAIT = 5.0
 """Seconds an exchange may wait for news; then it returns without."""
 
@@ -74,7 +75,7 @@ class Host:
             place, work.config, self._policy, self._tasks, self._engine, self._money, rubric, place=self.name
         )
         threading.Thread(target=self._listen, daemon=True, name="trajhub-host").start()
-        told = {key: self._engine.info.get(key) for key in ("ID", "ServerVersion", "CgroupVersion", "Driver")}
+        told = {key: self._engine.info.get(key) for key in _TOLD}
         found = {image: self._engine.image_id(image) for image in images}
         return Greeting(version=__version__, engine=told, images=found)
 
