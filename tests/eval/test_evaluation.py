@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from trajectory_hub.cli import main
 from trajectory_hub.envs.predictions import read_predictions
 from trajectory_hub.envs.sources import write_task_repo
 from trajectory_hub.envs.task import Task
-from trajectory_hub.errors import ConfigError, UsageError
+from trajectory_hub.errors import ConfigError, Failure, UsageError
 from trajectory_hub.eval.evaluation import Evaluation, Subject, evaluate, load_eval_config, subject_of
 from trajectory_hub.eval.evaluation.predictions import name_of, write_predictions
 from trajectory_hub.eval.gate import GateConfig, Unusable, gate
@@ -98,8 +99,6 @@ def test_the_model_that_made_predictions_is_named(tmp_path: Path) -> None:
 
 
 def test_predictions_of_a_run_leave_out_what_infrastructure_spoilt(tmp_path: Path) -> None:
-    from trajectory_hub.errors import Failure
-
     made = graded_run(tmp_path / "run", 3, lambda i, s: Failure.SERVICE if (i, s) == (1, 1) else True, seeds=2)
     graded_episode(made, tasks(3)[2], 0, True, attempt=2)
     files = write_predictions(made)
@@ -109,6 +108,36 @@ def test_predictions_of_a_run_leave_out_what_infrastructure_spoilt(tmp_path: Pat
     rows = [json.loads(line) for line in files[0].read_text().splitlines()]
     assert {row["model_name_or_path"] for row in rows} == {"run.seed0"}
     assert "x = 02True" in rows[-1]["model_patch"]
+
+
+def test_the_official_harness_reads_our_predictions_and_the_gate_its_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own reader and its own writer of reports; the logs are those that it leaves behind."""
+    harness: Any = import_module("swebench.harness.utils")
+    reporting: Any = import_module("swebench.harness.reporting")
+    monkeypatch.chdir(tmp_path)
+    names, sides = tasks(12), dict[str, str]()
+    for side, resolved in (("base", 3), ("new", 12)):
+        made = graded_run(tmp_path / side, 12, lambda i, s, n=resolved: i < n)
+        (file,) = write_predictions(made)
+        rows: list[dict[str, str]] = harness.get_predictions_from_file(str(file), "lab", "test")
+        assert [row["instance_id"] for row in rows] == sorted(names)
+        for row in rows:
+            logs = tmp_path / "logs" / "run_evaluation" / "first" / side / row["instance_id"]
+            logs.mkdir(parents=True)
+            solved = names.index(row["instance_id"]) < resolved
+            (logs / "report.json").write_text(json.dumps({row["instance_id"]: {"resolved": solved}}))
+            (logs / "patch.diff").write_text(row["model_patch"])
+        known = [{"instance_id": name} for name in names]
+        report = reporting.make_run_report({row["instance_id"]: row for row in rows}, known, "first")
+        assert report == Path(f"{side}.first.json")
+        sides[side] = f"{file}+{tmp_path / report}"
+    found = gate([Path(sides["base"])], [Path(sides["new"])])
+    assert (found.decision, found.gain) == ("GO", 0.75)
+    swapped = f"{sides['base'].partition('+')[0]}+{sides['new'].partition('+')[2]}"
+    with pytest.raises(Unusable, match="is not the one in the predictions"):
+        gate([Path(sides["base"])], [Path(swapped)])
 
 
 # Real sandboxes -------------------------------------------------------------------------------------------------------
