@@ -244,3 +244,17 @@ def test_an_image_that_a_node_lacks_is_blamed_on_the_node(
     ends = [log.read_text() for log in mine.run_dir.glob("episodes/*/events.jsonl")]
     assert len(ends) == 2
     assert all("on node " in text and "trajhub/no-such-image:1" in text for text in ends)
+
+
+def test_nodes_that_can_do_nothing_are_named(cli: Cli, nodes: Nodes) -> None:
+    nodes.do("add-without-docker")
+    process = cli.start("-c", "ray.resource=nothing")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 3, said
+    assert "no node of the cluster can do episodes:\n  node " in said
+    assert "does no episodes: no Docker API answers" in said
+    process = cli.start("-c", "ray.resource=magic")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 3, said
+    assert "no living node of the cluster offers the resource 'magic'" in said
+    assert not cli.run_dir.exists()

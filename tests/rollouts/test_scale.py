@@ -5,6 +5,7 @@ import queue
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,23 @@ def test_the_episode_of_a_lost_host_is_the_environments_failure(tmp_path: Path) 
         clerk.take(Append(HEADER.episode_id, b"{}\n"))
     driver.over = True
     assert not verify_chain(episode.folder / "events.jsonl").breaks
+
+
+def test_a_verdict_that_was_lost_with_its_host_is_given_elsewhere(tmp_path: Path) -> None:
+    clerk, outbox = Clerk(tmp_path, RunLedger(Budget()), grades=True, retries=2), Outbox()
+    driver = Driver(outbox, clerk)
+    log = recorded(clerk, outbox)
+    log.patch("diff --git a/x b/x\n")
+    log.end(StopReason.SUBMITTED)
+    driver.over = True
+    report = clerk.lost(ORDER, "node 1", "it died")
+    job = report.order.job
+    assert (report.begun, job.tries, job.avoid) == (False, 1, ("node 1",))
+    assert job.only_grade is not None
+    assert job.only_grade.patch is not None
+    assert job.only_grade.patch.patch == "diff --git a/x b/x\n"
+    given_up = Order(job=replace(job, tries=2), header=HEADER)
+    assert clerk.lost(given_up, "node 2", "it died").begun is True, "a patch that kills its grader ends somewhere"
 
 
 class Dead:
