@@ -60,7 +60,7 @@ def write_micro(folder: Path, config: MicroConfig, base: str) -> dict[Split, Pat
 
     A folder that is complete is kept. Raises TaskError when it holds tasks of another configuration.
     """
-    done = {split: folder / split for split in SPLITS if getattr(config, split)}
+    done: dict[Split, Path] = {split: folder / split for split in SPLITS if getattr(config, split)}
     said = {**config.model_dump(), "base": base}
     note = folder / _CONFIG
     if not note.exists():

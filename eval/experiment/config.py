@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -201,7 +201,8 @@ def _check_parts(config: ExperimentConfig) -> None:
     from ...training.config import load_export_config
     from ...training.trainer.config import CONFIG_OF, load_train_config
 
-    for more in ({}, config.rollouts.rollout, config.evaluation.rollout):
+    nothing: Settings = {}
+    for more in (nothing, config.rollouts.rollout, config.evaluation.rollout):
         load_config(merged({"tasks": "-"}, config.rollout, more))
     load_serve_config((), {"model": "-", **config.serving.serve})
     for settings in (config.demonstrations.export, *(data.export for data in config.data.values())):
@@ -219,5 +220,5 @@ def merged(*parts: Settings) -> dict[str, Any]:
         for key, value in part.items():
             old = found.get(key)
             both = isinstance(old, Mapping) and isinstance(value, Mapping)
-            found[key] = merged(old, value) if both else value  # pyright: ignore[reportUnknownArgumentType]
+            found[key] = merged(cast("Settings", old), cast("Settings", value)) if both else value
     return found

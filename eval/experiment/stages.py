@@ -58,10 +58,12 @@ class Stages:
         folder = self.root / name
         self._done += 1
         said = {"config": json.loads(json.dumps(config)), "after": {stage.name: stage.id for stage in after}}
-        note = _read(folder)
-        if note is None:
+        found = _read(folder)
+        note: dict[str, Any]
+        if found is None:
             note = {"id": uuid4().hex, **said, "seconds": 0.0, "cpu_seconds": 0.0, "finished": False, "figures": {}}
         else:
+            note = found
             _compare(folder, note, said)
         if not note["finished"]:
             self._say(f"[{self._done}/{self.total or '?'}] {name}")

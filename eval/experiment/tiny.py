@@ -83,14 +83,16 @@ def make_tokenizer(folder: Path, rows: Iterable[Mapping[str, Any]], config: Tiny
 
 def _texts(rows: Iterable[Mapping[str, Any]], template: str) -> Iterator[str]:
     """What stands between special tokens in rendered conversations."""
-    from transformers.utils.chat_template_utils import render_jinja_template
+    from transformers.utils import chat_template_utils
+
+    render = cast(Any, chat_template_utils).render_jinja_template
 
     seen, special = set[str](), re.compile("|".join(re.escape(token) for token in _SPECIAL))
     for row in rows:
         if row["repo"] in seen:
             continue
         seen.add(row["repo"])
-        told = cast(Any, render_jinja_template)([row["messages"]], tools=row["tools"], chat_template=template)
+        told = render([row["messages"]], tools=row["tools"], chat_template=template)
         yield from filter(None, special.split(told[0][0]))
 
 
