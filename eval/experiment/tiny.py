@@ -20,8 +20,8 @@ _SPLIT = (
 """Qwen's: transformers rebuilds it on loading whatever was saved, so another one would change the ids of tokens."""
 
 _SPREAD = 0.7
-"""Standard deviation of the weights times the root of the width. The usual 0.02, meant for a width of thousands, makes a
-narrow model slower to copy."""
+"""Standard deviation of the weights times the root of the width. The usual 0.02, meant for a width of thousands, makes
+a narrow model slower to copy."""
 
 
 class TinyConfig(BaseModel):
