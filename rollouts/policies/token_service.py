@@ -53,9 +53,14 @@ class TokenService:
         """Ids and log-probabilities that continue `prompt`. Raises ServiceError, ContextOverflow or ConfigError."""
         body = {"model": self.config.model, "prompt": prompt, "return_token_ids": True, "logprobs": 0, **parameters}
         url, headers = f"{self.config.base_url}/completions", {"X-Session-ID": session}
-        reply = self.client.ask(
-            url, body, _is_completion, deadline=wait.deadline, cancelled=wait.cancelled, headers=headers
-        )
+        try:
+            reply = self.client.ask(
+                url, body, _is_completion, deadline=wait.deadline, cancelled=wait.cancelled, headers=headers
+            )
+        except ContextOverflow:
+            raise
+        except Refused as error:
+            raise ConfigError(f"{self.config.base_url} does not take what it is asked: {error}") from None
         if reply.choice.get("token_ids") is None:
             raise ConfigError(
                 f"{self.config.base_url} returns no token ids, so it is no vLLM of version 0.10.2 or later; use policy "

@@ -13,7 +13,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 from ...errors import ConfigError, Failure, ServiceError, StopReason
-from ...rewards.service.client import Reply
+from ...rewards.service.client import ContextOverflow, Reply
 from ...rewards.service.usage import Usage, read_usage
 from ..llm import ChatConfig, VllmConfig
 from ..payloads import LlmRequest, LlmResponse, Phase
@@ -96,7 +96,10 @@ class _TokenConversation(Conversation):
         self.context.log(request)
         self.sent = len(self.messages)
         self._requests += 1
-        reply = self._service.complete(self._wait, self._session, ids, parameters)
+        try:
+            reply = self._service.complete(self._wait, self._session, ids, parameters)
+        except ContextOverflow as error:
+            raise _overflow(str(error)) from None
         return self._take_in(request, ids, reply)
 
     def _hear_all(self) -> None:
@@ -129,8 +132,7 @@ class _TokenConversation(Conversation):
             self.context.log(Phase(name="context_overflow", evidence=f"{len(ids)} tokens did not fit: {said}"))
             ids = self._prompt.ids
         if len(ids) > room:
-            message = f"the conversation no longer fits the model: {len(ids)} of {self._service.context} tokens"
-            raise PolicyStop(StopReason.TOKEN_LIMIT, message, failure=Failure.MODEL)
+            raise _overflow(f"{len(ids)} of {self._service.context} tokens")
         return ids
 
     def _parameters(self, length: int) -> dict[str, Any]:
@@ -200,6 +202,11 @@ class _TokenConversation(Conversation):
         )
         self.context.log(response, t_start=reply.t_start, t_end=reply.t_end, duration_ms=reply.duration_ms)
         self.context.ledger.add(usage)
+
+
+def _overflow(said: str) -> PolicyStop:
+    message = f"the conversation no longer fits the model: {said}"
+    return PolicyStop(StopReason.TOKEN_LIMIT, message, failure=Failure.MODEL)
 
 
 def _call(name: str, arguments: str) -> dict[str, Any]:

@@ -4,13 +4,16 @@
 
 Prints the address of its head and the ids of its nodes as one line of JSON, then does what standard input says, a line
 each: `kill N` (the node and all its processes, by SIGKILL), `add`, or `add-without-docker` (which offers the resource
-`nothing`); each is answered by a line of JSON. It ends with its input. The head does no episodes: it offers no resource `sandboxes`.
+`nothing`); each is answered by a line of JSON. It ends with its input. The head does no episodes: it does not offer
+the resource `sandboxes`.
 """
 
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import warnings
 from importlib import import_module
 from typing import Any
@@ -34,7 +37,8 @@ DETECT = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "h
 def main(count: int) -> None:
     """Serve until standard input ends."""
     logging.disable(logging.WARNING)
-    head: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short, since it holds sockets
+    head: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "temp_dir": folder}
     make = import_module("ray.cluster_utils").Cluster
     cluster = make(initialize_head=True, head_node_args={**head, "_system_config": DETECT})
     nodes = [_add(cluster) for _ in range(count)]
@@ -51,6 +55,7 @@ def main(count: int) -> None:
             cluster.wait_for_nodes()
             _say({"added": nodes[-1].node_id})
     cluster.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _add(cluster: Any) -> Any:

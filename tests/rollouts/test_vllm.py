@@ -361,6 +361,12 @@ def test_a_model_that_is_not_served_is_a_usage_error(server: Served, talk: TalkT
         one.act()
 
 
+def test_what_the_server_does_not_take_is_a_usage_error(talk: TalkTo) -> None:
+    one = talk(extra_body={"temperature": -1})
+    with pytest.raises(ConfigError, match="does not take what it is asked"):
+        one.act()
+
+
 def test_a_conversation_that_the_template_refuses_is_a_usage_error(server: Served, talk: TalkTo) -> None:
     one = talk(chat_template_kwargs={"tools": 3})
     with pytest.raises(ConfigError, match="chat template cannot tell this conversation"):
