@@ -59,9 +59,9 @@ def finished(root: Path) -> list[Path]:
 
 def test_it_goes_on_where_it_was_killed(done: tuple[Path, Any, dict[str, str]]) -> None:
     root, finish, kept = done
-    # What cannot have become better is NO-GO, which is not what the experiment is set up to show: exit code 1.
-    assert finish.returncode == 1, finish.stderr[-3000:]
-    assert "expected GO" in finish.stderr and f"Results: {root}" in finish.stderr
+    # Nothing can have become better, which is what this experiment is set up to show.
+    assert finish.returncode == 0, finish.stderr[-3000:]
+    assert f"Results: {root}" in finish.stderr and (root / "report" / "report.html").exists()
     assert {"tasks", "demonstrations", "tokenizer", "seed0/model", "seed0/base"} <= set(kept)
     for name, known in kept.items():
         assert json.loads((root / name / "stage.json").read_text())["id"] == known
@@ -72,7 +72,7 @@ def test_the_record_names_everything_there_is(done: tuple[Path, Any, Any]) -> No
     record = read_experiment(root)
     assert record.finished and record.seeds == [0]
     assert {tasks.name: tasks.count for tasks in record.tasks} == {"train": 14, "eval": 4}
-    assert [arm.name for arm in record.arms] == ["base", "dpo", "selected", "random", "stock-dpo"]
+    assert [arm.name for arm in record.arms] == ["base", "dpo", "selected", "random"]
     for arm in record.arms:
         (seed,) = arm.seeds
         assert (root / seed.checkpoint / "model.safetensors").exists()
