@@ -7,6 +7,7 @@ from pathlib import Path
 from ..envs.engine import Engine
 from ..envs.sources import load_tasks
 from ..envs.task import Task
+from ..errors import ConfigError
 from .budget import RunLedger
 from .config import RolloutConfig, check_budget, choose, resolve
 from .counting import counted
@@ -96,7 +97,9 @@ def make_runner(
     engine: Engine,
     plan: Plan,
 ) -> Runner:
-    """A runner whose episodes are done by threads of this process."""
+    """A runner whose episodes are done by threads of this process. Raises ConfigError when others were asked for."""
+    if config.engine != "local":
+        raise ConfigError(f"these episodes are done by threads of this process: engine {config.engine} cannot do them")
     money = RunLedger(config.budget, plan.spent_usd)
     crew = _threads(run, config, policy, tasks, engine, money)
     return Runner(run, run_id, config, policy, tasks, plan, crew, money)
