@@ -13,7 +13,7 @@ import pytest
 from trajectory_hub.eval.experiment.model import Experiment, read_experiment
 from trajectory_hub.rollouts.run_dir import read_episodes
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SHORT = (
     *(
@@ -43,12 +43,14 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Com
     begun = subprocess.Popen(
         command(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 300
-    while not (root / "seed0" / "rollouts" / "stage.json").exists() and begun.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(begun.pid, signal.SIGKILL)
-    begun.wait()
+    deadline = time.monotonic() + 500
+    try:
+        while not (root / "seed0" / "rollouts" / "stage.json").exists() and begun.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        os.killpg(begun.pid, signal.SIGKILL)
+        begun.wait()
     kept = {str(path.parent.relative_to(root)): json.loads(path.read_text())["id"] for path in finished(root)}
     return root, subprocess.run(command(root), capture_output=True, text=True, check=False), kept
 
