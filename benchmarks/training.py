@@ -1,6 +1,7 @@
 """Tokens a second of our SFT and DPO against plain TRL scripts on the same rows, in turns, in one process.
 
-`python -m trajectory_hub.benchmarks.training [--rounds 5] [--steps 8] [--kinds sft dpo]` makes a model and rows, trains each way once to
+`python -m trajectory_hub.benchmarks.training [--rounds 5] [--steps 8] [--kinds sft dpo]`
+makes a model and rows, trains each way once to
 warm up, then alternates. Both ways run the same number of updates on the same batches; rows are in token form, with the
 same masks. Counted is the time within `Trainer.train`. On a machine that others use as well, set OMP_NUM_THREADS=1 and
 look at the ratio by CPU time.
@@ -36,6 +37,7 @@ def _model(folder: Path) -> None:
     import torch
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(0)
@@ -51,6 +53,7 @@ def _model(folder: Path) -> None:
     )
     Qwen2ForCausalLM(config).save_pretrained(folder)
     words = Tokenizer(WordLevel({f"w{number}": number for number in range(_VOCABULARY)}, unk_token="w0"))
+    words.pre_tokenizer = WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w1", pad_token="w2").save_pretrained(folder)
 
 

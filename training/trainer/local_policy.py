@@ -11,7 +11,8 @@ from typing import Any
 from ...errors import InfrastructureError, ServiceError
 from ...rewards.service.client import Reply
 from ...rollouts.llm import VllmConfig
-from ...rollouts.policies.rendering import TemplateRenderer
+from ...rollouts.policies.conversation import Message
+from ...rollouts.policies.token_service import TokenService, Wait
 from ...rollouts.policies.vllm import VllmPolicy
 
 __all__ = ["Answers", "LocalPolicy", "LocalService"]
@@ -24,10 +25,8 @@ Answers = Callable[[list[list[int]]], Sampled]
 _PAUSE = 0.05
 
 
-class LocalService:
+class LocalService(TokenService):
     """Takes the place of a server: what is asked waits until the trainer's thread answers."""
-
-    root = ""
 
     def __init__(self, tokenizer: Any, context: int, template_kwargs: Mapping[str, Any]) -> None:
         self._tokenizer, self._kwargs = tokenizer, dict(template_kwargs)
@@ -36,28 +35,20 @@ class LocalService:
         self._stopped = threading.Event()
         self._asked: Queue[tuple[list[int], int, Future[_Answer]]] = Queue()
 
-    def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Ids:
+    def render(self, wait: Wait, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> Ids:
         """Ids of messages by the chat template, up to where an answer begins."""
         told = self._tokenizer.apply_chat_template(
             list(messages), tools=list(tools) or None, add_generation_prompt=True, return_dict=True, **self._kwargs
         )
         return tuple(told["input_ids"])
 
-    def complete(
-        self,
-        prompt: Sequence[int],
-        parameters: Mapping[str, Any],
-        *,
-        session: str,
-        deadline: float,
-        cancelled: threading.Event,
-    ) -> Reply:
+    def complete(self, wait: Wait, session: str, prompt: Sequence[int], parameters: Mapping[str, Any]) -> Reply:
         """Ids that continue `prompt`; for the threads of episodes. Raises ServiceError when nobody answers in time."""
         began, clock = datetime.now(UTC), time.monotonic()
         future = Future[_Answer]()
         most = int(parameters["max_tokens"])
         self._asked.put((list(prompt), most, future))
-        ids, logprobs = self._wait(future, deadline, cancelled)
+        ids, logprobs = self._wait(future, wait)
         closed = bool(ids) and ids[-1] == self._tokenizer.eos_token_id
         ended = closed or len(ids) < most
         choice = {
@@ -71,14 +62,14 @@ class LocalService:
         body = {"choices": [choice], "usage": usage}
         return Reply(body=body, failed=(), t_start=began, t_end=datetime.now(UTC), duration_ms=spent)
 
-    def _wait(self, future: Future[_Answer], deadline: float, cancelled: threading.Event) -> _Answer:
+    def _wait(self, future: Future[_Answer], wait: Wait) -> _Answer:
         while True:
             try:
                 return future.result(timeout=_PAUSE)
             except TimeoutError:
                 if self._stopped.is_set():
                     raise InfrastructureError("the trainer has stopped, and answers no more") from None
-                if cancelled.is_set() or time.monotonic() > deadline:
+                if wait.cancelled.is_set() or time.monotonic() > wait.deadline:
                     raise ServiceError("the model being trained did not answer in time") from None
 
     def stop(self) -> None:
@@ -117,10 +108,8 @@ class LocalPolicy(VllmPolicy):
     def __init__(self, service: LocalService, model: str, config: VllmConfig) -> None:
         self.model = model
         self.config = config
-        self._service: Any = service
-        self._renderer = TemplateRenderer(service.render, config.observation_role)
-        self._counted = {}
+        self._service = service
 
-    def report(self) -> Mapping[str, Any]:
+    def counters(self) -> Mapping[str, float]:
         """There is no server that counts."""
         return {}
