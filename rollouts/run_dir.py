@@ -81,8 +81,11 @@ class Episode:
 
     @property
     def excluded(self) -> bool:
-        """Whether it says nothing about the agent, so that no rate counts it."""
-        return self.failure in (Failure.ENVIRONMENT, Failure.SERVICE, Failure.GRADER)
+        """Whether it says nothing about the agent, so that no rate counts it; a forged report is the agent's doing."""
+        if self.to_retry:
+            return True
+        judged = self.verdict is not None and self.verdict.resolved is not None
+        return not judged and self.failure in (Failure.ENVIRONMENT, Failure.SERVICE, Failure.GRADER)
 
 
 def episode_name(task_id: str, seed: int | None, attempt: int = 1) -> str:
