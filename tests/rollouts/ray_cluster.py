@@ -11,9 +11,7 @@ the resource `sandboxes`.
 import json
 import logging
 import os
-import shutil
 import sys
-import tempfile
 import warnings
 from importlib import import_module
 from typing import Any
@@ -37,8 +35,7 @@ DETECT = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "h
 def main(count: int) -> None:
     """Serve until standard input ends."""
     logging.disable(logging.WARNING)
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short, since it holds sockets
-    head: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, "temp_dir": folder}
+    head: dict[str, Any] = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
     make = import_module("ray.cluster_utils").Cluster
     cluster = make(initialize_head=True, head_node_args={**head, "_system_config": DETECT})
     nodes = [_add(cluster) for _ in range(count)]
@@ -55,7 +52,6 @@ def main(count: int) -> None:
             cluster.wait_for_nodes()
             _say({"added": nodes[-1].node_id})
     cluster.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _add(cluster: Any) -> Any:
