@@ -17,8 +17,8 @@ from .envs.tasks_cli import app as tasks_app
 from .errors import TrajHubError
 from .eval.audit_cli import audit
 from .eval.check_cli import check
-from .eval.experiment_cli import experiment
 from .eval.eval_cli import evaluate
+from .eval.experiment_cli import experiment
 from .eval.gate_cli import gate
 from .eval.report_cli import report
 from .eval.schema_cli import schema

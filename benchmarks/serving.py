@@ -205,10 +205,7 @@ def main() -> None:
             measure(Path(folder) / f"with-{count}", tasks, server, count, min(args.episodes, 8 * count), settings)
             for count in _counts(args.concurrency)
         ]
-        alone = [
-            measure_sessions(server, count, args.steps, settings)
-            for count in _counts(args.sessions)
-        ]
+        alone = [measure_sessions(server, count, args.steps, settings) for count in _counts(args.sessions)]
     served = f"{config.served_name}, vLLM {server.vllm.version} ({server.vllm.build}), {args.replicas} replicas"
     table(f"Rollouts: {served}", list(COLUMNS), [[row[key] for key in COLUMNS.values()] for row in rows])
     table(

@@ -91,7 +91,8 @@ def _batch(config: PracticeConfig, first: int, vocabulary: int, generator: Any) 
     labels = torch.full(shape, -100)
     low, high = config.span
     sizes = torch.randint(low, min(high, config.length // 2) + 1, (config.batch_size,), generator=generator)
-    for row, size in enumerate(sizes.tolist()):
+    for row in range(config.batch_size):
+        size = int(sizes[row])
         times = -(-config.length // size)
         ids[row] = ids[row, :size].repeat(times)[: config.length]
         labels[row, size + 1 :] = ids[row, size + 1 :]

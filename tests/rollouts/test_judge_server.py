@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(RUNS / "random", tmp_path / "random"))
 
 
-def judge(run: Path, server: Served, *more: str) -> tuple[int, dict[str, Any]]:
+def judge(run: Path, server: Served | Server, *more: str) -> tuple[int, dict[str, Any]]:
     settings = (f"judge.request={json.dumps(ASKED)}", f"judge.context={json.dumps(SMALL)}", *more)
     options = [item for setting in settings for item in ("-c", setting)]
     done = CliRunner().invoke(app, ["judge", str(run), "--model", f"tiny@{server.url}", *options, "--json"])
@@ -45,7 +45,7 @@ def judge(run: Path, server: Served, *more: str) -> tuple[int, dict[str, Any]]:
     return getattr(done.exception, "exit_code", done.exit_code), json.loads(done.stdout)
 
 
-def test_every_answer_keeps_to_the_schema_and_the_second_scoring_is_free(server: Served, run: Path) -> None:
+def test_every_answer_keeps_to_the_schema_and_the_second_scoring_is_free(server: Served | Server, run: Path) -> None:
     code, told = judge(run, server, PRICE)
     assert (code, told["troubles"]) == (0, {})
     assert told["steps"] == told["questions"] == 21

@@ -17,7 +17,7 @@ from .model_server import Served, Server
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
 
-def chat(server: Served, *more: str) -> tuple[str, ...]:
+def chat(server: Served | Server, *more: str) -> tuple[str, ...]:
     settings = ("chat.max_tokens=300", "chat.tool_choice=required", "chat.temperature=1", "env.max_steps=8")
     return (f"policy=chat:tiny@{server.url}", *settings, *more)
 
