@@ -25,7 +25,7 @@ mkdir -p build/typing
 ln -sfn ../.. build/typing/trajectory_hub # by this, the type checker finds what tests import
 check "Lint" "$VENV/bin/ruff" check --quiet .
 check "Format" "$VENV/bin/ruff" format --quiet --check .
-check "Shell scripts" shellcheck -x scripts/quickstart.sh scripts/test.sh scripts/lib.sh .ci/run
+check "Shell scripts" shellcheck -x scripts/*.sh .ci/run
 check "Types" "$VENV/bin/pyright" --pythonpath "$VENV/bin/python"
 
 phase "Tests"
