@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...errors import MissingExtra
 
-__all__ = ["TinyConfig", "import_transformers", "make_model", "make_tokenizer"]
+__all__ = ["SPECIAL", "TinyConfig", "import_transformers", "make_model", "make_tokenizer"]
 
-_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>")
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>")
+"""Tokens that stand for themselves; their places here are their ids."""
 _SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
@@ -71,7 +72,7 @@ def make_tokenizer(folder: Path, rows: Iterable[Mapping[str, Any]], config: Tiny
     raw.decoder = decoders.ByteLevel()
     trainer = cast(Any, trainers).BpeTrainer(
         vocab_size=config.vocabulary,
-        special_tokens=list(_SPECIAL),
+        special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -91,7 +92,7 @@ def _texts(rows: Iterable[Mapping[str, Any]], template: str) -> Iterator[str]:
 
     render = cast(Any, chat_template_utils).render_jinja_template
 
-    seen, special = set[str](), re.compile("|".join(re.escape(token) for token in _SPECIAL))
+    seen, special = set[str](), re.compile("|".join(re.escape(token) for token in SPECIAL))
     for row in rows:
         if row["repo"] in seen:
             continue
