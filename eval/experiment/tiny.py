@@ -20,10 +20,6 @@ _SPLIT = (
 )
 """Qwen's: transformers rebuilds it on loading whatever was saved, so another one would change the ids of tokens."""
 
-_SPREAD = 0.7
-"""Standard deviation of the weights times the root of the width. The usual 0.02, meant for a width of thousands, makes
-a narrow model slower to copy."""
-
 
 class TinyConfig(BaseModel):
     """The shape of the model."""
@@ -116,7 +112,6 @@ def make_model(folder: Path, tokenizer: Path, config: TinyConfig, seed: int) -> 
         num_attention_heads=config.heads,
         num_key_value_heads=config.kv_heads,
         max_position_embeddings=config.context,
-        initializer_range=_SPREAD / config.width**0.5,
         eos_token_id=loaded.eos_token_id,
         bos_token_id=None,
         pad_token_id=loaded.pad_token_id,
