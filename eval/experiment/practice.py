@@ -31,11 +31,11 @@ class PracticeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    until: float = Field(default=0.1, gt=0)
+    until: float = Field(default=0.3, gt=0)
     """Mean loss, of the longest sequences, at which it ends."""
     onward: float = Field(default=0.3, gt=0)
     """Mean loss at which the next length is taken up."""
-    lengths: tuple[int, ...] = Field(default=(24, 32, 48, 64, 96, 128, 192), min_length=1)
+    lengths: tuple[int, ...] = Field(default=(24, 32, 48, 64, 96, 128), min_length=1)
     """Tokens of a sequence, one length after another."""
     span: tuple[int, int] = (3, 28)
     """Least and most tokens of a span; with the marks, at most half a sequence."""
