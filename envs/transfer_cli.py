@@ -17,7 +17,7 @@ __all__ = ["pull", "push"]
 def pull(
     tasks: str = typer.Argument(help="A task repo, a dataset, or a .json, .jsonl or .parquet file."),
     registry: str | None = typer.Option(
-        None, "--from", help="Registry HOST[:PORT][/PREFIX] that has the images; default: each image's own."
+        None, "--from", help="Registry that has the images, as HOST:PORT/PREFIX; default: each image's own."
     ),
     limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many tasks."),
     pattern: str = typer.Option("*", "--filter", help="Only ids matching this pattern."),
@@ -36,7 +36,7 @@ def pull(
 
 def push(
     tasks: str = typer.Argument(help="A task repo, a dataset, or a .json, .jsonl or .parquet file."),
-    registry: str = typer.Option(..., "--to", help="Registry HOST[:PORT][/PREFIX]."),
+    registry: str = typer.Option(..., "--to", help="Registry, as HOST:PORT/PREFIX; port and prefix may be left out."),
     limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many tasks."),
     pattern: str = typer.Option("*", "--filter", help="Only ids matching this pattern."),
     max_workers: int = typer.Option(4, "--max-workers", min=1, help="Images at a time."),

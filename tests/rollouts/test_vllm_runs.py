@@ -72,13 +72,21 @@ def test_samples_of_a_task_are_its_seeds_and_the_best_is_chosen(
 def test_a_run_goes_on_when_its_server_dies_and_is_restarted(
     server: Served, run_tasks: RunTasks, tmp_path: Path
 ) -> None:
-    def kill_after_an_answer() -> None:
-        while not any("llm_response" in log.read_text() for log in tmp_path.rglob("events.jsonl")):
-            time.sleep(0.01)
+    def waiting() -> dict[Path, int]:
+        """Logs whose last request has no answer yet, with the number of their answers."""
+        texts = {log: log.read_text() for log in tmp_path.rglob("events.jsonl")}
+        told = {log: (text.count('"llm_request"'), text.count('"llm_response"')) for log, text in texts.items()}
+        return {log: answers for log, (requests, answers) in told.items() if requests > answers > 0}
+
+    def kill_in_the_middle_of_an_answer() -> None:
+        before = dict[Path, int]()
+        while not before.items() & (now := waiting()).items():
+            before = now
+            time.sleep(0.1)
         server.kill()
 
     starts = server.model.replicas[0].starts
-    killer = threading.Thread(target=kill_after_an_answer)
+    killer = threading.Thread(target=kill_in_the_middle_of_an_answer)
     killer.start()
     patient = ("vllm.retries=400", "vllm.max_wait=2", "retries=0")
     summary = run_tasks(f"policy=vllm:tiny@{server.url}", *SHORT, *patient, "workers=3", "vllm.max_tokens=200")
