@@ -10,7 +10,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from ...rewards.human.extras import need
+from ...rewards.extras import need
 from .clusters import Clustered, Floats, below, quantile
 from .config import GateConfig
 from .report import Power

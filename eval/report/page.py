@@ -117,10 +117,8 @@ class Page:
 
     def html(self) -> str:
         """As one file that needs nothing else."""
-        title, style = (
-            escape(_plain(self.title)),
-            files(__name__.rpartition(".")[0]).joinpath("page.css").read_text(encoding="utf-8"),
-        )
+        title = escape(_plain(self.title))
+        style = files(__package__ or "").joinpath("page.css").read_text(encoding="utf-8")
         headings = [block.text for block in self.blocks if isinstance(block, Heading)]
         contents = "".join(f'<a href="#{_slug(text)}">{escape(text)}</a>' for text in headings)
         policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

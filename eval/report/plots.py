@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...rewards.human.extras import need
+from ...rewards.extras import need
 from .collect import ArmResult, Collected, Gated
 from .families import FamilyRates
 from .page import Drawing

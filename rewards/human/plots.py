@@ -4,9 +4,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from ..extras import need
 from .bootstrap import Estimate
 from .document import Figure
-from .extras import need
 from .results import OVERALL, Calibration, Change, Comparison
 
 __all__ = ["drawings"]

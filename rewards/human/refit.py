@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..extras import need
 from .bootstrap import Floats
 from .correlation import Indices
-from .extras import need
 from .observations import weighted_mean
 
 __all__ = ["STRENGTHS", "Fit", "fit", "folds", "least_weights"]

@@ -1,13 +1,11 @@
 """`trajhub eval`: policies and predictions become graded runs that the gate and the official harness read."""
 
 import json
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trajectory_hub.cli import main
 from trajectory_hub.envs.predictions import read_predictions
 from trajectory_hub.envs.sources import write_task_repo
 from trajectory_hub.envs.task import Task
@@ -17,9 +15,9 @@ from trajectory_hub.eval.evaluation.predictions import name_of, write_prediction
 from trajectory_hub.eval.gate import GateConfig, Unusable, gate
 from trajectory_hub.rollouts.run_dir import EPISODES, episode_name, read_episodes
 
+from .conftest import Command
 from .graded import graded_episode, graded_run, tasks
 
-Run = Callable[..., tuple[int, str, str]]
 WRONG = """\
 diff --git a/shapes.py b/shapes.py
 new file mode 100644
@@ -28,18 +26,6 @@ new file mode 100644
 @@ -0,0 +1 @@
 +wrong = True
 """
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["trajhub", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 def predictions(path: Path, patches: dict[str, str]) -> Path:
@@ -156,7 +142,9 @@ def repo(two_tasks: list[Task], tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.mark.docker
-def test_predictions_become_a_run_that_resumes(two_tasks: list[Task], repo: Path, tmp_path: Path, run: Run) -> None:
+def test_predictions_become_a_run_that_resumes(
+    two_tasks: list[Task], repo: Path, tmp_path: Path, trajhub: Command
+) -> None:
     right = {task.instance_id: task.patch for task in two_tasks}
     files = [
         predictions(tmp_path / "s0.jsonl", right),
@@ -164,7 +152,7 @@ def test_predictions_become_a_run_that_resumes(two_tasks: list[Task], repo: Path
     ]
     target = tmp_path / "run"
     words = ("eval", ",".join(map(str, files)), "--tasks", repo, "-o", target, "--json")
-    code, out, err = run(*words)
+    code, out, err = trajhub(*words)
     assert code == 0, err
     told = json.loads(out)
     assert (told["figures"]["resolved"], told["figures"]["counted"], told["finished"]) == (3, 4, True)
@@ -176,11 +164,11 @@ def test_predictions_become_a_run_that_resumes(two_tasks: list[Task], repo: Path
     lost = target / EPISODES / episode_name("trajhub__tiny-1", 1)
     for path in (*lost.glob("*.*"),):
         path.unlink()
-    assert run(*words)[0] == 0
+    assert trajhub(*words)[0] == 0
     assert {p: p.read_bytes() for p in kept if p.parent != lost} == {p: b for p, b in kept.items() if p.parent != lost}
     assert len(list(read_episodes(target))) == 4
     files[0].write_text(files[0].read_text().replace('"m"', '"n"'))
-    code, _, err = run(*words)
+    code, _, err = trajhub(*words)
     assert code == 2 and "is something else" in err
 
 
@@ -201,53 +189,53 @@ def test_a_better_set_of_predictions_is_seen_by_the_gate(two_tasks: list[Task], 
 
 @pytest.mark.docker
 def test_a_missing_prediction_is_refused_or_not_resolved(
-    two_tasks: list[Task], repo: Path, tmp_path: Path, run: Run
+    two_tasks: list[Task], repo: Path, tmp_path: Path, trajhub: Command
 ) -> None:
     file = predictions(tmp_path / "p.jsonl", {two_tasks[0].instance_id: two_tasks[0].patch})
     words = ("eval", file, "--tasks", repo, "-o", tmp_path / "run", "--json")
-    code, _, err = run(*words)
+    code, _, err = trajhub(*words)
     assert code == 2 and "no prediction for trajhub__tiny-2" in err
-    code, out, _ = run(*words, "--missing-unresolved")
+    code, out, _ = trajhub(*words, "--missing-unresolved")
     assert (code, json.loads(out)["figures"]["resolved"], json.loads(out)["figures"]["counted"]) == (0, 1, 2)
 
 
 @pytest.mark.docker
-def test_a_policy_is_rolled_out_and_graded(repo: Path, tmp_path: Path, run: Run) -> None:
+def test_a_policy_is_rolled_out_and_graded(repo: Path, tmp_path: Path, trajhub: Command) -> None:
     target = tmp_path / "run"
     words = ("eval", "random", "--tasks", repo, "--seeds", 2, "-c", "env.max_steps=3", "-c", "warm=0", "-o", target)
-    code, out, err = run(*words)
+    code, out, err = trajhub(*words)
     assert code == 0, err
     assert "resolved 0 of 4" in out and "predictions.seed0.jsonl, predictions.seed1.jsonl" in out
     found = Evaluation.model_validate_json((target / "evaluation.json").read_text())
     assert found.finished and found.figures is not None and found.figures.counted == 4
     before = {path: path.read_bytes() for path in target.glob(f"{EPISODES}/*/events.jsonl")}
-    assert run(*words)[0] == 0
+    assert trajhub(*words)[0] == 0
     assert {path: path.read_bytes() for path in before} == before
     with pytest.raises(Unusable, match="given twice"):
         gate([target], [target])
-    assert run("eval", "scripted:other.yaml", "--tasks", repo, "-o", target)[0] == 2
+    assert trajhub("eval", "scripted:other.yaml", "--tasks", repo, "-o", target)[0] == 2
 
 
 @pytest.mark.docker
-def test_the_reference_policy_is_no_evaluation(repo: Path, tmp_path: Path, run: Run) -> None:
-    code, _, err = run("eval", "reference", "--tasks", repo, "-o", tmp_path / "run")
+def test_the_reference_policy_is_no_evaluation(repo: Path, tmp_path: Path, trajhub: Command) -> None:
+    code, _, err = trajhub("eval", "reference", "--tasks", repo, "-o", tmp_path / "run")
     assert code == 2 and "is shown the reference patches" in err
 
 
-def test_a_dry_run_tells_what_it_would_take(tmp_path: Path, run: Run) -> None:
+def test_a_dry_run_tells_what_it_would_take(tmp_path: Path, trajhub: Command) -> None:
     names = tasks(3)
     rows = [_row(name) for name in names]
     file = tmp_path / "tasks.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    code, out, _ = run("eval", "some/model", "--tasks", file, "--seeds", 4, "--limit", 2, "--dry-run")
+    code, out, _ = trajhub("eval", "some/model", "--tasks", file, "--seeds", 4, "--limit", 2, "--dry-run")
     told = json.loads(out)
     assert (code, told["episodes"], told["cost_ceiling_usd"]) == (0, 8, 0.0)
     assert told["served"]["model"] == "some/model" and len(told["images"]) == 2
     asked = ("eval", "chat:gpt@http://127.0.0.1:9/v1", "--tasks", file, "--dry-run")
-    assert json.loads(run(*asked)[1])["cost_ceiling_usd"] is None
+    assert json.loads(trajhub(*asked)[1])["cost_ceiling_usd"] is None
     prices = tmp_path / "prices.yaml"
     prices.write_text("prices: {models: {gpt: {input: 1.0, output: 2.0}}}\n")
-    told = json.loads(run(*asked, "-c", prices, "-c", "budget.cost_usd=0.5")[1])
+    told = json.loads(trajhub(*asked, "-c", prices, "-c", "budget.cost_usd=0.5")[1])
     assert told["cost_ceiling_usd"] == 1.5
 
 

@@ -1,16 +1,14 @@
 """`trajhub gate` as a user meets it: exit codes, tables, JSON, files."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trajectory_hub.cli import main
 
+from .conftest import Command
 from .graded import Outcome, graded_run
 
 COUNT = 20
-Run = Callable[..., tuple[int, str, str]]
 
 
 def weak(index: int, seed: int) -> Outcome:
@@ -28,42 +26,30 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["trajhub", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
-
-
-def test_go_is_0_and_no_go_is_1(run: Run, runs: dict[str, Path]) -> None:
-    code, out, err = run("gate", runs["base"], runs["better"])
+def test_go_is_0_and_no_go_is_1(trajhub: Command, runs: dict[str, Path]) -> None:
+    code, out, err = trajhub("gate", runs["base"], runs["better"])
     assert code == 0
     assert "GO: +50.0 points, 95% interval" in out.splitlines()[-1]
     assert "Next:" in err
-    code, out, _ = run("gate", runs["base"], runs["same"])
+    code, out, _ = trajhub("gate", runs["base"], runs["same"])
     assert code == 1
     assert out.splitlines()[-1].startswith("NO-GO: +0.0 points")
 
 
-def test_what_cannot_be_used_is_2_and_names_it(run: Run, runs: dict[str, Path]) -> None:
-    code, out, err = run("gate", runs["base"], runs["half"])
+def test_what_cannot_be_used_is_2_and_names_it(trajhub: Command, runs: dict[str, Path]) -> None:
+    code, out, err = trajhub("gate", runs["base"], runs["half"])
     assert (code, out) == (2, "")
     assert "lab__repo3-7, seed 0: was not graded" in err and "--grade" in err
-    assert run("gate", runs["base"], "nowhere")[0] == 2
-    assert run("gate", runs["base"], runs["better"], "--alpha", "2")[0] == 2
-    assert run("gate", runs["base"], runs["better"], runs["better"])[0] == 2
-    assert run("gate", runs["base"], runs["better"], "--seal", "x")[0] == 2
+    assert trajhub("gate", runs["base"], "nowhere")[0] == 2
+    assert trajhub("gate", runs["base"], runs["better"], "--alpha", "2")[0] == 2
+    assert trajhub("gate", runs["base"], runs["better"], runs["better"])[0] == 2
+    assert trajhub("gate", runs["base"], runs["better"], "--seal", "x")[0] == 2
 
 
 def test_json_and_files_say_the_same_and_give_the_command_again(
-    run: Run, runs: dict[str, Path], tmp_path: Path
+    trajhub: Command, runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    code, out, _ = run(
+    code, out, _ = trajhub(
         "gate", runs["base"], runs["better"], "--min-gain", "0.1", "--may-differ", "env.*", "--json", "-o", tmp_path
     )
     told = json.loads(out)
@@ -75,15 +61,15 @@ def test_json_and_files_say_the_same_and_give_the_command_again(
     assert html.startswith("<!doctype html>") and "<script" not in html
 
 
-def test_several_runs_of_a_side_stand_between_commas(run: Run, runs: dict[str, Path]) -> None:
-    code, out, _ = run("gate", runs["base"], f"{runs['better']},{runs['same']}", "--json")
+def test_several_runs_of_a_side_stand_between_commas(trajhub: Command, runs: dict[str, Path]) -> None:
+    code, out, _ = trajhub("gate", runs["base"], f"{runs['better']},{runs['same']}", "--json")
     told = json.loads(out)
     assert told["candidates"][0]["by_run"] == [0.5, 0.0]
     assert told["candidates"][0]["side"]["name"] == "better, same"
     assert code in (0, 1)
 
 
-def test_several_candidates_are_go_when_one_is(run: Run, runs: dict[str, Path]) -> None:
-    code, out, _ = run("gate", runs["base"], runs["same"], runs["better"])
+def test_several_candidates_are_go_when_one_is(trajhub: Command, runs: dict[str, Path]) -> None:
+    code, out, _ = trajhub("gate", runs["base"], runs["same"], runs["better"])
     assert code == 0
     assert "GO (better, the best of 2)" in out.splitlines()[-1]

@@ -1,9 +1,9 @@
-"""Libraries that only calibration needs, imported when it is asked for."""
+"""Libraries of the extra `eval`, imported when they are asked for."""
 
 from importlib import import_module
 from typing import Any
 
-from ...errors import MissingExtra
+from ..errors import MissingExtra
 
 __all__ = ["need"]
 
