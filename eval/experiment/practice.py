@@ -1,10 +1,13 @@
-"""Copying practice: marked spans of random tokens, to be repeated. A model from scratch that skips it never quotes.
+"""Copying practice: random tokens, then passages of them to be quoted. A model from scratch that skips it never quotes.
 
-Each sequence is random tokens with a mark, a span, and later another mark and the span again; only the repetition is in
-the loss. It begins with short sequences and goes on to longer ones as each is mastered. Both matter: in trials with a
-model of a million parameters, spans without marks, or sequences of 64 tokens from the start, taught nothing in 600
-updates; marked spans in sequences of 24 were copied after 400. It ends on the loss, not on a step count: when copying
-emerges depends on the seed.
+Each sequence is material, and after it quotations: a mark, the first tokens of a passage as its cue, and the rest of the
+passage, which alone is in the loss. It begins with short sequences and goes on to longer ones as each is mastered, and
+ends on the loss, not on a step count: when copying emerges depends on the seed.
+
+Two things matter, in trials with a model of a million parameters. Sequences of 64 tokens from the start taught nothing
+in 600 updates; from 24 on, everything up to 192 was mastered in 824. And material must repeat itself: after practice
+with tokens out of the whole vocabulary, which hardly ever occur twice, demonstrations taught the names in them by heart,
+and edits of files with other names applied in 3% of episodes.
 """
 
 import json
@@ -12,7 +15,7 @@ import time
 from collections import deque
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +26,11 @@ __all__ = ["PracticeConfig", "practise"]
 
 _MEAN_OF = 20
 """Updates whose mean loss decides."""
-_MARKS = SPECIAL.index("<|im_start|>"), SPECIAL.index("<tool_call>")
+_MARK = SPECIAL.index("<tool_call>")
+_CUE = 2
+"""Tokens of a passage that tell which one is meant."""
+_UNLEARNT = -100
+"""What transformers leaves out of a loss."""
 
 
 class PracticeConfig(BaseModel):
@@ -35,10 +42,12 @@ class PracticeConfig(BaseModel):
     """Mean loss, of the longest sequences, at which it ends."""
     onward: float = Field(default=0.3, gt=0)
     """Mean loss at which the next length is taken up."""
-    lengths: tuple[int, ...] = Field(default=(24, 32, 48, 64, 96, 128), min_length=1)
+    lengths: tuple[int, ...] = Field(default=(24, 48, 96, 192), min_length=1)
     """Tokens of a sequence, one length after another."""
-    span: tuple[int, int] = (3, 28)
-    """Least and most tokens of a span; with the marks, at most half a sequence."""
+    passage: tuple[Annotated[int, Field(gt=_CUE)], int] = (4, 28)
+    """Least and most tokens of a quotation, cue included."""
+    alphabet: int = Field(default=16, ge=2)
+    """Least number of different tokens of a sequence; each sequence draws how many, and which."""
     tokens: int = Field(default=1536, ge=64)
     """Tokens of an update."""
     max_steps: int = Field(default=3000, ge=1)
@@ -102,7 +111,7 @@ class _Learner:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         rows = max(1, self._config.tokens // length)
-        drawn = _batch(rows, length, self._config.span, self._model.config.vocab_size, self._generator)
+        drawn = _batch(rows, length, self._config, self._model.config.vocab_size, self._generator)
         ids, labels = (batch.to(self._device) for batch in drawn)
         with torch.autocast(self._device, dtype=torch.bfloat16, enabled=self._config.bf16):
             loss = self._model(input_ids=ids, labels=labels).loss
@@ -115,22 +124,39 @@ class _Learner:
         return self.losses[-1]
 
 
-def _batch(rows: int, length: int, span: tuple[int, int], vocabulary: int, generator: Any) -> tuple[Any, Any]:
+def _batch(rows: int, length: int, config: PracticeConfig, vocabulary: int, generator: Any) -> tuple[Any, Any]:
     """Token ids and labels, each (rows, length); what is not to be learnt is labelled -100."""
+    import torch
+
+    drawn = [_sequence(length, config, vocabulary, generator) for _ in range(rows)]
+    ids, labels = (torch.tensor(part) for part in zip(*drawn, strict=True))
+    return ids, labels
+
+
+def _sequence(length: int, config: PracticeConfig, vocabulary: int, generator: Any) -> tuple[list[int], list[int]]:
+    """Material, a third to two thirds of the whole, and as many quotations of it as there is room for."""
     import torch
 
     def draw(low: int, high: int) -> int:
         return int(torch.randint(low, high + 1, (1,), generator=generator))
 
-    ids = torch.randint(len(SPECIAL), vocabulary, (rows, length), generator=generator)
-    labels = torch.full((rows, length), -100)
-    longest = length // 2 - 1
-    for row in range(rows):
-        size = draw(min(span[0], longest), min(span[1], longest))
-        first = draw(0, length - 2 * size - 2)
-        again = draw(first + size + 1, length - size - 1)
-        ids[row, first], ids[row, again] = _MARKS
-        repeated = slice(again + 1, again + 1 + size)
-        ids[row, repeated] = ids[row, first + 1 : first + 1 + size]
-        labels[row, repeated] = ids[row, repeated]
-    return ids, labels
+    material = _material(draw(length // 3, 2 * length // 3), config.alphabet, vocabulary, generator)
+    ids, labels = list(material), [_UNLEARNT] * len(material)
+    while len(ids) < length:
+        size = min(draw(*config.passage), len(material))
+        first = draw(0, len(material) - size)
+        passage = material[first : first + size]
+        ids += [_MARK, *passage]
+        labels += [_UNLEARNT] * (1 + _CUE) + passage[_CUE:]
+    return ids[:length], labels[:length]
+
+
+def _material(length: int, alphabet: int, vocabulary: int, generator: Any) -> list[int]:
+    """Random tokens of a random part of the vocabulary, whose size is log-uniform from `alphabet` to all of it."""
+    import torch
+
+    every = vocabulary - len(SPECIAL)
+    least = min(alphabet, every)
+    size = round(least * (every / least) ** float(torch.rand(1, generator=generator)))
+    letters = torch.randperm(every, generator=generator)[:size] + len(SPECIAL)
+    return letters[torch.randint(size, (length,), generator=generator)].tolist()

@@ -9,7 +9,7 @@ from typing import Self
 
 from ...errors import InfrastructureError
 from .config import ServeConfig
-from .environment import Launch, VllmEnvironment, find_vllm, launch_of
+from .environment import Launch, VllmEnvironment, check_model, find_vllm, launch_of
 from .metrics import scrape, total
 from .replica import Replica, State
 from .router import Router
@@ -23,11 +23,12 @@ class ModelServer:
     """Serves a model while its context is open.
 
     Entering it waits until every replica answers. Raises InfrastructureError with the end of the log when one does not,
-    ConfigError when there is no vLLM to serve it with.
+    ConfigError when there is no such model, or no vLLM to serve it with.
     """
 
     def __init__(self, config: ServeConfig, *, logs: Path, tell: Callable[[str], None] | None = None) -> None:
         """`tell` is called, from other threads, with a sentence for each death of a replica."""
+        check_model(config.model)
         self.config = config
         self.logs = logs
         self.name = config.served_name

@@ -59,11 +59,19 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self.model.close()
 
+    def halt(self) -> None:
+        """Stop all of vLLM's processes where they are; `kill` ends that."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
     def kill(self) -> None:
         """End vLLM's first process as an out-of-memory killer would; the watcher starts another."""
+        os.kill(self._processes()[0], signal.SIGKILL)
+
+    def _processes(self) -> list[int]:
         (replica,) = self.model.replicas
         assert replica.pid is not None
-        os.kill(descendants(replica.pid)[0], signal.SIGKILL)
+        return descendants(replica.pid)
 
     def post(self, path: str, **body: object) -> dict[str, object]:
         """Ask the server for something."""

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from trajectory_hub.errors import ConfigError, InfrastructureError
-from trajectory_hub.rollouts.serving import ServeConfig
+from trajectory_hub.rollouts.serving import ModelServer, ServeConfig
 from trajectory_hub.rollouts.serving.config import load_serve_config
 from trajectory_hub.rollouts.serving.environment import Launch, VllmEnvironment, find_vllm, launch_of
 from trajectory_hub.rollouts.serving.guard import descendants
@@ -323,6 +323,18 @@ def test_replicas_share_the_gpus_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_vllm_it_says_how_to_get_one() -> None:
     with pytest.raises(ConfigError, match=r"found no vLLM.*looked at .*local_server\.sh install"):
         find_vllm(ServeConfig(model="m", python=sys.executable))
+
+
+@pytest.mark.parametrize("model", ["/nowhere/model", "./model", "~/model", "runs/serving/model"])
+def test_a_path_with_no_model_is_refused_before_anything_starts(model: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"no model at {model}"):
+        ModelServer(ServeConfig(model=model), logs=tmp_path)
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused_with_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "training.json").touch()
+    with pytest.raises(ConfigError, match=r"has no config.json, but training.json"):
+        ModelServer(ServeConfig(model=str(tmp_path)), logs=tmp_path / "logs")
 
 
 def test_settings_come_from_files_and_values(tmp_path: Path) -> None:

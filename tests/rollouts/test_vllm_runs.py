@@ -79,10 +79,14 @@ def test_a_run_goes_on_when_its_server_dies_and_is_restarted(
         return {log: answers for log, (requests, answers) in told.items() if requests > answers > 0}
 
     def kill_in_the_middle_of_an_answer() -> None:
+        """Once the server is halted, only what it had already sent can still arrive: what then waits gets no answer."""
+        while not waiting():
+            time.sleep(0.05)
+        server.halt()
         before = dict[Path, int]()
         while not before.items() & (now := waiting()).items():
             before = now
-            time.sleep(0.1)
+            time.sleep(1)
         server.kill()
 
     starts = server.model.replicas[0].starts
