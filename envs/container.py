@@ -162,6 +162,15 @@ class Container:
         """Kill and remove it; idempotent."""
         self._engine.remove(self.id)
 
+    @property
+    def _alone(self) -> bool:
+        """Whether the engine leaves its network alone altogether, which halves the time of a start.
+
+        The loopback device is there all the same, but /etc/hosts stays the image's: the resident shell completes it,
+        which only root can.
+        """
+        return not self._config.network and self._config.user.partition(":")[0] in ("", "0", "root")
+
     def _create(self) -> str:
         from docker.errors import ImageNotFound
 
@@ -193,6 +202,7 @@ class Container:
                     labels=self._engine.labels(),
                     host_config=host,
                     healthcheck={"test": ["NONE"]},
+                    network_disabled=self._alone,
                 )
         except ImageNotFound as error:
             raise ImageMissing(f"the image {config.image} disappeared from the engine") from error

@@ -26,6 +26,7 @@ from .canaries import Planted, can_hold
 from .container import DEFAULT_ENV
 from .engine import Engine
 from .infrastructure import TestInfrastructure
+from .known_verdicts import KnownVerdicts
 from .logs import END, START, Report, evaluation_script, read_log, swebench_version
 from .sandbox import Sandbox, SandboxConfig
 from .task import Task
@@ -35,6 +36,11 @@ from .verdict import CanaryReport, Reason, Verdict
 __all__ = ["Grader", "GraderConfig"]
 
 _SCRIPT = "/eval.sh"
+_SOURCES_KEPT = 4096
+_sources: dict[str, Mapping[str, str]] = {}
+"""Unpatched test files of images, for every grader of this process: what an image holds never changes."""
+_sources_lock = threading.Lock()
+_known = KnownVerdicts()
 
 
 class GraderConfig(BaseModel):
@@ -48,6 +54,9 @@ class GraderConfig(BaseModel):
     """Run resolved patches a second time with canaries. Without, a forged report is believed."""
     retries: int = Field(default=2, ge=0)
     """How often a fault that is not the patch's is tried again."""
+    reuse: bool = False
+    """Give a patch the verdict that this process gave the same patch to the same task, where it was no matter of
+    chance. Saves most of the grading where many episodes end alike; two runs of a flaky test become one."""
     memory_mb: int = Field(default=4096, ge=64)
     cpus: float = Field(default=2.0, gt=0)
     pids: int = Field(default=2048, ge=16)
@@ -94,7 +103,6 @@ class Grader:
         self._engine = engine
         self.config = config or GraderConfig()
         self._random = random.Random(self.config.seed) if self.config.seed is not None else secrets.SystemRandom()
-        self._sources: dict[str, Mapping[str, str]] = {}
         self._health: dict[str, bool] = {}
         self._lock = threading.Lock()
 
@@ -107,6 +115,17 @@ class Grader:
         task.require_gradable()
         if patch is None or not patch.strip():
             return _without_run(task, patch)
+        if not self.config.reuse:
+            return self._tried(task, patch)
+        key = KnownVerdicts.key(task, self._engine.image_id(task.require_image()) or "", patch, self.config)
+        if (known := _known.get(key)) is not None:
+            return known
+        verdict = self._tried(task, patch)
+        _known.add(key, verdict)
+        return verdict
+
+    def _tried(self, task: Task, patch: str) -> Verdict:
+        """The verdict after as many attempts as it takes."""
         started = time.monotonic()
         for attempt in range(1, self.config.retries + 2):
             last = attempt > self.config.retries
@@ -230,10 +249,11 @@ class Grader:
     def test_files(self, task: Task) -> Mapping[str, str]:
         """The deciding files that can hold canaries, as they are when the tests start; read once a task, unpatched."""
         script = task.eval_script or ""
-        key = hashlib.sha256(f"{task.instance_id} {task.image} {script}".encode()).hexdigest()
-        with self._lock:
-            if key in self._sources:
-                return self._sources[key]
+        image = self._engine.require_image(task.require_image())
+        key = hashlib.sha256(f"{task.instance_id} {image} {script}".encode()).hexdigest()
+        with _sources_lock:
+            if key in _sources:
+                return _sources[key]
         lines = script.splitlines(keepends=True)
         start = next((i for i, line in enumerate(lines) if START in line), None)
         found: dict[str, str] = {}
@@ -243,8 +263,10 @@ class Grader:
                 sandbox.write_file(_SCRIPT, "".join(lines[:start]).encode())
                 self._execute(sandbox)
                 found = read_sources(sandbox, paths)
-        with self._lock:
-            self._sources[key] = found
+        with _sources_lock:
+            _sources[key] = found
+            if len(_sources) > _SOURCES_KEPT:
+                del _sources[next(iter(_sources))]
         return found
 
 

@@ -18,6 +18,14 @@ if command -v bash >/dev/null; then shell=$(command -v bash); else shell=$(comma
 session=$(command -v setsid)
 watcher=
 
+# Without a network of the engine's, nobody has told this machine its own name.
+known=
+while IFS= read -r line; do known="$known $line"; done </etc/hosts
+case $known in
+*localhost*) ;;
+*) printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >>/etc/hosts ;;
+esac
+
 lines() { # lines N: the next N lines into $body
     body= more=
     while [ "$1" -gt 0 ]; do

@@ -139,6 +139,8 @@ class Verdict(BaseModel):
     attempts: int = 1
     """How often grading was tried; more than once after a fault that was not the patch's."""
     duration_s: float = 0.0
+    reused: bool = False
+    """It was given to the same patch before; attempts and duration are those of then."""
     image_id: str | None = None
     swebench_version: str | None = None
     log: str = Field(default="", repr=False)

@@ -51,6 +51,18 @@ def test_a_wrong_patch_is_the_models_failure(grader: Grader, tiny_task: Task) ->
     assert verdict.canaries.state == "not_needed"
 
 
+def test_a_verdict_goes_for_the_same_patch_again_where_that_is_wanted(engine: Engine, tiny_task: Task) -> None:
+    grader, wrong = Grader(engine, GraderConfig(timeout=61, reuse=True)), tiny_task.patch.replace("/ 2", "/ 3")
+    first, second, other = (grader.grade(tiny_task, patch) for patch in (tiny_task.patch, tiny_task.patch, wrong))
+    assert (first.reused, second.reused, other.reused) == (False, True, False)
+    assert second.model_copy(update={"reused": False}) == first
+    assert not other.resolved
+    trusting = Grader(engine, GraderConfig(timeout=61, reuse=True, canaries=False))
+    assert trusting.grade(tiny_task, tiny_task.patch).canaries.state == "unavailable", "other rules, another verdict"
+    again = tiny_task.model_copy(update={"FAIL_TO_PASS": (*tiny_task.FAIL_TO_PASS, "tests/test_none.py::test_none")})
+    assert not grader.grade(again, tiny_task.patch).resolved, "another task of the same name"
+
+
 @pytest.mark.parametrize(
     ("patch", "reason"), [(None, Reason.NO_PATCH), ("", Reason.EMPTY_PATCH), (" \n", Reason.EMPTY_PATCH)]
 )

@@ -111,6 +111,18 @@ def test_there_is_no_network_and_no_privilege(debian: Sandbox) -> None:
     assert debian.run("mount -t tmpfs x /mnt").exit_code != 0
 
 
+@pytest.mark.parametrize("user", ["0:0", "root", "1000:1000"])
+def test_a_machine_without_network_still_reaches_itself_by_name(engine: Engine, tiny_task: Task, user: str) -> None:
+    listen = "import socket; s = socket.create_server(('localhost', 0)); print(s.getsockname()[0])"
+    connect = "socket.create_connection(('localhost', s.getsockname()[1]), 5); print('reached')"
+    config = SandboxConfig(image=tiny_task.require_image(), user=user)
+    with Sandbox(engine, config) as sandbox:
+        assert sandbox.run(f'python3 -c "{listen}; {connect}"').text == "127.0.0.1\nreached\n"
+        assert sandbox.run("grep -c localhost /etc/hosts").exit_code == 0
+        outside = "import socket; socket.create_connection(('192.0.2.1', 80), 5)"
+        assert "Network is unreachable" in sandbox.run(f'python3 -c "{outside}"').text
+
+
 def test_commands_are_alike_on_every_machine(debian: Sandbox) -> None:
     found = debian.run("echo $LC_ALL $TZ $COLUMNS $PYTHONHASHSEED; hostname").text
     assert found == "C.UTF-8 UTC 80 0\nsandbox\n"
