@@ -36,9 +36,6 @@ class Family:
         return [head, *("    " + part.format_map({**names, "line": filled}) for part in self.body)]
 
 
-_LOOP = ("{t} = 0", "for {x} in {a}:", "    {line}", "return {t}")
-_LIST = ("{t} = []", "for {x} in {a}:", "    {line}", "return {t}")
-
 FAMILIES: tuple[Family, ...] = (
     Family(
         name="sign",
@@ -137,25 +134,25 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         name="total",
-        right="{t} += {x}",
-        wrong="{t} = {x}",
-        distractor="{t} -= {x}",
+        right="return {t}",
+        wrong="return {x}",
+        distractor="return {a}",
         symptom="forgets all items but the last",
         easy=("[4]", "4"),
         telling=("[1, 2, 3]", "6"),
         parameters="{a}",
-        body=_LOOP,
+        body=("{t} = 0", "for {x} in {a}:", "    {t} += {x}", "{line}"),
     ),
     Family(
-        name="flat",
-        right="{t}.extend({x})",
-        wrong="{t}.append({x})",
-        distractor="{t}.insert(0, {x})",
-        symptom="nests the items instead of joining them",
-        easy=("[]", "[]"),
-        telling=("[[1], [2]]", "[1, 2]"),
+        name="positive",
+        right="if {x} > 0:",
+        wrong="if {x} < 0:",
+        distractor="if {x} == 0:",
+        symptom="finds a negative item instead of a positive one",
+        easy=("[]", "0"),
+        telling=("[-1, 2]", "2"),
         parameters="{a}",
-        body=_LIST,
+        body=("for {x} in {a}:", "    {line}", "        return {x}", "return 0"),
     ),
 )
 """All kinds, in a fixed order."""

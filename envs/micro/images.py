@@ -19,6 +19,8 @@ __all__ = ["LAYER", "ThinImage", "dockerfile", "ensure_images"]
 
 LAYER = "layer.tar.gz"
 """What a Dockerfile unpacks."""
+_MARK = "trajhub.layer"
+"""Label of an image: what it was made of. Tasks of another version may have the same names."""
 _AT_ONCE = 100
 _CREATED = "2000-01-01T00:00:00Z"
 
@@ -41,18 +43,32 @@ def ensure_images(
     engine: Engine, base: str, images: Sequence[ThinImage], advance: Callable[[int], object] = lambda count: None
 ) -> int:
     """Make the images that the engine lacks; how many these were. Raises InfrastructureError."""
-    missing = [image for image in images if not all(engine.has_image(name) for name in image.names)]
-    advance(len(images) - len(missing))
     with engine_errors(f"looking up image {base}"):
         told: Mapping[str, Any] = engine.api.inspect_image(base)
+    missing = [image for image in images if not _made(engine, told, image)]
+    advance(len(images) - len(missing))
     for start in range(0, len(missing), _AT_ONCE):
         batch = missing[start : start + _AT_ONCE]
         _load(engine, told, batch)
         for image in batch:
-            if not all(engine.has_image(name) for name in image.names):
-                _build(engine, base, image)
+            if not _made(engine, told, image):
+                _build(engine, base, image, _made_of(told, image.layer()))
         advance(len(batch))
     return len(missing)
+
+
+def _made_of(base: Mapping[str, Any], layer: bytes) -> str:
+    return hashlib.sha256(base["Id"].encode() + layer).hexdigest()
+
+
+def _made(engine: Engine, base: Mapping[str, Any], image: ThinImage) -> bool:
+    """Whether the engine has it under all its names, made of the same."""
+    ids = {engine.image_id(name) for name in image.names}
+    if len(ids) != 1 or (found := ids.pop()) is None:
+        return False
+    with engine_errors(f"looking up image {found}"):
+        labels: Mapping[str, str] = engine.api.inspect_image(found)["Config"].get("Labels") or {}
+    return labels.get(_MARK) == _made_of(base, image.layer())
 
 
 def _load(engine: Engine, base: Mapping[str, Any], images: Sequence[ThinImage]) -> None:
@@ -81,7 +97,7 @@ def _archived(base: Mapping[str, Any], images: Sequence[ThinImage]) -> Iterator[
             "architecture": base["Architecture"],
             "os": base["Os"],
             "created": _CREATED,
-            "config": {**base["Config"], "WorkingDir": "/testbed"},
+            "config": {**base["Config"], "WorkingDir": "/testbed", "Labels": {_MARK: _made_of(base, layer)}},
             "rootfs": {"type": "layers", "diff_ids": [*below, f"sha256:{digest}"]},
         }
         text = json.dumps(config, sort_keys=True).encode()
@@ -93,9 +109,10 @@ def _archived(base: Mapping[str, Any], images: Sequence[ThinImage]) -> Iterator[
     yield "manifest.json", json.dumps(manifest).encode()
 
 
-def _build(engine: Engine, base: str, image: ThinImage) -> None:
+def _build(engine: Engine, base: str, image: ThinImage, made_of: str) -> None:
     first, *others = image.names
-    files = {"Dockerfile": dockerfile(base).encode(), LAYER: image.layer()}
+    recipe = f"{dockerfile(base)}LABEL {_MARK}={made_of}\n"
+    files = {"Dockerfile": recipe.encode(), LAYER: image.layer()}
     build_image(engine, first, files)
     for name in others:
         repository, _, tag = name.rpartition(":")

@@ -89,10 +89,12 @@ class MicroTask:
     @property
     def statement(self) -> str:
         """The issue."""
-        call, result = self.buggy.family.telling
+        (call, result), name = self.buggy.family.telling, self.buggy.name
+        # Names come after a blank, as in the code: a tokenizer then writes them alike, and few examples teach to find
+        # one again.
         return (
-            f"`{self.buggy.name}` in `{self.path}` {self.buggy.family.symptom}: "
-            f"`{self.buggy.name}({call})` should be `{result}`."
+            f"The function {name} in `{self.path}` {self.buggy.family.symptom}: a call of {name}({call}) should give "
+            f"{result}."
         )
 
     @property

@@ -1,13 +1,13 @@
 """Copying practice: random tokens, then passages of them to be quoted. A model from scratch that skips it never quotes.
 
-Each sequence is material, and after it quotations: a mark, the first tokens of a passage as its cue, and the rest of the
-passage, which alone is in the loss. It begins with short sequences and goes on to longer ones as each is mastered, and
-ends on the loss, not on a step count: when copying emerges depends on the seed.
+Each sequence is material, and after it quotations: a mark, the first tokens of a passage as its cue, and the rest of
+the passage, which alone is in the loss. It begins with short sequences and goes on to longer ones as each is mastered,
+and ends on the loss, not on a step count: when copying emerges depends on the seed.
 
 Two things matter, in trials with a model of a million parameters. Sequences of 64 tokens from the start taught nothing
 in 600 updates; from 24 on, everything up to 192 was mastered in 824. And material must repeat itself: after practice
-with tokens out of the whole vocabulary, which hardly ever occur twice, demonstrations taught the names in them by heart,
-and edits of files with other names applied in 3% of episodes.
+with tokens out of the whole vocabulary, which hardly ever occur twice, demonstrations taught the names in them by
+heart, and edits of files with other names applied in 3% of episodes.
 """
 
 import json

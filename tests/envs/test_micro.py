@@ -156,6 +156,16 @@ def test_images_hold_what_the_tasks_say_and_are_made_once(engine: Engine, built:
 
 
 @pytest.mark.docker
+def test_an_image_of_another_version_is_made_again(engine: Engine, built: Path) -> None:
+    task, other = load_tasks(str(built / "eval"))[0], load_tasks(str(built / "dev"))[0]
+    repository, _, tag = task.require_image().rpartition(":")
+    engine.api.tag(other.require_image(), repository, tag, force=True)
+    assert check_task(engine, task) is not None
+    assert ensure_micro_images(engine, SMALL.packages("eval")) == 1
+    assert check_task(engine, task) is None
+
+
+@pytest.mark.docker
 def test_the_trusted_grader_tells_the_right_line_from_the_distractor(engine: Engine, built: Path) -> None:
     package = next(iter(SMALL.packages("eval")))
     module = package.modules[0]
