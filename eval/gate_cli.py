@@ -136,9 +136,9 @@ def _write(report: "GateReport", output: Path | None) -> None:
     if output is None:
         return
     from ..rollouts.files import write_atomic
-    from .gate.show import document
+    from .gate.show import gate_page
 
-    page = document(report)
+    page = gate_page(report)
     write_atomic(output / "gate.md", page.markdown())
     write_atomic(output / "gate.html", page.html())
     write_atomic(output / "gate.json", report.model_dump_json(indent=2) + "\n")

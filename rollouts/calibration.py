@@ -82,7 +82,7 @@ def write_calibration(found: Calibration, folder: Path, rubric: RubricConfig, su
     """Write the report, its drawings, the figures as JSON and the refitted rubric, if any; the paths, report first."""
     report = calibration_report(found, subject, command)
     texts = {"report.html": report.html(), "report.md": report.markdown()}
-    texts |= {f"{figure.name}.svg": figure.svg for figure in report.figures}
+    texts |= {f"figures/{drawing.name}.svg": drawing.svg for drawing in report.drawings}
     if found.refit is not None:
         origin = f"Refitted to people's labels of {subject}.\n{command}"
         texts["rubric.yaml"] = rubric_text(refitted_rubric(rubric, found.refit), origin)

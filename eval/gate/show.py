@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from ...rewards.human.document import Block, Code, Document, Heading, Table, Text
+from ...page import Block, Code, Heading, Page, Table, Text
 from .report import Changed, Comparison, GateReport, PassRate, Power, Side
 
-__all__ = ["document", "sentence", "tables"]
+__all__ = ["gate_page", "sentence", "tables"]
 
 Rows = tuple[tuple[object, ...], ...]
 
 
-def document(report: GateReport, *, limit: int = 20) -> Document:
+def gate_page(report: GateReport, *, limit: int = 20) -> Page:
     """The report, with at most `limit` tasks gained and lost each."""
     blocks: list[Block] = [Text(sentence(report), lead=True)]
     blocks += [Text(f"{one.side.name}: {said}") for one in report.candidates for said in one.reasons]
@@ -20,7 +20,7 @@ def document(report: GateReport, *, limit: int = 20) -> Document:
     if report.cautions:
         blocks += [Heading("What to know"), *map(Text, report.cautions)]
     blocks += [Heading("Reproduce"), Code(report.command)]
-    return Document("Gate", tuple(blocks))
+    return Page("Gate", tuple(blocks))
 
 
 def sentence(report: GateReport) -> str:

@@ -11,7 +11,7 @@ from ..gate.show import points, power_sentence, share
 from . import plots
 from .collect import ArmResult, Collected, Data
 from .families import family_rates
-from .page import Block, Cell, Code, Details, Heading, Table, Text
+from ...page import Block, Cell, Code, Details, Heading, Table, Text
 from .paths import Paths
 
 __all__ = ["cost", "data", "families", "power", "reproduce", "stage_commands"]

@@ -8,7 +8,7 @@ from ...rollouts.run_dir import Episode, read_episode
 from ..gate.report import Changed
 from ..gate.show import more, share
 from .collect import Collected, Gated
-from .page import Block, Cell, Code, Details, Heading, Table, Text
+from ...page import Block, Cell, Code, Details, Heading, Table, Text
 from .paths import Paths
 
 __all__ = ["examples"]

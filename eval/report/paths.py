@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .collect import Collected
-from .page import Cell, Link
+from ...page import Cell, Link
 
 __all__ = ["Paths"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from ...rewards.extras import need
 from .collect import ArmResult, Collected, Gated
 from .families import FamilyRates
-from .page import Drawing
+from ...page import Drawing
 
 __all__ = ["arms", "changed", "families", "gains", "losses", "time_spent"]
 

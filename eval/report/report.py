@@ -7,7 +7,7 @@ from ...rollouts.files import write_atomic
 from . import evidence, sections
 from .collect import Collected, collect
 from .examples import examples
-from .page import Block, Page
+from ...page import Block, Page
 from .paths import Paths
 
 __all__ = ["REPORT", "page_of", "write_report"]

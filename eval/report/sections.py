@@ -9,7 +9,7 @@ from ..gate.show import points, share
 from . import plots
 from .collect import ArmResult, Collected, Gated
 from .evidence import stage_commands
-from .page import Badge, Block, Cell, Code, Details, Heading, Listing, Table, Text
+from ...page import Badge, Block, Cell, Code, Details, Heading, Listing, Table, Text
 from .paths import Paths
 
 __all__ = ["arms", "decisions", "summary"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..extras import need
 from .bootstrap import Estimate
-from .document import Figure
+from ...page import Drawing
 from .results import OVERALL, Calibration, Change, Comparison
 
 __all__ = ["drawings"]
@@ -18,7 +18,7 @@ _DASHED = "Dashed: what the gate requires."
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
-def drawings(found: Calibration) -> tuple[Figure, ...]:
+def drawings(found: Calibration) -> tuple[Drawing, ...]:
     """Correlations, calibration curves and, where there is one, the refit. Raises MissingExtra without matplotlib."""
     matplotlib = need("matplotlib", "plots")
     with matplotlib.rc_context(_STYLE):
@@ -28,7 +28,7 @@ def drawings(found: Calibration) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _correlations(found: Calibration) -> Figure:
+def _correlations(found: Calibration) -> Drawing:
     names = list(dict.fromkeys(each.criterion for each in found.comparisons))
     figure = _figure(8, 0.9 + 0.25 * len(names) * max(2, len(found.layers)))
     axes = figure.subplots()
@@ -47,10 +47,10 @@ def _correlations(found: Calibration) -> Figure:
         if each.criterion == OVERALL
     )
     caption = "Pearson's r of each layer with people's labels, by criterion"
-    return Figure("correlation", _svg(figure), f"{caption}: {said}.", f"{caption}. {_DASHED}")
+    return Drawing("correlation", _svg(figure), f"{caption}: {said}.", f"{caption}. {_DASHED}")
 
 
-def _curves(found: Calibration) -> Figure:
+def _curves(found: Calibration) -> Drawing:
     shown = [each for each in found.comparisons if each.criterion == OVERALL and each.reliability is not None]
     figure = _figure(3.2 * max(1, len(shown)), 3.6)
     for number, (axes, each) in enumerate(
@@ -59,7 +59,7 @@ def _curves(found: Calibration) -> Figure:
         _curve(axes, each, number)
     caption = "Calibration curves overall"
     alt = f"{caption}: {'; '.join(map(_curve_words, shown))}."
-    return Figure("reliability", _svg(figure), alt, f"{caption}, with the number of steps; dashed: equal.")
+    return Drawing("reliability", _svg(figure), alt, f"{caption}, with the number of steps; dashed: equal.")
 
 
 def _curve(axes: Any, each: Comparison, number: int) -> None:
@@ -85,7 +85,7 @@ def _curve_words(each: Comparison) -> str:
     return f"{each.layer}: expected calibration error {each.reliability.error:.3f}; a score of {points}"
 
 
-def _refit(changes: Sequence[Change]) -> Figure:
+def _refit(changes: Sequence[Change]) -> Drawing:
     figure = _figure(8, 0.9 + 0.5 * len(changes))
     axes = figure.subplots()
     for number, (label, offset) in enumerate((("before", -0.15), ("after, on tasks not fitted", 0.15))):
@@ -97,7 +97,7 @@ def _refit(changes: Sequence[Change]) -> Figure:
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     said = "; ".join(f"{change.criterion} from {change.before} to {change.after}" for change in changes)
     caption = "Pearson's r before and after the weights were refitted, out of fold"
-    return Figure("refit", _svg(figure), f"{caption}: {said}.", f"{caption}.")
+    return Drawing("refit", _svg(figure), f"{caption}: {said}.", f"{caption}.")
 
 
 def _points(axes: Any, figures: Sequence[Estimate], rows: Sequence[float], number: int, label: str) -> None:

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from ...errors import MissingExtra
 from ..scores import CRITERIA
 from .bootstrap import CONFIDENCE
-from .document import Block, Code, Document, Heading, Table, Text
+from ...page import Block, Code, Heading, Page, Table, Text
 from .plots import drawings
 from .results import OVERALL, Calibration, Refit
 
 __all__ = ["calibration_report", "unsaid"]
 
 
-def calibration_report(found: Calibration, subject: str, command: str) -> Document:
+def calibration_report(found: Calibration, subject: str, command: str) -> Page:
     """`subject` says what was calibrated, `command` how to do it again. Without matplotlib there are no drawings."""
     missing: list[Block] = []
     try:
@@ -42,7 +42,7 @@ def calibration_report(found: Calibration, subject: str, command: str) -> Docume
         *map(Text, _method(found)),
         Code(command),
     ]
-    return Document(f"Calibration of {subject}", tuple(blocks))
+    return Page(f"Calibration of {subject}", tuple(blocks))
 
 
 def _basis(found: Calibration) -> str:

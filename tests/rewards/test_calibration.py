@@ -222,11 +222,11 @@ def test_the_markdown_shows_strange_names_as_text() -> None:
     assert r"\<script\>" in text
     table = [line for line in text.splitlines() if line.startswith("| ")]
     assert all(len(re.findall(r"(?<!\\)\|", line)) in (3, 5, 6, 7, 10) for line in table), table
-    assert {f"({figure.name}.svg)" for figure in report.figures} == set(re.findall(r"\(\w+\.svg\)", text))
+    assert {each.name for each in report.drawings} == set(re.findall(r"\(figures/(\w+)\.svg\)", text))
 
 
 def test_drawings_are_the_same_bytes_each_time_and_hold_no_raw_names() -> None:
-    one, other = (calibration_report(measured(), "x", "y").figures for _ in range(2))
+    one, other = (calibration_report(measured(), "x", "y").drawings for _ in range(2))
     assert one == other
     assert [figure.name for figure in one] == ["correlation", "reliability", "refit"]
     for figure in one:
@@ -238,7 +238,7 @@ def test_drawings_are_the_same_bytes_each_time_and_hold_no_raw_names() -> None:
 def test_without_matplotlib_the_report_has_no_drawings_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     report = calibration_report(measured(), "x", "y")
-    assert report.figures == ()
+    assert report.drawings == ()
     assert "There are no drawings: plots need matplotlib" in report.markdown()
 
 

@@ -122,10 +122,11 @@ def test_the_whole_command_on_recorded_runs(runs: list[Path], labels: Path, tmp_
     done = run("calibrate", *runs, "--labels", labels, "-o", tmp_path / "out", "--resamples", 300)
     assert done.exit_code == 0, done.output
     assert "GO: Pearson's r of rules@1 is 0.9" in done.stdout
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "calibration.json", "correlation.svg", "refit.svg", "reliability.svg",
-        "report.html", "report.md", "rubric.yaml",
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "calibration.json", "figures", "report.html", "report.md", "rubric.yaml",
     }  # fmt: skip
+    assert {path.name for path in (out / "figures").iterdir()} == {"correlation.svg", "refit.svg", "reliability.svg"}
     assert f"Results: {tmp_path / 'out' / 'report.html'}" in done.stderr
     load_config(tmp_path / "out" / "rubric.yaml")
     found = json.loads((tmp_path / "out" / "calibration.json").read_text())

@@ -75,7 +75,7 @@ class Table:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[object, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Page:
     def html(self) -> str:
         """As one file that needs nothing else."""
         title = escape(_plain(self.title))
-        style = files(__package__ or "").joinpath("page.css").read_text(encoding="utf-8")
+        style = files("trajectory_hub").joinpath("page.css").read_text(encoding="utf-8")
         headings = [block.text for block in self.blocks if isinstance(block, Heading)]
         contents = "".join(f'<a href="#{_slug(text)}">{escape(text)}</a>' for text in headings)
         policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -181,7 +181,7 @@ def _markdown(block: Block) -> str:
             return (f"**{_md(title)}**\n\n" if title else "") + "\n".join(lines)
 
 
-def _md_cell(cell: Cell) -> str:
+def _md_cell(cell: object) -> str:
     match cell:
         case Link(text, target):
             return f"[{_md(text)}]({quote(target)})"
@@ -220,14 +220,14 @@ def _html(block: Block) -> str:
             return _html_table(title, columns, rows)
 
 
-def _html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def _html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     head = "".join(f'<th scope="col">{escape(_plain(name))}</th>' for name in columns)
     body = "\n".join("<tr>" + "".join(map(_html_cell, row)) + "</tr>" for row in rows)
     caption = f"<caption>{escape(_plain(title))}</caption>" if title else ""
     return f"<div class=scroll><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
 
 
-def _html_cell(cell: Cell) -> str:
+def _html_cell(cell: object) -> str:
     match cell:
         case Link(text, target):
             inside = f'<a href="{escape(quote(target))}">{escape(_plain(text))}</a>'
