@@ -39,6 +39,7 @@ def train_sft(config: SftConfig, stream: TextIO | None = None, *, dry_run: bool 
             max_length=session.max_length,
             packing=config.packing,
             eval_packing=False,
+            train_sampling_strategy="group_by_length" if config.group_by_length and not config.packing else "random",
             dataset_kwargs={"skip_prepare_dataset": True},  # examples are made; nothing is cut
         )
         parts = session.parts()

@@ -48,11 +48,13 @@ def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 def test_a_killed_training_goes_on_bit_for_bit(
-    datasets_of_run: Mapping[str, Path], quick: Mapping[str, Any], tmp_path: Path
+    datasets_of_run: Mapping[str, Path], quick: Mapping[str, Any], tmp_path: Path, grouped: bool
 ) -> None:
     """With dropout, whose numbers have to go on as well, and a schedule that changes at every step."""
     base = {**quick, "data": (str(datasets_of_run["sft"]),), "max_steps": 8, "save_steps": 2}
+    base["group_by_length"] = grouped
     base["lora"] = {"rank": 4, "dropout": 0.2}
     whole = train_sft(sft_of(**{**base, "output": str(tmp_path / "whole")}), io.StringIO())
     config = sft_of(**base)

@@ -129,6 +129,8 @@ class SftConfig(DataConfig):
     """Weigh each turn's loss by its reward; null: all alike."""
     packing: bool = False
     """Several rows in one sequence of `max_length` tokens, none cut; attention keeps them apart."""
+    group_by_length: bool = False
+    """Rows of like length in a batch: less padding. Without it, and where rows are packed, batches are random."""
 
 
 class _PreferenceConfig(DataConfig):

@@ -14,6 +14,8 @@ import torch
 from trl.data_utils import pack_dataset
 from trl.trainer import dpo_trainer, kto_trainer, sft_trainer
 
+from .sampling import LikeLengths
+
 __all__ = [
     "MaskedDPOTrainer",
     "MaskedKTOTrainer",
@@ -36,6 +38,14 @@ class WeightedSFTTrainer(_sft.SFTTrainer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.data_collator: Any = WeightCollator(self.data_collator)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Batches of like lengths where they are asked for; transformers' own come in the order of their lengths."""
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        together = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LikeLengths([len(ids) for ids in rows["input_ids"]], together, self.args.data_seed)
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
