@@ -42,7 +42,7 @@ class ServeConfig(BaseModel):
     kv_cache_gib: int = Field(default=4, ge=1)
     """Room for the prefix cache of a replica on CPUs."""
     threads: int | None = Field(default=None, ge=1)
-    """Threads of a replica on CPUs; null: vLLM decides."""
+    """Threads of a replica on CPUs, which share all cores; null: vLLM decides, and binds each to a core."""
     block_size: int | None = Field(default=None, ge=1)
     """Tokens of a block of the prefix cache; null: 32 on CPUs, vLLM's default elsewhere."""
     tool_parser: str | None = None

@@ -132,6 +132,17 @@ def _arguments(config: ServeConfig, vllm: VllmEnvironment, port: int, host: str)
         yield "--enable-auto-tool-choice"
     if cpu:
         yield "--enforce-eager"
+    if _alone(config, vllm):
+        yield from ("--distributed-executor-backend", "uni")
+
+
+def _alone(config: ServeConfig, vllm: VllmEnvironment) -> bool:
+    """Whether the engine does the model's work itself.
+
+    vLLM gives it to a second process, by which threads can be bound to cores; each of the two then waits for the other
+    in a busy loop, which takes most of a small machine's second core. Where threads are not bound, one process does.
+    """
+    return vllm.build == "cpu" and config.threads is not None and config.tensor_parallel == 1
 
 
 def _variables(config: ServeConfig, vllm: VllmEnvironment, index: int) -> dict[str, str]:
@@ -142,6 +153,8 @@ def _variables(config: ServeConfig, vllm: VllmEnvironment, index: int) -> dict[s
         variables["VLLM_CPU_KVCACHE_SPACE"] = str(config.kv_cache_gib)
         if config.threads is not None:
             variables |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(config.threads)}
+        if _alone(config, vllm):
+            variables["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # vLLM's condition for it; the API stays a process apart
     elif config.replicas > 1:
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(_devices(config, index))
     return variables

@@ -307,6 +307,18 @@ def test_the_cpu_build_is_started_by_its_module_with_its_own_settings(tmp_path: 
     assert launch.variables["HF_HUB_OFFLINE"] == "1", "a folder needs no hub"
 
 
+@pytest.mark.parametrize(
+    ("settings", "vllm", "alone"),
+    [({"threads": 1}, CPU, True), ({}, CPU, False), ({"threads": 2, "tensor_parallel": 2}, CPU, False),
+     ({"threads": 1}, GPU, False)],
+)  # fmt: skip
+def test_where_threads_are_not_bound_the_engine_works_without_a_second_process(
+    settings: dict[str, Any], vllm: VllmEnvironment, alone: bool
+) -> None:
+    launch = launch_of(ServeConfig(model="org/name", **settings), vllm, 8001, host="127.0.0.1")
+    assert ("uni" in launch.command) == alone == ("VLLM_ENABLE_V1_MULTIPROCESSING" in launch.variables)
+
+
 def test_replicas_share_the_gpus_out(monkeypatch: pytest.MonkeyPatch) -> None:
     config = ServeConfig(model="org/name", replicas=2, tensor_parallel=2, gpu_memory=0.5, extra_args=("--x", "1"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
