@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
+from ...page import Block, Cell, Code, Details, Heading, Table, Text
 from ..experiment.model import StageRecord
 from ..gate.show import points, power_sentence, share
 from . import plots
 from .collect import ArmResult, Collected, Data
 from .families import family_rates
-from ...page import Block, Cell, Code, Details, Heading, Table, Text
 from .paths import Paths
 
 __all__ = ["cost", "data", "families", "power", "reproduce", "stage_commands"]

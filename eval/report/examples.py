@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ...page import Block, Cell, Code, Details, Heading, Table, Text
 from ...rollouts.events import EpisodeStartEvent
 from ...rollouts.run_dir import Episode, read_episode
 from ..gate.report import Changed
 from ..gate.show import more, share
 from .collect import Collected, Gated
-from ...page import Block, Cell, Code, Details, Heading, Table, Text
 from .paths import Paths
 
 __all__ = ["examples"]

@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .collect import Collected
 from ...page import Cell, Link
+from .collect import Collected
 
 __all__ = ["Paths"]
 

@@ -4,10 +4,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...page import Drawing
 from ...rewards.extras import need
 from .collect import ArmResult, Collected, Gated
 from .families import FamilyRates
-from ...page import Drawing
 
 __all__ = ["arms", "changed", "families", "gains", "losses", "time_spent"]
 

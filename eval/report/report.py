@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from ...page import Block, Page
 from ...rollouts.files import write_atomic
 from . import evidence, sections
 from .collect import Collected, collect
 from .examples import examples
-from ...page import Block, Page
 from .paths import Paths
 
 __all__ = ["REPORT", "page_of", "write_report"]

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from statistics import stdev
 
+from ...page import Badge, Block, Cell, Code, Details, Heading, Listing, Table, Text
 from ..gate.report import PassRate
 from ..gate.show import points, share
 from . import plots
 from .collect import ArmResult, Collected, Gated
 from .evidence import stage_commands
-from ...page import Badge, Block, Cell, Code, Details, Heading, Listing, Table, Text
 from .paths import Paths
 
 __all__ = ["arms", "decisions", "summary"]

@@ -4,9 +4,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from ...page import Drawing
 from ..extras import need
 from .bootstrap import Estimate
-from ...page import Drawing
 from .results import OVERALL, Calibration, Change, Comparison
 
 __all__ = ["drawings"]

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from ...errors import MissingExtra
+from ...page import Block, Code, Heading, Page, Table, Text
 from ..scores import CRITERIA
 from .bootstrap import CONFIDENCE
-from ...page import Block, Code, Heading, Page, Table, Text
 from .plots import drawings
 from .results import OVERALL, Calibration, Refit
 

@@ -13,8 +13,8 @@ from trajectory_hub.errors import UsageError
 from trajectory_hub.eval.experiment.model import EXPERIMENT
 from trajectory_hub.eval.report.collect import collect
 from trajectory_hub.eval.report.families import family_rates
-from trajectory_hub.page import Badge, Code, Details, Link, Page, Table, Text
 from trajectory_hub.eval.report.report import write_report
+from trajectory_hub.page import Badge, Code, Details, Link, Page, Table, Text
 from trajectory_hub.rollouts.files import write_json
 
 from .experiments import FAMILIES, NASTY, make_experiment

@@ -1,4 +1,4 @@
-"""Batches of rows of like length: less padding, and no other learning than in random batches but for who is together."""
+"""Batches of rows of like length: less padding."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
