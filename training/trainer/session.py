@@ -1,7 +1,9 @@
 """One training from its configuration to its manifest, whatever the algorithm."""
 
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -35,7 +37,7 @@ class Session:
         dry_run: bool = False,
     ) -> None:
         """`data`: facts about what is learnt from, with checksums. Raises ConfigError for what cannot be trained."""
-        _quiet()
+        _quiet(config)
         from accelerate import PartialState
 
         self._config, self._data, self.dry_run = config, data, dry_run
@@ -108,7 +110,8 @@ class Session:
         progress = Progress(self.output, self._stream, counted)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(progress)
-        with disk_errors(self.output.folder):
+        with disk_errors(self.output.folder), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")  # TRL's, not the user's
             trainer.train(resume_from_checkpoint=str(path) if path is not None else None)
             self._save(trainer)
         trained = self._finish(trainer, progress, resumed=path is not None, **facts)
@@ -162,8 +165,10 @@ class Session:
             print(text, file=self._stream, flush=True)
 
 
-def _quiet() -> None:
-    """Keep progress bars of the libraries off: figures are printed line by line."""
+def _quiet(config: TrainConfig) -> None:
+    """Keep the libraries' progress bars off, since figures are printed line by line, and advice on what is not used."""
+    if config.lora is None or config.lora.bits is None:
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TQDM_DISABLE", "1")
     import datasets
