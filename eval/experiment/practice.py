@@ -159,4 +159,5 @@ def _material(length: int, alphabet: int, vocabulary: int, generator: Any) -> li
     least = min(alphabet, every)
     size = round(least * (every / least) ** float(torch.rand(1, generator=generator)))
     letters = torch.randperm(every, generator=generator)[:size] + len(SPECIAL)
-    return letters[torch.randint(size, (length,), generator=generator)].tolist()
+    drawn: Any = letters[torch.randint(size, (length,), generator=generator)]
+    return drawn.tolist()
