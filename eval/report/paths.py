@@ -22,12 +22,22 @@ class Paths:
     links: bool = True
     """Without, a page can be taken elsewhere alone."""
 
+    @property
+    def typed(self) -> str:
+        """The experiment's folder: from the working folder where it lies in there, else as it was given."""
+        whole, here = self.root.resolve(), Path.cwd()
+        return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(self.root)
+
     def link(self, text: str, target: str | Path) -> Cell:
         """A link to a file of the experiment; plain text where there is no such file or no links are wanted."""
         path = self.root / target
         if not self.links or not path.exists():
             return text
         return Link(text, os.path.relpath(path.resolve(), self.page.resolve()))
+
+    def told(self, command: str) -> str:
+        """A command with the experiment's folder as one would type it here."""
+        return command.replace(str(self.root.resolve()), self.typed)
 
     def loss_curves(self, found: Collected) -> dict[str, list[tuple[float, float]]]:
         """Training loss by step of each arm's first training seed that has metrics."""

@@ -48,6 +48,6 @@ def page_of(found: Collected, paths: Paths, *, limit: int = 20) -> Page:
         *evidence.power(found),
         *evidence.data(found, paths),
         *evidence.cost(found, paths),
-        *evidence.reproduce(found),
+        *evidence.reproduce(found, paths),
     ]
     return Page(f"Experiment {found.experiment.name}", tuple(blocks))

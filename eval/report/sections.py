@@ -70,7 +70,7 @@ def decisions(found: Collected, paths: Paths) -> Blocks:
     cautions = dict.fromkeys(text for one in found.gates if one.report for text in one.report.cautions)
     if cautions:
         yield Details(f"What to know before relying on this ({len(cautions)})", (Listing(tuple(cautions)),))
-    commands = "\n".join(one.report.command for one in found.gates if one.report)
+    commands = "\n".join(paths.told(one.report.command) for one in found.gates if one.report)
     yield Details("Reproduce the decisions", (Code(commands),))
 
 
@@ -110,7 +110,9 @@ def arms(found: Collected, paths: Paths) -> Blocks:
     stages = stage_commands(found, "eval-")
     runs = tuple((one.arm.name, one.seed, *_run_links(one, paths)) for one in found.arms if one.outcomes)
     blocks: list[Block] = [Table("", ("arm", "seed", "evaluation", "training"), runs)] if runs else []
-    yield Details("Runs, and the commands that reproduce these figures", (*blocks, Code(stages)))
+    blocks += [Code(stages)] if stages else []
+    if blocks:
+        yield Details("Runs, and the commands that reproduce these figures", tuple(blocks))
 
 
 def _arm_row(name: str, own: Sequence[ArmResult]) -> tuple[Cell, ...]:
