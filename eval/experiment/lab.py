@@ -35,7 +35,7 @@ class Lab:
             command=command,
             config=config.model_dump(mode="json"),
             versions=_versions() | _vllm(config),
-            machine={"cores": os.cpu_count(), "platform": platform.platform(), "load_at_start": os.getloadavg()[0]},
+            machine={"cores": os.cpu_count(), "platform": _platform(), "load_at_start": os.getloadavg()[0]},
             seeds=list(config.seeds),
             evaluated_on=config.evaluation.tasks,
         )
@@ -94,6 +94,11 @@ def _created(root: Path) -> str:
 
     known = (root / EXPERIMENT).exists()
     return read_experiment(root).created if known else now().isoformat(timespec="seconds")
+
+
+def _platform() -> str:
+    """System, kernel and processor, without what names this very machine."""
+    return f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}"
 
 
 def _vllm(config: ExperimentConfig) -> dict[str, str | None]:
