@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "tools": {"errors", "tools"},
     "envs": {"errors", "console", "tools", "envs", "configs"},
-    "rewards": {"errors", "tools", "envs", "rewards", "configs"},
+    "rewards": {"errors", "page", "tools", "envs", "rewards", "configs"},
     "rollouts": {"errors", "tools", "envs", "rewards", "rollouts", "configs"},
 }
 HEAVY = {"docker", "datasets", "swebench", "torch", "transformers", "trl", "ray", "rich", "unidiff"}
