@@ -20,10 +20,10 @@ watcher=
 
 # Without a network of the engine's, nobody has told this machine its own name.
 known=
-while IFS= read -r line; do known="$known $line"; done </etc/hosts
+while IFS= read -r line || [ -n "$line" ]; do known="$known $line"; done </etc/hosts
 case $known in
 *localhost*) ;;
-*) printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >>/etc/hosts ;;
+*) printf '\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >>/etc/hosts ;;
 esac
 
 lines() { # lines N: the next N lines into $body

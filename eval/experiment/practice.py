@@ -15,9 +15,9 @@ import time
 from collections import deque
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...errors import InfrastructureError
 from .tiny import SPECIAL, import_transformers
@@ -42,7 +42,7 @@ class PracticeConfig(BaseModel):
     """Mean loss, of the longest sequences, at which it ends."""
     onward: float = Field(default=0.3, gt=0)
     """Mean loss at which the next length is taken up."""
-    lengths: tuple[int, ...] = Field(default=(24, 48, 96, 192), min_length=1)
+    lengths: tuple[Annotated[int, Field(ge=12)], ...] = Field(default=(24, 48, 96, 192), min_length=1)
     """Tokens of a sequence, one length after another."""
     passage: tuple[Annotated[int, Field(gt=_CUE)], int] = (4, 28)
     """Least and most tokens of a quotation, cue included."""
@@ -56,6 +56,12 @@ class PracticeConfig(BaseModel):
     warmup: int = Field(default=50, ge=1)
     bf16: bool = True
     """bfloat16 arithmetic, where this processor has it."""
+
+    @model_validator(mode="after")
+    def _least_comes_first(self) -> Self:
+        if self.passage[0] > self.passage[1]:
+            raise ValueError(f"passage: the least comes first, then the most, not {list(self.passage)}")
+        return self
 
 
 def practise(model: Path, output: Path, config: PracticeConfig, seed: int) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def test_the_full_experiment_is_what_it_has_to_be() -> None:
         ("serving.serve.replica=2", "replica"),
         ("demonstrations.export.unit=word", "unit"),
         ("model=org/model", "copying practice"),
+        ("practice.passage=[28, 4]", "the least comes first"),
+        ("practice.lengths=[24, 4]", "practice.lengths.1"),
         ("data.random.as_many_as=most", "most"),
         ("name=Bad Name", "name"),
     ],

@@ -1,37 +1,99 @@
-"""Batches of rows of like length."""
+"""Real episodes that branch off a recorded one, in Docker, and the preferences that come of them."""
 
-from random import Random
+import json
+from pathlib import Path
+from typing import Any
 
-from trajectory_hub.training.trainer.sampling import LikeLengths
+import pytest
+from trajectory_hub.cli import app
+from trajectory_hub.envs.task import Task
+from trajectory_hub.errors import UsageError
+from trajectory_hub.rollouts import Action, load_config, read_trajectories, run_rollout
+from trajectory_hub.rollouts.config import read_overrides
+from trajectory_hub.rollouts.policies.scripted import ScriptedPolicy
+from trajectory_hub.rollouts.run_dir import EPISODES
+from trajectory_hub.training.config import PairsConfig
+from trajectory_hub.training.finder import PairFinder
+from trajectory_hub.training.records import open_sources
+from trajectory_hub.training.sampling import branch_and_score
+from typer.testing import CliRunner
 
-_RNG = Random(0)
-LENGTHS = [_RNG.randrange(10, 1000) for _ in range(1003)]
+from ..rollouts.faulty import message, serving
+from ..rollouts.test_killed import task_row
 
-
-def padding(order: list[int], batch: int) -> float:
-    """The share of a padded batch that is padding, over all batches."""
-    batches = [[LENGTHS[index] for index in order[start : start + batch]] for start in range(0, len(order), batch)]
-    return 1 - sum(LENGTHS) / sum(len(each) * max(each) for each in batches)
-
-
-def test_every_row_comes_once_an_epoch_beside_rows_of_its_length() -> None:
-    found = list(LikeLengths(LENGTHS, 16, seed=0))
-    assert sorted(found) == list(range(len(LENGTHS)))
-    shuffled = Random(0).sample(range(len(LENGTHS)), len(LENGTHS))
-    assert padding(found, 16) < 0.1 < 0.4 < padding(shuffled, 16)
-
-
-def test_short_and_long_batches_come_in_turn() -> None:
-    found = list(LikeLengths(LENGTHS, 16, seed=0))[:512]
-    means = [sum(LENGTHS[index] for index in found[start : start + 16]) / 16 for start in range(0, 512, 16)]
-    assert means not in (sorted(means), sorted(means, reverse=True))
-    assert max(means[:16]) > 700 and min(means[:16]) < 300
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+READ = {"name": "file_read", "arguments": {"path": "shapes/area.py"}}
+WRONG = {"name": "shell", "arguments": {"command": "touch notes.txt"}}
+OLD, NEW = "return rectangle(base, height)\n", "return rectangle(base, height) / 2\n"
 
 
-def test_the_order_is_that_of_the_seed_and_the_epoch() -> None:
-    one, other, later = LikeLengths(LENGTHS, 16, 0), LikeLengths(LENGTHS, 16, 0), LikeLengths(LENGTHS, 16, 1)
-    assert list(one) == list(other) != list(later)
-    one.set_epoch(1)
-    assert list(one) != list(other)
-    other.set_epoch(1)
-    assert list(one) == list(other)
+@pytest.fixture
+def recorded(tmp_path: Path, tiny_task: Task) -> Path:
+    """An episode that looks at the right file and then does the wrong thing; graded."""
+    policy = ScriptedPolicy({"default": [Action(call=READ), Action(call=WRONG)]})
+    run_rollout(tmp_path / "first", config(), policy=policy, tasks=[tiny_task])
+    (folder,) = (tmp_path / "first" / EPISODES).iterdir()
+    return folder
+
+
+def config(*items: str) -> Any:
+    return load_config(read_overrides(["tasks=tiny", "warm=0", "grade=true", "workers=1", *items]))
+
+
+def test_a_model_goes_on_from_the_middle_of_a_conversation(recorded: Path, tiny_task: Task, tmp_path: Path) -> None:
+    edit = json.dumps({"path": "shapes/area.py", "old": OLD, "new": NEW})
+    replies = [message("Half of it.", [("file_edit", edit)]), message("", [("submit", "{}")])] * 3
+    with serving(*replies) as seen:
+        settled = config("policy=chat:m@" + seen.url)
+        done = branch_and_score(
+            recorded, 1, tmp_path / "branches", settled, alternatives=2, rollouts=2, tasks=[tiny_task]
+        )
+        sent = len(seen.bodies)
+        again = branch_and_score(
+            recorded, 1, tmp_path / "branches", settled, alternatives=2, rollouts=2, tasks=[tiny_task]
+        )
+        assert (again, len(seen.bodies)) == (done, sent)  # nothing is done twice
+    # What the model was sent first: the recorded prompt, answer and result, as one conversation.
+    messages = seen.bodies[0]["messages"]
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "tool"]
+    assert messages[2]["tool_calls"][0]["function"] == {"name": "file_read", "arguments": json.dumps(READ["arguments"])}
+    assert messages[3]["content"].startswith("     1\t")
+    counts = {"file_edit" in action: len(names) for action, names in done.episodes.items()}
+    assert counts == {True: 2, False: 2}
+    branches = list(read_trajectories(tmp_path / "branches"))
+    starts = [found.start.parent for found in branches]
+    assert sorted(start.steps for start in starts if start is not None) == [1, 1, 2]
+    sources = open_sources([tmp_path / "first", tmp_path / "branches"])
+    finder = PairFinder(sources, PairsConfig(levels=("step",)))
+    pair, later = (pair for _, outlines in finder.groups() for pair in finder.find(outlines))
+    assert (later.step, later.why) == (2, "1 of 1 continuations resolved, against 0 of 1")
+    assert (pair.step, pair.chosen.rollouts, pair.rejected.rollouts) == (1, 2, 2)
+    assert pair.why == "2 of 2 continuations resolved, against 1 of 2"
+    assert pair.chosen.messages[0]["tool_calls"][0]["function"]["name"] == "file_edit"
+    assert pair.rejected.messages[0]["tool_calls"][0]["function"]["arguments"] == WRONG["arguments"]
+    assert pair.prompt[-1]["content"] == messages[3]["content"]
+
+
+def test_a_state_that_is_not_there_is_refused(recorded: Path, tiny_task: Task, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no answer of .* ends with step 8"):
+        branch_and_score(recorded, 9, tmp_path / "branches", config("policy=random"), tasks=[tiny_task])
+    with pytest.raises(UsageError, match="not the folder of an episode"):
+        branch_and_score(tmp_path, 1, tmp_path / "branches", config("policy=random"), tasks=[tiny_task])
+    other = tiny_task.model_copy(update={"instance_id": "another"})
+    with pytest.raises(UsageError, match="do not hold trajhub__tiny-1"):
+        branch_and_score(recorded, 1, tmp_path / "branches", config("policy=random"), tasks=[other])
+
+
+def test_the_command_branches_and_says_what_to_do_next(recorded: Path, tiny_task: Task, tmp_path: Path) -> None:
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task_row(tiny_task)) + "\n")
+    settings = ["-c", "env.max_steps=4", "-c", "warm=0", "--policy", "random", "--tasks", str(tmp_path / "tasks.jsonl")]
+    command = ["branch", str(recorded), "--until", "1", "-o", str(tmp_path / "b"), "--alternatives", "2", "--json"]
+    done = CliRunner().invoke(app, [*command, "--rollouts", "1", "--no-grade", *settings])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    taken = [name for names in told["alternatives"].values() for name in names]
+    assert sorted(taken) == ["b/trajhub__tiny-1--s0--a1", "b/trajhub__tiny-1--s1--a1", "first/trajhub__tiny-1--s0--a1"]
+    assert f"Next:    trajhub pairs {tmp_path / 'first'} {tmp_path / 'b'} --level step" in done.stderr
+    for found in read_trajectories(tmp_path / "b"):
+        assert found.start.parent is not None
+        assert found.steps[0].tool == "file_read"
