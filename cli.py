@@ -22,6 +22,7 @@ from .eval.experiment_cli import experiment
 from .eval.gate_cli import gate
 from .eval.report_cli import report
 from .eval.schema_cli import schema
+from .eval.trace_cli import app as trace_app
 from .rollouts.calibrate_cli import agreement, calibrate
 from .rollouts.judge_cli import judge
 from .rollouts.label_cli import app as labels_app
@@ -51,6 +52,7 @@ app.add_typer(labels_app, name="labels")
 app.command()(label)
 app.add_typer(export_app, name="export")
 app.add_typer(train_app, name="train")
+app.add_typer(trace_app, name="trace")
 app.command()(rollout)
 app.command()(size)
 app.command()(serve)

@@ -1,4 +1,4 @@
-"""The events of a log: one envelope, thirteen types, and room for types that are not known yet.
+"""The events of a log: one envelope, fourteen types, and room for types that are not known yet.
 
 These models are the one source of truth; `configs/schema/event.json` is generated from them. A line of a log
 becomes an event with `parse_event` and a line again with `dump_event`; an unknown event type, and unknown
@@ -6,14 +6,14 @@ fields of a known one, survive both.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from . import payloads
 from .chain import seal_line
+from .moments import Timestamp, now
 
 __all__ = [
     "EVENT_CLASSES",
@@ -28,6 +28,7 @@ __all__ = [
     "FinalPatchEvent",
     "LlmRequestEvent",
     "LlmResponseEvent",
+    "NoteEvent",
     "PhaseEvent",
     "SandboxMetricEvent",
     "StepRewardEvent",
@@ -43,7 +44,7 @@ __all__ = [
     "parse_event",
 ]
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 """Written into every event. A new field or type raises the second number, any other change the first."""
 
 
@@ -60,22 +61,10 @@ class EventType(StrEnum):
     STEP_REWARD = "step_reward"
     SANDBOX_METRIC = "sandbox_metric"
     ERROR = "error"
+    NOTE = "note"
     FINAL_PATCH = "final_patch"
     VERDICT = "verdict"
     EPISODE_END = "episode_end"
-
-
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
-
-
-Timestamp = Annotated[datetime, PlainSerializer(_iso, return_type=str, when_used="json")]
-"""UTC, written as ISO 8601 with exactly six digits of the second."""
 
 
 class Envelope(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True):
@@ -174,6 +163,13 @@ class ErrorEvent(Envelope, frozen=True):
     payload: payloads.Error
 
 
+class NoteEvent(Envelope, frozen=True):
+    """See `payloads.Note`; since 1.3."""
+
+    event_type: Literal["note"]
+    payload: payloads.Note
+
+
 class FinalPatchEvent(Envelope, frozen=True):
     """See `payloads.FinalPatch`."""
 
@@ -212,6 +208,7 @@ Event = (
     | StepRewardEvent
     | SandboxMetricEvent
     | ErrorEvent
+    | NoteEvent
     | FinalPatchEvent
     | VerdictEvent
     | EpisodeEndEvent

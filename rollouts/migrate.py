@@ -33,7 +33,12 @@ def _to_1_2(event: AnyEvent) -> AnyEvent:
     return event.model_copy(update={"schema_version": "1.2", "chain": None})
 
 
-MIGRATIONS: Mapping[str, _Migration] = {"1.0": _to_1_1, "1.1": _to_1_2}
+def _to_1_3(event: AnyEvent) -> AnyEvent:
+    """1.3 added notes, origins and parts of answers, and changed nothing else."""
+    return event.model_copy(update={"schema_version": "1.3", "chain": None})
+
+
+MIGRATIONS: Mapping[str, _Migration] = {"1.0": _to_1_1, "1.1": _to_1_2, "1.2": _to_1_3}
 """What makes an event of the next version out of one of this version."""
 
 

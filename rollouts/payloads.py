@@ -6,12 +6,13 @@ again loses nothing. A figure that is not known is None, never zero.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import Failure, StopReason
 from ..rewards.service.usage import RequestAttempt, Usage
+from .moments import Timestamp
 
 __all__ = [
     "CriterionRecord",
@@ -21,7 +22,10 @@ __all__ = [
     "FinalPatch",
     "LlmRequest",
     "LlmResponse",
+    "Note",
+    "Origin",
     "Parent",
+    "Part",
     "Payload",
     "Phase",
     "RequestAttempt",
@@ -73,6 +77,24 @@ class Parent(Payload, frozen=True):
     """How many: the steps 0 to `steps - 1` of this episode are those of the parent."""
 
 
+class Origin(Payload, frozen=True):
+    """Whose record this episode was made from, for one that was not recorded here."""
+
+    format: str
+    """Name of the adapter, for example `claude-code`."""
+    adapter: str
+    """Name and version of the adapter."""
+    source: str
+    """Name of the file or folder it was read from."""
+    key: str
+    """Which of the source's episodes it is."""
+    sha256: str | None = None
+    """Of the source, where it is one file."""
+    timing: Literal["recorded", "durations", "none"] = "none"
+    """`recorded`: the times of events are the source's; `durations`: only how long things took is, and the times begin
+    at the time of the source's file; `none`: the source says nothing of time, so durations mean nothing."""
+
+
 class EpisodeStart(Payload, frozen=True):
     """The world was reset; the duration of the event is that of the reset."""
 
@@ -92,6 +114,8 @@ class EpisodeStart(Payload, frozen=True):
     """The policy was shown the reference patch."""
     parent: Parent | None = None
     """Where it branched off; None for an episode that began with the task."""
+    origin: Origin | None = None
+    """Whose record it was made from; None for an episode of our own. Since 1.3."""
 
 
 class Phase(Payload, frozen=True):
@@ -120,6 +144,19 @@ class LlmRequest(Payload, frozen=True):
     """The tokens after those, exactly as sent; None where text was sent. Since 1.2."""
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Everything else that was sent except the tools, which `episode_start` holds."""
+    thread: str | None = None
+    """The conversation of a subagent; None for the episode's own. Since 1.3."""
+
+
+class Part(Payload, frozen=True):
+    """A piece of an answer, where its record tells pieces apart."""
+
+    kind: str
+    """`reasoning`, `text` or `tool_call`."""
+    at: Timestamp | None = None
+    """When it was there."""
+    chars: int | None = None
+    call_id: str | None = None
 
 
 class LlmResponse(Payload, frozen=True):
@@ -143,6 +180,8 @@ class LlmResponse(Payload, frozen=True):
     completion_token_ids: tuple[int, ...] | None = None
     logprobs: tuple[float, ...] | None = None
     """Of the completion's tokens."""
+    parts: tuple[Part, ...] = ()
+    """Its pieces in their order, where a record tells when each was there; since 1.3."""
 
 
 class ToolCall(Payload, frozen=True):
@@ -158,6 +197,8 @@ class ToolCall(Payload, frozen=True):
     malformed: bool = False
     call_id: str | None = None
     """The service's own identifier of the call."""
+    request_id: str | None = None
+    """The request whose answer made the call, where that is known; since 1.3."""
 
 
 class ToolResult(Payload, frozen=True):
@@ -171,6 +212,8 @@ class ToolResult(Payload, frozen=True):
     observation: str
     data: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Structured facts that the tool reports."""
+    internal_ms: float | None = None
+    """How long the tool itself says it took, where the event's times are those of a call and its result; since 1.3."""
 
 
 class TestRun(Payload, frozen=True):
@@ -254,6 +297,18 @@ class Error(Payload, frozen=True):
     message: str
     failure: Failure | None = None
     step: int | None = None
+
+
+class Note(Payload, frozen=True):
+    """A fact of an agent's own record that is none of the other events: a compaction, a permission, a mode."""
+
+    kind: str
+    """What it is, in the words of `source`; `compaction`, `permission`, `user_interrupt` whoever says it."""
+    source: str
+    """Whose record says so: the format it was read from, `otlp` or `proxy`."""
+    step: int | None = None
+    data: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """What was recorded."""
 
 
 class FinalPatch(Payload, frozen=True):

@@ -86,7 +86,7 @@ def test_the_reference_policy_resolves_and_everything_is_recorded(
     events = list(read_events(episode.folder / "events.jsonl"))
     assert [event.seq for event in events] == list(range(len(events)))
     kinds = {event.event_type for event in events}
-    assert kinds == set(EventType) - {"llm_request", "llm_response", "error"}
+    assert kinds == set(EventType) - {"llm_request", "llm_response", "error", "note"}
     phases = [event.payload.name for event in events if isinstance(event, PhaseEvent)]
     assert (phases[:2], phases[-1]) == (["reset", "explore"], "submit") and {"edit", "test"} <= set(phases)
     assert (events[0].event_type, events[-2].event_type, events[-1].event_type) == (

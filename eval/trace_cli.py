@@ -1,0 +1,7 @@
+"""`trajhub trace`: records of any agent, read, tabulated, measured, predicted, exported."""
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Read, tabulate, measure and export records of any agent.", no_args_is_help=True)

@@ -1,0 +1,99 @@
+"""What an adapter is: something that recognises another agent's record by its content and tells it in our events.
+
+An adapter reads; it never writes. It yields the episodes of a source one after the other, and each episode's events as
+they come, so that a source of any size is read in constant memory. What it does not understand it says by name.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from ..payloads import Payload
+
+__all__ = ["Adapter", "Foreign", "ForeignEpisode", "Sample", "Timed", "Unread"]
+
+Timing = Literal["recorded", "durations", "none"]
+"""See `payloads.Origin.timing`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What an adapter sees of a source when it is asked whether it knows it."""
+
+    path: Path
+    """A file, or a folder that holds one run."""
+    head: bytes
+    """The first 64 KiB of a file; empty for a folder."""
+    names: frozenset[str] = frozenset()
+    """What a folder holds; empty for a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """One event to come: its payload and when it was. Without times it is at the time of the event before it."""
+
+    payload: Payload
+    t_start: datetime | None = None
+    t_end: datetime | None = None
+    duration_ms: float | None = None
+    """None: the difference of the two times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A record, or a part of one, that became no event."""
+
+    kind: str
+    """Its name in the words of the format, for example `assistant.content.server_tool_use`; what is counted."""
+    where: str | None = None
+    """The line or position, for messages."""
+    broken: bool = False
+    """It is damaged (torn, not JSON), rather than unknown."""
+
+
+Foreign = Timed | Unread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignEpisode:
+    """One episode of a source. Its events must be taken before the next episode is asked for.
+
+    The adapter yields `EpisodeStart` first and `EpisodeEnd` last, where the source says how it ended (ingestion writes
+    the end otherwise, with what the events say was used). `records` in between are whatever the source tells, in order.
+    """
+
+    key: str
+    """Tells the episodes of a source apart; the same each time the source is read."""
+    task_id: str
+    agent: str
+    agent_version: str = "unknown"
+    model: str | None = None
+    repo: str = ""
+    commit: str = ""
+    seed: int | None = None
+    timing: Timing = "none"
+    events: Iterator[Foreign]
+    artifacts: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """Files kept beside the log, under `artifacts/`, by name."""
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """One format. Registered under the entry-point group `trajectory_hub.adapters`; see `docs/adapters.md`."""
+
+    name: str
+    """For example `claude-code`; what `--format` takes and `Origin.format` holds."""
+    version: str
+    """Raised when the same source gives other events than before."""
+    title: str
+    """What people call the format."""
+
+    def recognise(self, sample: Sample) -> float:
+        """How sure it is that it knows this source, from 0 (not at all) to 1; by content, never by name alone."""
+        ...
+
+    def episodes(self, path: Path, options: dict[str, Any]) -> Iterator[ForeignEpisode]:
+        """The episodes of a source, in order; a damaged one yields what is readable, then `Unread(broken=True)`."""
+        ...
