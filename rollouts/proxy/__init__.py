@@ -1,0 +1,8 @@
+"""A proxy between agents and model services: an allow-list, the keys, budgets, and a record of every request."""
+
+from .namespace import listen_in_container
+from .proxy import Budget, ModelProxy
+from .records import Exchange, read_exchanges
+from .upstream import Upstream
+
+__all__ = ["Budget", "Exchange", "ModelProxy", "Upstream", "listen_in_container", "read_exchanges"]
