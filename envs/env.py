@@ -19,6 +19,7 @@ from ..errors import Failure, InfrastructureError, StopReason, TaskError, TaskNo
 from ..tools.base import Telemetry, ToolContext, ToolResult
 from ..tools.registry import MalformedAction, ParsedCall, ToolRegistry
 from .config import EnvConfig
+from .deadline import Deadline
 from .default_tasks import default_tasks
 from .engine import Engine
 from .episode import Episode
@@ -82,6 +83,8 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
             self._engine.sweep()
         self._owns_pool = pool is None
         self._pool = pool or SandboxPool(self._engine, self.config.warm)
+        self.deadline: Deadline | None = None
+        """Of the next step, where a step is to be given less time than the settings say; used once."""
         self._episode: Episode | None = None
         self._queue: list[Task] = []
         self._announced = 0
@@ -212,17 +215,29 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         self._announced = self.config.warm
 
     def _act(self, call: ParsedCall | MalformedAction, episode: Episode) -> ToolResult:
+        deadline, self.deadline = self.deadline, None
         if isinstance(call, MalformedAction):
             episode.malformed += 1
             return ToolResult(output=call.message, ok=False, error="malformed_action")
         try:
-            return call.run(self._context(episode))
+            result = call.run(self._context(episode, deadline))
+            if deadline is None or result.error != "timeout" or not self._cut(call, deadline, episode):
+                return result
+            return deadline.mark(result, call.run(self._context(episode)) if deadline.retry else None)
         except InfrastructureError as error:
             episode.stop_reason, episode.failure = StopReason.ENVIRONMENT_ERROR, Failure.ENVIRONMENT
             return ToolResult(output=f"[the sandbox was lost: {error}]", ok=False, error="sandbox_lost")
 
-    def _context(self, episode: Episode) -> ToolContext:
+    def _cut(self, call: ParsedCall, deadline: Deadline, episode: Episode) -> bool:
+        """Whether it was the deadline that ended a call which timed out, and time is left for another."""
+        asked = getattr(call.arguments, "timeout", None) is not None
+        full = self.config.test_timeout if call.name == "run_tests" else self.config.command_timeout
+        return not asked and deadline.seconds < full and episode.time_left > 0
+
+    def _context(self, episode: Episode, deadline: Deadline | None = None) -> ToolContext:
         task, left = episode.task, max(episode.time_left, 0.1)
+        if deadline is not None:
+            left = min(left, deadline.seconds)
         return ToolContext(
             sandbox=episode.sandbox,
             base_commit=episode.sandbox.head or "HEAD",

@@ -19,6 +19,7 @@ from .llm import ChatConfig, VllmConfig
 from .log import Fsync
 from .policies.choose import resolve_chat, resolve_vllm
 from .scale.config import RayConfig
+from .steering.config import SteeringConfig
 
 __all__ = [
     "RESUMABLE",
@@ -67,6 +68,8 @@ RESUMABLE = (
     "rubric.judge.workers",
     "rubric.judge.cache",
     "rubric.judge.give_up_after",
+    "steering.early_stop.predictor",  # where it lies; what it says is compared by its checksum
+    "steering.timeout.predictor",
 )
 """What may change when a run is resumed: none of it changes what an episode is."""
 
@@ -111,6 +114,8 @@ class RolloutConfig(BaseModel):
     vllm: VllmConfig = Field(default_factory=VllmConfig)
     grader: GraderConfig = Field(default_factory=GraderConfig)
     budget: Budget = Field(default_factory=Budget)
+    steering: SteeringConfig = Field(default_factory=SteeringConfig)
+    """Policies that act on predictions, off by default."""
     prices: PriceTable
 
     @property
@@ -183,7 +188,10 @@ def choose(config: RolloutConfig, tasks: Sequence[Task]) -> list[Task]:
 
 
 def resolve(config: RolloutConfig) -> RolloutConfig:
-    """The configuration with a chat or vLLM policy's model and URL where they belong."""
+    """The configuration with a chat or vLLM policy's model and URL where they belong, and predictors' checksums."""
+    from .steering.pilot import settle  # which knows policies, as this module does
+
+    config = config.model_copy(update={"steering": settle(config.steering)})
     if config.policy.startswith("vllm:"):
         vllm = resolve_vllm(config.policy, config.vllm)
         return config.model_copy(update={"policy": "vllm", "vllm": vllm})

@@ -305,7 +305,7 @@ class Note(Payload, frozen=True):
     kind: str
     """What it is, in the words of `source`; `compaction`, `permission`, `user_interrupt` whoever says it."""
     source: str
-    """Whose record says so: the format it was read from, `otlp` or `proxy`."""
+    """Whose record says so: the format it was read from, `otlp` or `proxy`; `steering` for a prediction of ours."""
     step: int | None = None
     data: dict[str, Any] = Field(default_factory=dict[str, Any])
     """What was recorded."""

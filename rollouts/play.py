@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium
 
+from ..envs.step import Step
 from ..envs.task import Task
 from ..errors import Failure, InfrastructureError, ServiceError, StopReason
 from .budget import Ledger
@@ -16,6 +17,7 @@ from .log import Header
 from .policies.base import Action, Context, Policy, PolicyStop, Remembering, Session, TaskView
 from .record import Label, RecordEvents
 from .run_dir import Episode
+from .steering.pilot import Pilot, Steering
 
 __all__ = ["Job", "Turn", "as_text", "play"]
 
@@ -59,7 +61,13 @@ class Turn:
 
 
 def play(
-    env: gymnasium.Env[Any, Any], policy: Policy, turn: Turn, header: Header, ledger: Ledger, time_limit: float
+    env: gymnasium.Env[Any, Any],
+    policy: Policy,
+    turn: Turn,
+    header: Header,
+    ledger: Ledger,
+    time_limit: float,
+    steering: Steering | None = None,
 ) -> None:
     """Do one episode. What goes wrong is in its record; raises only for what makes the whole run pointless."""
     job, recorder = turn.job, turn.recorder
@@ -73,10 +81,11 @@ def play(
         except InfrastructureError:
             return  # the recorder has written it down
         turn.deadline = time.monotonic() + time_limit
+    pilot = steering.pilot(recorder.emit, job.task.workdir) if steering is not None else None
     context = Context(
         tools=env.unwrapped.tools.schemas(),  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
         seed=job.seed,
-        log=recorder.emit,
+        log=recorder.emit if pilot is None else pilot.log,
         ledger=ledger,
         deadline=turn.deadline,
         solution=job.task if policy.privileged else None,
@@ -91,12 +100,32 @@ def play(
                     return
                 turn.doing = str(action.call["name"]) if isinstance(action.call, Mapping) else "text"
                 recorder.call_id = action.call_id
-                observation, _, terminated, truncated, info = env.step(as_text(action))
+                said = as_text(action)
+                _before(env, pilot, said)
+                observation, reward, terminated, truncated, info = env.step(said)
                 turn.steps += 1
             if terminated or truncated:
                 return
+            _after(pilot, turn, info, float(reward))
     finally:
         session.close()
+
+
+def _before(env: gymnasium.Env[Any, Any], pilot: Pilot | None, action: str) -> None:
+    """Give the next step the time that its command is expected to take."""
+    if pilot is not None:
+        world: Any = env.unwrapped
+        world.deadline = pilot.deadline(action, world.tools.parse(action))
+
+
+def _after(pilot: Pilot | None, turn: Turn, info: Mapping[str, Any], reward: float) -> None:
+    """Let the pilot see a step, and end the episode when it says so."""
+    step = info.get("step")
+    if pilot is None or not isinstance(step, Step):
+        return
+    pilot.took(step, info.get("step_reward", reward))
+    if turn.stop is None and (why := pilot.stop()) is not None:
+        turn.stop = (StopReason.EARLY_STOPPED, why)
 
 
 def _decide(session: Session, turn: Turn, observation: str, info: Mapping[str, Any]) -> Action | None:

@@ -35,6 +35,7 @@ from .policies.base import Policy
 from .record import RecordEvents
 from .run_place import RunPlace
 from .scoring import with_rubric
+from .steering.pilot import Steering
 from .verdicts import append_verdict
 from .worker import Worker
 
@@ -76,6 +77,7 @@ class ThreadCrew:
         self.config = config
         self.policy = policy
         self.time_limit = config.env.time_limit
+        self.steering = Steering.of(config.steering)
         self.stopped: str | None = None
         self._run = run
         self._tasks = tasks

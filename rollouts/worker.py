@@ -14,6 +14,7 @@ from .episode_log import EpisodeLog
 from .play import Turn, play
 from .policies.base import Policy
 from .record import RecordEvents, find_recorder
+from .steering.pilot import Steering
 
 __all__ = ["Shop", "Worker"]
 
@@ -26,6 +27,7 @@ class Shop(Protocol):
 
     policy: Policy
     time_limit: float
+    steering: Steering | None
     stopped: str | None
 
     def next_order(self) -> Order | None:
@@ -101,7 +103,7 @@ class Worker(threading.Thread):
         self.turn = turn = Turn(job=job, recorder=recorder, deadline=time.monotonic() + _RESET_SECONDS)
         if shop.stopped is not None:
             turn.stop = (StopReason.INTERRUPTED, shop.stopped)
-        play(self._env, shop.policy, turn, header, shop.ledger(), shop.time_limit)
+        play(self._env, shop.policy, turn, header, shop.ledger(), shop.time_limit, shop.steering)
         log = recorder.log
         if not turn.evicted and log is not None and log.header == header:
             turn.doing, turn.deadline = "grading", float("inf")

@@ -8,6 +8,7 @@ from datetime import datetime
 from gymnasium.error import ResetNeeded
 
 from ...envs.config import EnvConfig
+from ...envs.deadline import Deadline
 from ...envs.engine import Engine
 from ...envs.env import SWEBenchEnv
 from ...envs.patch_of import NoPatch
@@ -90,7 +91,10 @@ def _retire(env: SWEBenchEnv, pool: SandboxPool | None) -> None:
 
 
 def _take(env: SWEBenchEnv, step: Step) -> Step | None:
-    return None if env.episode.over else env.step(step.action)[-1]["step"]
+    if env.episode.over:
+        return None
+    env.deadline = Deadline.of(step.data)
+    return env.step(step.action)[-1]["step"]
 
 
 def _compared(step: Step, taken: Step | None, began: tuple[datetime, datetime], tools: ToolRegistry) -> StepReplay:
