@@ -2,6 +2,9 @@
 
 import typer
 
+from ..rollouts.adapters.ingest_cli import ingest
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Read, tabulate, measure and export records of any agent.", no_args_is_help=True)
+app.command("ingest")(ingest)

@@ -39,6 +39,11 @@ class Timed:
     t_end: datetime | None = None
     duration_ms: float | None = None
     """None: the difference of the two times."""
+    kind: str | None = None
+    """The kind of record that it came from, in the words of the format, for the report; None: the event's type."""
+    records: int = 0
+    """How many records of the source are accounted for by this event: 0 for the second event of a record, more than 1
+    for an event made of several. Over a whole source they add up to what it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,8 @@ class Unread:
     """The line or position, for messages."""
     broken: bool = False
     """It is damaged (torn, not JSON), rather than unknown."""
+    records: int = 1
+    """How many records of the source it accounts for; 0 for a part of a record whose rest became events."""
 
 
 Foreign = Timed | Unread
@@ -65,7 +72,8 @@ class ForeignEpisode:
     """
 
     key: str
-    """Tells the episodes of a source apart; the same each time the source is read."""
+    """Tells the episodes of a source apart; the same each time the source is read. Of two with one key the second
+    becomes `key#2`."""
     task_id: str
     agent: str
     agent_version: str = "unknown"
@@ -81,7 +89,11 @@ class ForeignEpisode:
 
 @runtime_checkable
 class Adapter(Protocol):
-    """One format. Registered under the entry-point group `trajectory_hub.adapters`; see `docs/adapters.md`."""
+    """One format. Registered under the entry-point group `trajectory_hub.adapters`; see `docs/adapters.md`.
+
+    An adapter whose sources consist of several files may also have a method `companions(path) -> Iterable[Path]`: the
+    files that are read along with `path`, and that are therefore no sources of their own.
+    """
 
     name: str
     """For example `claude-code`; what `--format` takes and `Origin.format` holds."""
