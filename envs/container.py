@@ -1,5 +1,6 @@
 """One hardened container: started, entered, brought back, removed. What is asked of it is the sandbox's business."""
 
+import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
@@ -153,10 +154,11 @@ class Container:
             found = self._engine.api.containers(all=True, size=True, filters={"id": self.id})
         return found[0].get("SizeRw") if found else None
 
-    def commit(self, repository: str, tag: str) -> str:
-        """Keep its files as an image; the image's id."""
+    def commit(self, repository: str, tag: str, labels: Mapping[str, str] | None = None) -> str:
+        """Keep its files as an image, with `labels` on it; the image's id."""
+        changes = [f"LABEL {key}={json.dumps(value)}" for key, value in (labels or {}).items()]
         with engine_errors(f"committing container {self.id[:12]}"):
-            return self._engine.api.commit(self.id, repository, tag)["Id"]
+            return self._engine.api.commit(self.id, repository, tag, changes=changes)["Id"]
 
     def remove(self) -> None:
         """Kill and remove it; idempotent."""

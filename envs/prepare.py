@@ -10,10 +10,12 @@ from ..errors import SandboxLost
 from .container import Container, SandboxConfig
 from .engine import Engine
 
-__all__ = ["PREPARED", "prepared_image"]
+__all__ = ["AGENTS", "PREPARED", "prepared_image"]
 
 PREPARED = "trajhub/prepared"
 """Repository of the images this module commits."""
+AGENTS = "trajhub/agent"
+"""Repository of images of tasks with an agent in them (see `rollouts.agents`)."""
 _SCRIPT = (files("trajectory_hub.envs") / "history.sh").read_text()
 _VERSION = hashlib.sha256(_SCRIPT.encode()).hexdigest()[:12]
 _TIMEOUT = 900.0

@@ -25,9 +25,9 @@ _START_ATTEMPTS = 3
 _NO_FILE, _IS_FOLDER, _NOT_READABLE = 81, 82, 83
 _EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-Killed = Literal["timeout", "disk", "pids", "shell"]
-"""Why everything in the sandbox was killed: deadline, disk allowance, process limit, or the command's own watcher
-(the shell that waits for it) had been killed."""
+Killed = Literal["timeout", "disk", "pids", "shell", "called off"]
+"""Why everything in the sandbox was killed: deadline, disk allowance, process limit, the command's own watcher (the
+shell that waits for it) had been killed, or who asked for the command wants it no more."""
 
 
 class Sandbox:
@@ -59,6 +59,11 @@ class Sandbox:
         return self._container.id
 
     @property
+    def pid(self) -> int:
+        """Id of the container's first process on the engine's host; 0 when it does not run."""
+        return self._container.pid
+
+    @property
     def image_id(self) -> str:
         """Id of the image it was made from."""
         return self._image
@@ -68,11 +73,19 @@ class Sandbox:
         """Whether telemetry is read from this host's files (cheap) and not through the container."""
         return self._meter.on_host
 
-    def run(self, command: str, *, timeout: float | None = None, output_limit: int | None = None) -> CommandResult:
+    def run(
+        self,
+        command: str,
+        *,
+        timeout: float | None = None,
+        output_limit: int | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> CommandResult:
         """Run a shell command in `workdir` (bash where there is one, else sh), standard input empty.
 
         After `timeout` seconds everything that runs in the sandbox is killed. What a command leaves in the background
-        lives on until then, or until the sandbox closes. Raises UsageError for a command that holds a NUL byte.
+        lives on until then, or until the sandbox closes. `until` is asked twice a second; once it says True, everything
+        is killed as well. Raises UsageError for a command that holds a NUL byte.
         """
         data = command.encode("utf-8", "surrogateescape")
         if b"\0" in data:
@@ -82,6 +95,7 @@ class Sandbox:
         return self._request(
             lambda: self._channel.program(words, limit) if words else self._channel.command(data, limit),
             self.config.command_timeout if timeout is None else timeout,
+            until=until,
         )
 
     def script(self, text: str, *, timeout: float | None = None, output_limit: int | None = None) -> CommandResult:
@@ -191,7 +205,14 @@ class Sandbox:
         limit = self.config.disk_mb << 20
         self._disk = DiskWatch(self._container.layer, limit, self._container.written_bytes)
 
-    def _request(self, send: Callable[[], Reply], timeout: float, *, watched: bool = True) -> CommandResult:
+    def _request(
+        self,
+        send: Callable[[], Reply],
+        timeout: float,
+        *,
+        watched: bool = True,
+        until: Callable[[], bool] | None = None,
+    ) -> CommandResult:
         if self._closed:
             raise SandboxLost("this sandbox is closed")
         reply: Reply | None = None
@@ -201,7 +222,7 @@ class Sandbox:
             if self._meter.pids is not None and self._meter.pids > self.config.pids * 0.8:
                 self._channel.kill_all(None, _KILL_GRACE)
             reply = send()
-            killed = self._await(reply, timeout, watched)
+            killed = self._await(reply, timeout, watched, until)
             if killed:
                 reply.status = None
                 self._channel.kill_all(reply, _KILL_GRACE)
@@ -214,7 +235,7 @@ class Sandbox:
         self._spent.append(telemetry)
         return _result(reply, telemetry, killed, "reopened" if killed == "shell" else None)
 
-    def _await(self, reply: Reply, timeout: float, watched: bool) -> Killed | None:
+    def _await(self, reply: Reply, timeout: float, watched: bool, until: Callable[[], bool] | None) -> Killed | None:
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
@@ -224,6 +245,8 @@ class Sandbox:
                 return "timeout"
             if self._disk.exceeded():
                 return "disk"
+            if until is not None and until():
+                return "called off"
             if watched:
                 self._channel.probe(reply)
 

@@ -11,19 +11,22 @@ def clean(
     everything: bool = typer.Option(
         False, "--all", help="Also containers whose process still runs, or ran on another machine."
     ),
-    images: bool = typer.Option(False, "--images", help="Also copies of images made to hide a repository's future."),
+    images: bool = typer.Option(
+        False, "--images", help="Also images made for runs: copies without a repository's future, or with an agent."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say what would be removed."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     docker_host: str | None = typer.Option(None, "--docker-host", help="Address of the Docker API."),
 ) -> None:
     """Remove orphaned sandboxes: containers of ours whose process was killed."""
     from .engine import LABEL, Engine
-    from .prepare import PREPARED
+    from .prepare import AGENTS, PREPARED
 
     engine = Engine(docker_host)
     boxes = engine.containers() if everything else engine.orphans()
     rows = [(box["Id"][:12], box["Image"], box["Status"], box["Labels"][LABEL]) for box in boxes]
-    copies = [tag for image in engine.client.images.list(PREPARED) for tag in image.tags] if images else []
+    kept = (PREPARED, AGENTS) if images else ()
+    copies = [tag for name in kept for image in engine.client.images.list(name) for tag in image.tags]
     if not dry_run:
         for box in boxes:
             engine.remove(box["Id"])

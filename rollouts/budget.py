@@ -84,9 +84,14 @@ class Ledger:
 
     def add(self, usage: Usage) -> float | None:
         """Count one request and give its cost. Raises ConfigError when a limit cannot be kept without it."""
-        self.requests += 1
-        self.usage = self.usage.plus(usage)
         cost = self.price.cost(usage) if self.price else None
+        self.charge(usage, cost)
+        return cost
+
+    def charge(self, usage: Usage, cost: float | None, requests: int = 1) -> None:
+        """Count requests whose cost somebody else worked out. Raises ConfigError as `add` does."""
+        self.requests += requests
+        self.usage = self.usage.plus(usage)
         if cost is None:
             self._cost = None
             if self.run.budget.counts_money:
@@ -94,7 +99,6 @@ class Ledger:
         else:
             self.run.add(cost)
             self._cost = None if self._cost is None else self._cost + cost
-        return cost
 
 
 def cost_ceiling(budget: Budget, price: Price | None, episodes: int) -> float | None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from hashlib import sha256
@@ -13,6 +13,7 @@ from ..envs.step import Step
 from ..errors import Failure, StopReason
 from ..tools.base import Telemetry
 from . import payloads
+from .adapters.base import Timed
 from .episode_place import EpisodeFolder, EpisodePlace
 from .events import Event, now
 from .log import EventWriter, Header
@@ -106,6 +107,21 @@ class EpisodeLog:
         events.append(make(metric, t_start=begun, t_end=over, duration_ms=spent))
         return events
 
+    def adopt(self, events: Iterable[Timed]) -> None:
+        """Events of another record of this episode, in one write; what they say was used is counted."""
+        with self._lock:
+            if self.ended:
+                return
+            made = list[Event]()
+            for one in events:
+                start = one.t_start or (made[-1].t_end if made else self._start)
+                end = one.t_end or start
+                known = one.duration_ms
+                duration = (end - start).total_seconds() * 1e3 if known is None else known
+                self._totals.add_told(one.payload, duration)
+                made.append(self._writer.event(one.payload, t_start=start, t_end=end, duration_ms=duration))
+            self._writer.append(*made)
+
     def error(self, where: str, error: BaseException, failure: Failure | None) -> None:
         """Something failed that is not an observation."""
         kind, message = type(error).__name__, str(error) or repr(error)
@@ -119,14 +135,14 @@ class EpisodeLog:
                 self.place.write(PATCH, patch)
                 self.write(payloads.FinalPatch.of(patch=patch, **patch_facts(patch)))
 
-    def end(self, stop: StopReason, failure: Failure | None = None, message: str | None = None) -> None:
-        """The episode is over; may be called again, the first call counts."""
+    def end(self, stop: StopReason, failure: Failure | None = None, message: str | None = None, **more: Any) -> None:
+        """The episode is over, with `more` fields of `EpisodeEnd`; may be called again, the first call counts."""
         with self._lock:
             if self.ended:
                 return
             duration = (time.monotonic() - self._begun) * 1000
             payload = payloads.EpisodeEnd.of(
-                stop_reason=stop, failure=failure, message=message, **self._totals.fields()
+                stop_reason=stop, failure=failure, message=message, **self._totals.fields() | more
             )
             self._writer.write(payload, t_start=self._start, t_end=now(), duration_ms=duration)
             self.outcome = payload
@@ -155,6 +171,22 @@ class _Totals:
         self._usage = self._usage.plus(response.usage)
         unknown = self._cost is None or response.cost_usd is None
         self._cost = None if unknown else cast("float", self._cost) + cast("float", response.cost_usd)
+
+    def add_told(self, payload: Payload, duration_ms: float) -> None:
+        """An event of another record."""
+        match payload:
+            case payloads.LlmResponse():
+                self.add_response(payload)
+                self._policy_ms += duration_ms
+            case payloads.ToolCall():
+                self._malformed += payload.malformed
+            case payloads.ToolResult():
+                self.steps += 1
+                self._tool_ms += duration_ms
+            case payloads.SandboxMetric(scope="episode"):
+                self._cpu, self._peak = payload.cpu_s, payload.memory_peak_bytes
+            case _:
+                pass
 
     def add_step(self, step: Step, reward: float, process: Mapping[str, Any] | None, policy_ms: float) -> None:
         self.steps += 1

@@ -266,7 +266,8 @@ class SandboxMetric(Payload, frozen=True):
     """What the machine spent. The names are those of `trajectory_hub.tools.Telemetry`."""
 
     scope: str = "step"
-    """`step`: spent by one step; `sample`: an instant; `episode`: spent by all of it."""
+    """`step`: spent by one step; `sample`: levels at an instant, and what was spent since the sample before (`wall_ms`
+    ago); `episode`: spent by all of it."""
     step: int | None = None
     wall_ms: float | None = None
     cpu_user_s: float | None = None

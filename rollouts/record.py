@@ -129,8 +129,8 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
             blame = error.failure if isinstance(error, TrajHubError) else failure
             self._log.error(where, error, blame)
 
-    def stop(self, reason: StopReason, failure: Failure | None = None, message: str | None = None) -> None:
-        """End the episode from outside: what was changed so far is its final patch."""
+    def stop(self, reason: StopReason, failure: Failure | None = None, message: str | None = None, **more: Any) -> None:
+        """End the episode from outside: what was changed so far is its final patch. `more` goes into its last event."""
         log, inner = self._log, self.env.unwrapped
         if log is None or log.ended:
             return
@@ -138,7 +138,7 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         if stop is not None:
             stop(reason, failure)
             log.patch(inner.final_patch())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
-        log.end(reason, failure, message)
+        log.end(reason, failure, message, **more)
 
     def end(self, reason: StopReason, failure: Failure | None = None, message: str | None = None) -> None:
         """Close the record without touching the environment; may be called from another thread, and again."""

@@ -24,6 +24,7 @@ from ..envs.task import Task
 from ..envs.verdict import Reason
 from ..errors import Failure, InfrastructureError, StopReason
 from ..rewards.rubric import Rubric
+from .autonomous import Autonomous
 from .budget import Ledger, RunLedger
 from .config import RolloutConfig
 from .crew import Order, Report, Underway
@@ -80,7 +81,7 @@ class ThreadCrew:
         self.steering = Steering.of(config.steering)
         self.stopped: str | None = None
         self._run = run
-        self._tasks = tasks
+        self._tasks = [self._housed(task) for task in tasks]
         self._engine = engine
         self._money = money
         self._price = config.prices.price(policy.model)
@@ -114,7 +115,7 @@ class ThreadCrew:
                 if len(self._workers) < self.config.workers:
                     self._hire()
                 elif job.task.image and job.only_grade is None:
-                    self._pool.prefetch(self.config.env.sandbox(job.task))
+                    self._pool.prefetch(self.config.env.sandbox(self._housed(job.task)))
             self._given += 1
         self._orders.put(order)
 
@@ -231,6 +232,9 @@ class ThreadCrew:
         self._done.put(_Done(worker=worker, report=Report(order=order, error=error)))
 
     # The rest ----------------------------------------------------------------------------------------------------
+
+    def _housed(self, task: Task) -> Task:
+        return self.policy.housed(task) if isinstance(self.policy, Autonomous) else task
 
     def _turns(self) -> list[Turn]:
         return [turn for worker in list(self._workers) if (turn := worker.turn) is not None]

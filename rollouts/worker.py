@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import gymnasium
 
 from ..errors import ConfigError, DiskFull, StopReason, TrajHubError
+from .autonomous import Autonomous
 from .budget import Ledger
 from .crew import Order
 from .episode_log import EpisodeLog
@@ -103,7 +104,10 @@ class Worker(threading.Thread):
         self.turn = turn = Turn(job=job, recorder=recorder, deadline=time.monotonic() + _RESET_SECONDS)
         if shop.stopped is not None:
             turn.stop = (StopReason.INTERRUPTED, shop.stopped)
-        play(self._env, shop.policy, turn, header, shop.ledger(), shop.time_limit, shop.steering)
+        if isinstance(shop.policy, Autonomous):
+            shop.policy.play(self._env, turn, header, shop.ledger(), shop.time_limit)
+        else:
+            play(self._env, shop.policy, turn, header, shop.ledger(), shop.time_limit, shop.steering)
         log = recorder.log
         if not turn.evicted and log is not None and log.header == header:
             turn.doing, turn.deadline = "grading", float("inf")

@@ -1,0 +1,1 @@
+"""Agents as black boxes: a command-line agent in a task's sandbox, its records joined into one event log."""
