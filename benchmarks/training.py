@@ -52,9 +52,13 @@ def _model(folder: Path) -> None:
         tie_word_embeddings=True,
     )
     Qwen2ForCausalLM(config).save_pretrained(folder)
-    words = Tokenizer(WordLevel({f"w{number}": number for number in range(_VOCABULARY)}, unk_token="w0"))
-    words.pre_tokenizer = WhitespaceSplit()
-    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w1", pad_token="w2").save_pretrained(folder)
+    # Special tokens are found anywhere in a text: none may be the beginning of a word.
+    words = {"<unk>": 0, "<eos>": 1, "<pad>": 2} | {f"w{number}": number for number in range(3, _VOCABULARY)}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>", pad_token="<pad>"
+    ).save_pretrained(folder)
 
 
 def _rows(folder: Path) -> None:
@@ -143,14 +147,15 @@ def _ours(kind: str, work: Path, steps: int) -> Seconds:
 def _plain(kind: str, work: Path, steps: int) -> Seconds:
     """Of training by a script as TRL's documentation has it."""
     from datasets import Dataset
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
     from trl.trainer.dpo_config import DPOConfig
     from trl.trainer.dpo_trainer import DPOTrainer
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
     rows = [json.loads(line) for line in (work / f"{kind}.jsonl").read_text().splitlines()]
-    tokenizer = AutoTokenizer.from_pretrained(work / "model")
+    # AutoTokenizer would take the class of the model's family, which splits texts in another way.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "model")
     if kind == "sft":
         data = Dataset.from_list([{key: row[key] for key in ("input_ids", "assistant_masks")} for row in rows])
         trainer: Any = SFTTrainer(
