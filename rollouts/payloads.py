@@ -128,6 +128,18 @@ class Phase(Payload, frozen=True):
     """Why this stretch was given that name."""
 
 
+class Part(Payload, frozen=True):
+    """A piece of a prompt or an answer, where its record tells pieces apart."""
+
+    kind: str
+    """`user_message` or `tool_result` of a prompt; `reasoning`, `text` or `tool_call` of an answer, and `usage` for
+    when its token counts were told."""
+    at: Timestamp | None = None
+    """When it was there."""
+    chars: int | None = None
+    call_id: str | None = None
+
+
 class LlmRequest(Payload, frozen=True):
     """A model is asked. Only messages that the previous request did not hold are repeated here."""
 
@@ -146,17 +158,8 @@ class LlmRequest(Payload, frozen=True):
     """Everything else that was sent except the tools, which `episode_start` holds."""
     thread: str | None = None
     """The conversation of a subagent; None for the episode's own. Since 1.3."""
-
-
-class Part(Payload, frozen=True):
-    """A piece of an answer, where its record tells pieces apart."""
-
-    kind: str
-    """`reasoning`, `text` or `tool_call`."""
-    at: Timestamp | None = None
-    """When it was there."""
-    chars: int | None = None
-    call_id: str | None = None
+    parts: tuple[Part, ...] = ()
+    """What is new in it, piece by piece, where a record tells when each was there; since 1.3."""
 
 
 class LlmResponse(Payload, frozen=True):
