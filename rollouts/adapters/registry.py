@@ -19,7 +19,14 @@ __all__ = ["BUILTIN", "FAULTS", "GROUP", "Registry", "adapters", "companions_of"
 GROUP = "trajectory_hub.adapters"
 """The entry-point group."""
 
-BUILTIN: Mapping[str, str] = {}
+_HERE = "trajectory_hub.rollouts.adapters"
+BUILTIN: Mapping[str, str] = {
+    "claude-code": f"{_HERE}.claude_code:ADAPTER",
+    "mini-swe-agent": f"{_HERE}.mini_swe_agent:ADAPTER",
+    "openhands": f"{_HERE}.openhands:ADAPTER",
+    "openhands-sdk": f"{_HERE}.openhands_sdk:ADAPTER",
+    "swe-agent": f"{_HERE}.swe_agent:ADAPTER",
+}
 """Ours, as `pyproject.toml` declares them: a checkout that is not installed has no entry points."""
 
 FAULTS = (
