@@ -41,7 +41,7 @@ def ingest(
 ) -> None:
     """Read records of any agent into a run of event logs; each record becomes events or is counted as not understood.
 
-    Formats are recognised by content. Goes on where it stopped. Exits with 3 when a source could not be read to the end.
+    Formats are recognised by content. Goes on where it stopped. Exits with 3 when a source cannot be read to the end.
     """
     from .engine import IngestConfig, plan_ingest
     from .registry import adapters

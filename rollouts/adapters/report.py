@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from .base import Foreign, Unread
 
-__all__ = ["IngestReport", "Count", "SourceReport", "Tally"]
+__all__ = ["Count", "IngestReport", "SourceReport", "Tally"]
 
 
 @dataclass(slots=True)

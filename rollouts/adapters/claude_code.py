@@ -1,0 +1,263 @@
+"""Claude Code: transcripts (`~/.claude/projects/*/*.jsonl`), and what `claude -p --output-format stream-json` prints.
+
+A transcript is a file of JSON lines, one record a piece: an API message is spread over several records that repeat its
+`usage`, so pieces are put together by `message.id`. A subagent's conversation is a thread: its records are among the
+others (`isSidechain`), or in files of their own beside the transcript, which are read along with it.
+"""
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ...errors import StopReason
+from .. import payloads
+from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
+from .claude_records import Records
+from .reading import Row, as_dict, as_float, as_str, head_records, json_rows, moment
+
+__all__ = ["ADAPTER", "ClaudeCode", "transcript_events"]
+
+_TYPES = frozenset({"user", "assistant", "system", "summary"})
+_PEEK = 400
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_STOPS = {
+    "success": StopReason.SUBMITTED,
+    "error_max_turns": StopReason.STEP_LIMIT,
+    "error_max_budget_usd": StopReason.COST_LIMIT,
+    "error_during_execution": StopReason.POLICY_ERROR,
+}
+
+
+class ClaudeCode:
+    """The adapter. One session is one episode; its task is the session, unless the option `task_id` names it."""
+
+    name = "claude-code"
+    version = "1"
+    title = "Claude Code transcripts"
+
+    def recognise(self, sample: Sample) -> float:
+        """By records that carry a session and one of the types."""
+        known = [record for record in head_records(sample.head) if _session(record)]
+        messages = [
+            record for record in known if record.get("type") in _TYPES and ("uuid" in record or "message" in record)
+        ]
+        if messages:
+            return 0.95
+        modes = ("mode", "permission-mode", "file-history-snapshot", "queue-operation", "result")
+        return 0.8 if any(record.get("type") in modes for record in known) else 0.0
+
+    def companions(self, path: Path) -> list[Path]:
+        """Transcripts of subagents: in the session's folder, or beside it."""
+        inside = path.with_suffix("") / "subagents"
+        found = sorted(inside.rglob("*.jsonl")) if inside.is_dir() else []
+        if path.name.startswith("agent-"):
+            return found
+        return found + list(_beside(path.parent, path.parent.stat().st_mtime_ns).get(path.stem, ()))
+
+    def episodes(self, path: Path, options: dict[str, Any]) -> Iterator[ForeignEpisode]:
+        """The sessions of a file, one after the other."""
+        rows = _Rows(_merged(path, self.companions(path)))
+        number = 0
+        while (first := rows.peek()) is not None or number == 0:
+            yield self._episode(path, rows, first, options)
+            number += 1
+
+    def _episode(self, path: Path, rows: "_Rows", first: str | None, options: dict[str, Any]) -> ForeignEpisode:
+        about = rows.about()
+        session = first or path.stem
+        return ForeignEpisode(
+            key=session,
+            task_id=str(options.get("task_id") or session),
+            agent=self.name,
+            agent_version=about.version or "unknown",
+            model=about.model,
+            repo=str(options.get("repo") or ""),
+            commit=str(options.get("commit") or ""),
+            timing="recorded" if about.timed else "none",
+            events=_events(rows, about),
+        )
+
+
+ADAPTER = ClaudeCode()
+
+
+def transcript_events(path: Path) -> Iterator[Foreign]:
+    """The events of a transcript, whatever sessions it holds, without a start of their own; for other adapters."""
+    records = Records()
+    for _name, row in _merged(path, ClaudeCode().companions(path)):
+        yield from _take(records, row, None)
+    yield from records.session.rest()
+
+
+def _session(record: dict[str, Any]) -> str | None:
+    return as_str(record.get("sessionId")) or as_str(record.get("session_id"))
+
+
+@lru_cache(maxsize=16)
+def _beside(folder: Path, _stamp: int) -> dict[str, list[Path]]:
+    """Transcripts of subagents that lie beside those of their sessions, by session."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("agent-*.jsonl")):
+        with path.open("rb") as file:
+            head = head_records(file.read(1 << 16), most=1)
+        session = _session(head[0]) if head and head[0].get("isSidechain") is True else None
+        if session is not None and (folder / f"{session}.jsonl").is_file():
+            found.setdefault(session, []).append(path)
+    return found
+
+
+_Named = tuple[str, Row | Unread]
+
+
+def _merged(path: Path, companions: list[Path]) -> Iterator[_Named]:
+    """The rows of all files by time; `name` tells the file of a row that is not the transcript's own."""
+    own: Iterator[_Named] = (("", row) for row in json_rows(path))
+    if not companions:
+        return own
+    streams = [own, *(_of_file(file) for file in companions)]
+    ordered = heapq.merge(*map(_by_time, streams), key=lambda item: item[0])
+    return (named for _at, named in ordered)
+
+
+def _of_file(path: Path) -> Iterator[_Named]:
+    return ((path.name, row) for row in json_rows(path))
+
+
+def _by_time(rows: Iterator[_Named]) -> Iterator[tuple[datetime, _Named]]:
+    """Each row with the latest time so far in its file, which orders it among the others' rows."""
+    latest = _START
+    for named in rows:
+        row = named[1]
+        at = moment(as_dict(row.value).get("timestamp")) if isinstance(row, Row) else None
+        latest = max(latest, at or latest)
+        yield latest, named
+
+
+class _About:
+    """What is true of a whole session."""
+
+    def __init__(self) -> None:
+        self.version: str | None = None
+        self.model: str | None = None
+        self.cwd: str | None = None
+        self.branch: str | None = None
+        self.prompt: str = ""
+        self.tools: list[str] = []
+        self.timed = False
+        self.at: datetime | None = None
+
+    def take(self, record: dict[str, Any]) -> bool:
+        """Look at a record; True when nothing more is to be learnt."""
+        self.version = self.version or as_str(record.get("version")) or as_str(record.get("claude_code_version"))
+        self.cwd = self.cwd or as_str(record.get("cwd"))
+        self.branch = self.branch or as_str(record.get("gitBranch"))
+        self.at = self.at or moment(record.get("timestamp"))
+        self.timed = self.at is not None
+        message = as_dict(record.get("message"))
+        if record.get("type") == "user" and not self.prompt and isinstance(message.get("content"), str):
+            self.prompt = message["content"]
+        model = as_str(message.get("model"))
+        if record.get("type") == "assistant" and model and model != "<synthetic>":
+            self.model = self.model or model
+        return self.model is not None
+
+    def start(self) -> Timed:
+        """The beginning of the episode."""
+        task = {"problem_statement": self.prompt} if self.prompt else {}
+        branch = {"git_branch": self.branch} if self.branch else {}
+        sandbox = {"workdir": self.cwd, **branch} if self.cwd else branch
+        return Timed(payload=payloads.EpisodeStart.of(task=task, sandbox=sandbox), t_start=self.at, kind="session")
+
+
+class _Rows:
+    """The rows of a file, cut into sessions, with a look ahead of bounded length."""
+
+    def __init__(self, rows: Iterator[_Named]) -> None:
+        self._rows = rows
+        self._ahead: list[_Named] = []
+        self._session: str | None = None
+        self._gone = OrderedDict[str, None]()
+
+    def peek(self) -> str | None:
+        """The session that comes next; None when nothing comes."""
+        self._session = None
+        self._look()
+        for _name, row in self._ahead:
+            session = _session(as_dict(row.value)) if isinstance(row, Row) else None
+            if session is not None:
+                return session
+        return "unknown" if self._ahead else None
+
+    def _look(self) -> None:
+        while len(self._ahead) < _PEEK and (named := next(self._rows, None)) is not None:
+            self._ahead.append(named)
+            row = named[1]
+            if isinstance(row, Row) and as_dict(row.value).get("type") == "assistant":
+                return
+
+    def about(self) -> _About:
+        """What the rows ahead say of their session."""
+        about, session = _About(), None
+        for _name, row in self._ahead:
+            record = as_dict(row.value) if isinstance(row, Row) else {}
+            session = session or _session(record)
+            if _session(record) in (None, session) and about.take(record):
+                break
+        return about
+
+    def __iter__(self) -> Iterator[_Named]:
+        """The rows of this session."""
+        while (named := self._next()) is not None:
+            session = self._begins(named[1])
+            if session is not None:
+                self._ahead.insert(0, named)
+                self._gone[session] = None
+                return
+            yield named
+
+    def _next(self) -> _Named | None:
+        return self._ahead.pop(0) if self._ahead else next(self._rows, None)
+
+    def _begins(self, row: Row | Unread) -> str | None:
+        """The session that ends with this row, if the row begins another one."""
+        record = as_dict(row.value) if isinstance(row, Row) else {}
+        session = _session(record)
+        if session is None:
+            return None
+        before, self._session = self._session, self._session or session
+        if before is None or session == before or session in self._gone or record.get("parentUuid") is not None:
+            return None
+        return before
+
+
+def _events(rows: _Rows, about: _About) -> Iterator[Foreign]:
+    yield about.start()
+    records = Records()
+    for name, row in rows:
+        yield from _take(records, row, name)
+    yield from records.session.rest()
+    if records.outcome is not None:
+        yield _end(records.outcome, records.session.steps)
+
+
+def _take(records: Records, row: Row | Unread, name: str | None) -> Iterator[Foreign]:
+    if isinstance(row, Unread):
+        yield row
+        return
+    records.take(row.value, f"{name} {row.where}" if name else row.where)
+    yield from records.session.ready()
+
+
+def _end(result: dict[str, Any], steps: int) -> Timed:
+    """The end, as `--output-format stream-json` tells it."""
+    said = as_str(result.get("subtype")) or ""
+    stop = _STOPS.get(said, StopReason.POLICY_ERROR if result.get("is_error") is True else StopReason.SUBMITTED)
+    cost = as_float(result.get("total_cost_usd"))
+    known: dict[str, Any] = {} if cost is None else {"cost_usd": cost}
+    return Timed(
+        payload=payloads.EpisodeEnd.of(stop_reason=stop, message=said or None, steps=steps, **known), kind="end"
+    )
