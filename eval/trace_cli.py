@@ -3,8 +3,10 @@
 import typer
 
 from ..rollouts.adapters.ingest_cli import ingest
+from .traces.report_cli import report
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Read, tabulate, measure and export records of any agent.", no_args_is_help=True)
 app.command("ingest")(ingest)
+app.command("report")(report)
