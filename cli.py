@@ -23,6 +23,7 @@ from .eval.gate_cli import gate
 from .eval.report_cli import report
 from .eval.schema_cli import schema
 from .eval.trace_cli import app as trace_app
+from .rollouts.agents.run_cli import run
 from .rollouts.calibrate_cli import agreement, calibrate
 from .rollouts.judge_cli import judge
 from .rollouts.label_cli import app as labels_app
@@ -54,6 +55,7 @@ app.add_typer(export_app, name="export")
 app.add_typer(train_app, name="train")
 app.add_typer(trace_app, name="trace")
 app.command()(rollout)
+app.command()(run)
 app.command()(size)
 app.command()(serve)
 app.command()(replay)

@@ -73,7 +73,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         self.render_mode = render_mode
         self.config = EnvConfig.of(config)
         self.tasks = choose_tasks(tasks, task_ids)
-        self.tools = tools or ToolRegistry()
+        self.tools = ToolRegistry() if tools is None else tools
         self.observation_space = UnicodeText(_MAX_TEXT)  # pyright: ignore[reportIncompatibleVariableOverride]
         self.action_space = ActionText(_MAX_TEXT, self.tools)  # pyright: ignore[reportIncompatibleVariableOverride,reportAttributeAccessIssue]
         self._by_id = {task.instance_id: task for task in self.tasks}

@@ -14,6 +14,7 @@ from ..envs.registration import DEFAULT_WRAPPERS
 from ..envs.task import Task
 from ..errors import ConfigError, TaskNotFound
 from ..rewards.config import RubricConfig
+from .agents.settings import AgentConfig
 from .budget import Budget, PriceTable
 from .llm import ChatConfig, VllmConfig
 from .log import Fsync
@@ -50,6 +51,8 @@ RESUMABLE = (
     "ray.cpus",
     "ray.deaths",
     "ray.patience",
+    "agent.base_url",
+    "agent.api_key_env",
     "budget.run_seconds",
     "budget.run_cost_usd",
     "chat.base_url",
@@ -83,6 +86,8 @@ class RolloutConfig(BaseModel):
     """Folder of a task repo, name of a dataset, or a local file of tasks."""
     policy: str = "reference"
     """`reference`, `random`, `scripted:FILE`, `chat:MODEL@URL`, `vllm:MODEL@URL` or `package.module:factory`."""
+    agent: AgentConfig | None = None
+    """A command-line agent that does the episodes in place of the policy; see `trajhub run`."""
     filter: str | None = None
     """Only tasks whose id matches this glob."""
     limit: int | None = Field(default=None, ge=1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .policies.base import Policy
     from .summary import Row, Summary
 
-__all__ = ["episode_table", "rollout"]
+__all__ = ["cost_plan", "do_run", "episode_table", "finish", "rollout"]
 
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Task repo, dataset name, or file of tasks.")]
 PolicyName = Annotated[
@@ -76,16 +76,13 @@ def rollout(
     settled, chosen, actor = _settle(config or [], {k: v for k, v in options.items() if v is not None})
     try:
         if dry_run:
-            _show_plan(settled, chosen, actor)
+            console.emit_json(cost_plan(settled, chosen, actor))
             return
         run = out or _fresh_folder(actor.name)
-        interrupted = _run(run, settled, chosen, actor, docker_host, quiet=as_json)
+        interrupted = do_run(run, settled, chosen, actor, docker_host, quiet=as_json)
     finally:
         actor.close()
-    _finish(run, as_json)
-    if interrupted:
-        print(f"trajhub: {interrupted}; the same command with -o {run} resumes", file=sys.stderr)
-        raise typer.Exit(130 if interrupted == "interrupted" else 0)
+    finish(run, as_json, interrupted)
 
 
 def _settle(items: list[str], options: dict[str, Any]) -> "tuple[RolloutConfig, list[Task], Policy]":
@@ -110,8 +107,15 @@ def _fresh_folder(name: str) -> Path:
     return Path("runs") / f"{name}-{strftime('%Y%m%d-%H%M%S')}"
 
 
-def _run(
-    run: Path, config: "RolloutConfig", tasks: "list[Task]", policy: "Policy", hosts: list[str] | None, *, quiet: bool
+def do_run(
+    run: Path,
+    config: "RolloutConfig",
+    tasks: "list[Task]",
+    policy: "Policy",
+    hosts: list[str] | None,
+    *,
+    quiet: bool,
+    command: str = "trajhub rollout",
 ) -> str | None:
     """Do the run; why it stopped early, if it did."""
     from .live_cli import watching
@@ -126,28 +130,27 @@ def _run(
         except KeyboardInterrupt:
             return "interrupted"
         except TrajHubError:
-            console.next_steps(run, f"trajhub rollout ... -o {run}   (once the cause is mended, to resume)")
+            console.next_steps(run, f"{command} ... -o {run}   (once the cause is mended, to resume)")
             raise
         return runner.stopped
 
 
-def _show_plan(config: "RolloutConfig", tasks: "list[Task]", policy: "Policy") -> None:
+def cost_plan(config: "RolloutConfig", tasks: "list[Task]", policy: "Policy") -> dict[str, Any]:
+    """What a run would do and may cost, as JSON."""
     from .budget import cost_ceiling
 
     episodes = len(tasks) * config.seeds
     price = config.prices.price(policy.model)
     ceiling = 0.0 if policy.model is None else cost_ceiling(config.budget, price, episodes)
-    console.emit_json(
-        {
-            "config": config.model_dump(mode="json", exclude={"prices"}),
-            "policy": {"name": policy.name, "version": policy.version, "model": policy.model},
-            "tasks": [task.instance_id for task in tasks],
-            "episodes": episodes,
-            "price_usd_per_million_tokens": price.model_dump() if price else None,
-            "cost_ceiling_usd": ceiling,
-            "note": _ceiling_note(policy, ceiling),
-        }
-    )
+    return {
+        "config": config.model_dump(mode="json", exclude={"prices"}),
+        "policy": {"name": policy.name, "version": policy.version, "model": policy.model},
+        "tasks": [task.instance_id for task in tasks],
+        "episodes": episodes,
+        "price_usd_per_million_tokens": price.model_dump() if price else None,
+        "cost_ceiling_usd": ceiling,
+        "note": _ceiling_note(policy, ceiling),
+    }
 
 
 def _ceiling_note(policy: "Policy", ceiling: float | None) -> str:
@@ -158,7 +161,8 @@ def _ceiling_note(policy: "Policy", ceiling: float | None) -> str:
     return "requests under way when a limit is reached are still paid for"
 
 
-def _finish(run: Path, as_json: bool) -> None:
+def finish(run: Path, as_json: bool, interrupted: str | None = None) -> None:
+    """Show what came of a run, and exit with 130 after Ctrl-C, with 3 when no episode says anything."""
     from .summary import summarise
 
     summary = summarise(run)
@@ -169,6 +173,9 @@ def _finish(run: Path, as_json: bool) -> None:
         for sentence in summary.sentences:
             print(sentence)
     console.next_steps(run, f"trajhub runs show {run}", *_first_episode(run, summary))
+    if interrupted:
+        print(f"trajhub: {interrupted}; the same command with -o {run} resumes", file=sys.stderr)
+        raise typer.Exit(130 if interrupted == "interrupted" else 0)
     if summary.rows and not summary.counted and not {"interrupted", "unfinished"} & set(summary.excluded):
         raise typer.Exit(3)
 

@@ -24,6 +24,7 @@ from ..envs.task import Task
 from ..envs.verdict import Reason
 from ..errors import Failure, InfrastructureError, StopReason
 from ..rewards.rubric import Rubric
+from ..tools.registry import ToolRegistry
 from .autonomous import Autonomous
 from .budget import Ledger, RunLedger
 from .config import RolloutConfig
@@ -211,6 +212,7 @@ class ThreadCrew:
             wrappers=[*named, *scored, recorder],
             tasks=self._tasks,
             config=self.config.env.model_copy(update={"warm": 0}),
+            tools=ToolRegistry(()) if isinstance(self.policy, Autonomous) else None,
             engine=self._engine,
             pool=self._pool,
         )

@@ -1,0 +1,79 @@
+"""Why an agent's episode ended, and who is to blame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...errors import ConfigError, Failure, SandboxLost, StopReason
+from ...tools.base import CommandResult
+from ..budget import Ledger
+from ..proxy import Exchange
+
+__all__ = ["Ending", "ending_of"]
+
+_NOT_FOUND = (126, 127)
+_LOST = ("restarted", "replaced")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How it ended."""
+
+    reason: StopReason
+    failure: Failure | None = None
+    message: str | None = None
+    crashed: bool = False
+    """The agent itself failed, for a reason that may lie elsewhere."""
+
+    def blamed(self, exchanges: Sequence[Exchange]) -> "Ending":
+        """The same, with the blame on the model's service where that explains a crash: it was asked and never, or at
+        last no more, answered.
+        """
+        told = [one for one in exchanges if one.fault not in ("denied", "unauthorized", "budget", "bad_request")]
+        if not self.crashed or not told or not _service_failed(told[-1]):
+            return self
+        why = told[-1].error or f"status {told[-1].status}"
+        return replace(self, failure=Failure.SERVICE, message=f"{self.message}; the model's service failed: {why}")
+
+
+def _service_failed(exchange: Exchange) -> bool:
+    if exchange.fault in ("unreachable", "timeout", "cut"):
+        return True
+    return exchange.status is not None and (exchange.status == 429 or exchange.status >= 500)
+
+
+def ending_of(result: CommandResult, ledger: Ledger, stop: tuple[StopReason, str] | None, *, stopped: bool) -> Ending:
+    """What the end of the agent's command says.
+
+    Raises SandboxLost when its sandbox died, and ConfigError when its command cannot be run at all.
+    """
+    if result.recovered in _LOST:
+        raise SandboxLost(f"the agent's container died and was {result.recovered}")
+    if stopped:
+        return _stopped(stop)
+    if (over := ledger.exceeded()) is not None:
+        return Ending(over[0], None, over[1])
+    if result.timed_out:
+        return Ending(StopReason.TIME_LIMIT, None, "the agent's time was up")
+    if result.exit_code == 0:
+        return Ending(StopReason.SUBMITTED, None, "the agent ended with status 0")
+    if result.exit_code in _NOT_FOUND and ledger.requests == 0:
+        raise ConfigError(
+            f"the agent's command cannot be run (status {result.exit_code}): {result.text.strip()[-500:]!r}; correct "
+            "the recipe's `install` and `command`"
+        )
+    return Ending(StopReason.POLICY_ERROR, Failure.MODEL, _why(result), crashed=True)
+
+
+def _stopped(stop: tuple[StopReason, str] | None) -> Ending:
+    reason, message = stop or (StopReason.INTERRUPTED, "the run was stopped")
+    return Ending(reason, None, message)
+
+
+def _why(result: CommandResult) -> str:
+    if result.oom_killed:
+        return "the agent used up the sandbox's memory"
+    if result.disk_limited:
+        return "the agent used up the sandbox's disk"
+    if result.pids_limited:
+        return "the agent started more processes than the sandbox allows"
+    return f"the agent ended with status {result.exit_code}"

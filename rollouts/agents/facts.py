@@ -1,0 +1,98 @@
+"""What one record of telemetry is about: a request, a tool call, or neither; by which ids it can be told.
+
+Names are those that Claude Code, Codex and Gemini CLI document for their events, and those of the GenAI conventions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from ..adapters.reading import as_float, as_int, as_str
+from ..otlp import LogRecord, MetricPoint, SpanRecord, Telemetry
+from ..payloads import Note
+
+__all__ = ["Fact", "fact_of"]
+
+_IDS = (
+    *("request_id", "tool_use_id", "call_id", "response_id", "message_id", "client_request_id"),
+    *("gen_ai.response.id", "gen_ai.tool.call.id", "tool_call_id"),
+)
+_REQUESTS = ("api_request", "api_response", "llm_request")
+_CALLS = ("tool_result", "tool_call", "tool", "execution", "blocked_on_user", "tool_decision")
+_TOOL = ("tool_name", "function_name", "gen_ai.tool.name", "name")
+_OUTPUT = ("output_tokens", "output_token_count", "gen_ai.usage.output_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One record, as far as joining goes."""
+
+    note: Note
+    about: Literal["request", "call"] | None
+    ids: frozenset[str]
+    tool: str | None
+    output_tokens: int | None
+    duration_ms: float | None
+    start: datetime | None
+    end: datetime | None
+    """When it happened, by the sender's clock."""
+    received: datetime
+    trace: str = ""
+    session: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def fact_of(record: Telemetry) -> Fact:
+    """The fact that a record tells."""
+    attributes = record.attributes
+    ids = frozenset(str(attributes[key]) for key in _IDS if attributes.get(key))
+    tool = next((as_str(attributes[key]) for key in _TOOL if attributes.get(key)), None)
+    tokens = next((as_int(attributes[key]) for key in _OUTPUT if key in attributes), None)
+    duration = as_float(attributes.get("duration_ms"))
+    start = end = record.start if isinstance(record, SpanRecord) else record.time
+    name, trace = "", ""
+    if isinstance(record, SpanRecord):
+        name, end, trace = record.name, record.end, record.trace_id
+        duration = record.duration_ms if duration is None else duration
+    elif isinstance(record, LogRecord):
+        name, trace = record.event_name, record.trace_id
+    else:
+        name = record.name
+    return Fact(
+        note=Note.of(kind=name or "unnamed", source="otlp", data=_data(record)),
+        about=_about(name, attributes, record),
+        ids=ids,
+        tool=tool,
+        output_tokens=tokens,
+        duration_ms=duration,
+        start=start,
+        end=end,
+        received=record.received,
+        trace=trace,
+        session=as_str(attributes.get("session.id")) or as_str(attributes.get("conversation.id")),
+    )
+
+
+def _about(name: str, attributes: Mapping[str, Any], record: Telemetry) -> Literal["request", "call"] | None:
+    if isinstance(record, MetricPoint):
+        return None
+    short = name.rpartition(".")[2] if " " not in name else name
+    timed = "duration_ms" in attributes or isinstance(record, SpanRecord)
+    if short.startswith("chat ") or (short in _REQUESTS and timed):
+        return "request"
+    if short == "sse_event" and attributes.get("event.kind") == "response.completed":
+        return "request"
+    return "call" if short.startswith("execute_tool ") or short in _CALLS else None
+
+
+def _data(record: Telemetry) -> dict[str, Any]:
+    """What is kept of a record in the log; all of it is in the raw file beside it."""
+    if isinstance(record, MetricPoint):
+        return {"value": record.value, "unit": record.unit, "temporality": record.temporality, **record.attributes}
+    told = dict(record.attributes)
+    if isinstance(record, SpanRecord):
+        told |= {"span_id": record.span_id, "parent_span_id": record.parent_span_id, "trace_id": record.trace_id}
+    elif record.trace_id:
+        told |= {"trace_id": record.trace_id, "span_id": record.span_id}
+    return told

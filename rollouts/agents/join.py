@@ -1,0 +1,336 @@
+"""One event log from an episode's records: transcript, proxy, telemetry, samples, each with what only it knows.
+
+The agent's own transcript tells what happened; the proxy when each request was made and answered, how many tokens it
+took and what it cost; telemetry how long tools say they took. Without a transcript the proxy's record tells it all.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from ...envs.step import Step
+from ...rewards.foreign import canonical
+from ...tools.base import Telemetry
+from .. import payloads
+from ..adapters.base import Timed
+from ..events import now
+from ..payloads import Payload
+from ..phases import Phases
+from ..proxy import Exchange
+from .clock import Clock
+from .conversation import attempts_of, response_of, tell
+from .exchanges import Dialogue, dialogue_of
+from .facts import Fact
+from .match import Pair, match_answers
+from .telemetry import Attached, Target, attach
+
+__all__ = ["Joined", "Records", "join"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Records:
+    """What there is of one episode."""
+
+    workdir: str
+    trace_id: str = ""
+    """The trace that the agent was given."""
+    transcript: Sequence[Timed] = ()
+    """Events that an adapter made of the agent's own record, by the agent's clock."""
+    exchanges: Sequence[Exchange] = ()
+    facts: Sequence[Fact] = ()
+    samples: Sequence[Timed] = ()
+
+
+@dataclass(slots=True)
+class Joined:
+    """The events of the episode in the order in which they ended, and how well its records fit together."""
+
+    events: list[Timed]
+    quality: dict[str, Any]
+    tools: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """What the agent offered its model, as far as the proxy saw it."""
+
+
+def join(records: Records) -> Joined:
+    """Put the records of an episode together."""
+    dialogues = [found for one in records.exchanges if (found := dialogue_of(one)) is not None]
+    answered = [dialogue for dialogue in dialogues if dialogue.answered]
+    answers = [one for one in records.transcript if isinstance(one.payload, payloads.LlmResponse)]
+    pairs = match_answers(answers, answered)
+    clock = Clock()
+    _bound(clock, records.transcript, answers, answered, pairs)
+    base = _enriched(records.transcript, answers, dialogues, answered, pairs, clock)
+    matched = {id(answered[pair.dialogue].exchange) for pair in pairs}
+    rest, tools = tell(one for one in records.exchanges if id(one) not in matched)
+    base += _left_over(rest, base, own=not records.transcript)
+    attached = attach(records.facts, _targets(base, answered, pairs), clock, records.trace_id)
+    base = [_with_internal(event, attached) for event in base]
+    aside = [*records.samples, *attached.notes, *_refused(records.exchanges)]
+    events = list(_in_order(base, aside, Phases(records.workdir)))
+    offered = [dialogue.tools for dialogue in answered]
+    quality = _quality(records, answers, answered, pairs, attached, clock)
+    return Joined(events, quality, tools or max(offered, key=len, default=[]))
+
+
+def _bound(
+    clock: Clock, events: Sequence[Timed], answers: Sequence[Timed], dialogues: Sequence[Dialogue], pairs: list[Pair]
+) -> None:
+    asked = {one.payload.request_id: one.t_start for one in events if isinstance(one.payload, payloads.LlmRequest)}
+    for pair in pairs:
+        if pair.by == "order":
+            continue
+        answer, exchange = answers[pair.answer], dialogues[pair.dialogue].exchange
+        sent, said = asked.get(_request_id(answer)), answer.t_end or answer.t_start
+        if sent is not None and sent != said:
+            clock.before(sent, exchange.t_start)
+        clock.after(said, exchange.t_first_byte or exchange.t_start)
+
+
+def _request_id(event: Timed) -> str:
+    payload = event.payload
+    return payload.request_id if isinstance(payload, payloads.LlmRequest | payloads.LlmResponse) else ""
+
+
+def _enriched(
+    events: Sequence[Timed],
+    answers: Sequence[Timed],
+    dialogues: Sequence[Dialogue],
+    answered: Sequence[Dialogue],
+    pairs: Sequence[Pair],
+    clock: Clock,
+) -> list[Timed]:
+    """The transcript's events by our clock, with what the proxy knows of its requests."""
+    seen = {_request_id(answers[pair.answer]): (answered[pair.dialogue], pair.by) for pair in pairs}
+    found = list[Timed]()
+    for event in events:
+        dialogue, by = seen.get(_request_id(event), (None, ""))
+        moved = replace(event, t_start=clock.ours(event.t_start), t_end=clock.ours(event.t_end))
+        if dialogue is not None:
+            moved = _told(moved, dialogue, by, _failed(dialogue, dialogues))
+        found.append(moved)
+    return found
+
+
+def _failed(dialogue: Dialogue, dialogues: Sequence[Dialogue]) -> list[Exchange]:
+    """Earlier exchanges that said the same and were not answered."""
+    marks, start = dialogue.marks, dialogue.exchange.t_start
+    tries = (one for one in dialogues if not one.answered and one.exchange.t_start < start)
+    return [one.exchange for one in tries if one.marks == marks]
+
+
+def _told(event: Timed, dialogue: Dialogue, by: str, failed: Sequence[Exchange]) -> Timed:
+    exchange, payload = dialogue.exchange, event.payload
+    if isinstance(payload, payloads.LlmRequest):
+        update: dict[str, Any] = {
+            "endpoint": exchange.path,
+            "parameters": {**dialogue.parameters, **payload.parameters},
+        }
+        if payload.model == "unknown" and exchange.model:
+            update["model"] = exchange.model
+        return Timed(payload=payload.model_copy(update=update), t_start=exchange.t_start)
+    assert isinstance(payload, payloads.LlmResponse)
+    seen = response_of(dialogue, failed)
+    names = ("model", "finish_reason", "cost_usd", "time_to_first_token_ms", "content", "reasoning")
+    update = {name: getattr(seen, name) for name in names if getattr(payload, name) is None}
+    update["usage"] = _usage(payload.usage, seen.usage)
+    update["parts"] = payload.parts or seen.parts
+    update["failed_attempts"] = payload.failed_attempts or attempts_of(failed)
+    update |= {"exchange": exchange.id, "joined_by": by}
+    return Timed(payload=payload.model_copy(update=update), t_start=exchange.t_start, t_end=exchange.t_end)
+
+
+def _usage(theirs: payloads.Usage, ours: payloads.Usage) -> payloads.Usage:
+    """What the agent recorded, completed by what the service said."""
+    known = {name: value for name, value in theirs.model_dump().items() if value is not None}
+    return payloads.Usage(**{**ours.model_dump(), **known})
+
+
+def _left_over(events: Sequence[Timed], base: Sequence[Timed], *, own: bool) -> list[Timed]:
+    """Events of exchanges that the transcript does not have, numbered after its steps."""
+    calls = [one.payload for one in base if isinstance(one.payload, payloads.ToolCall)]
+    known = {call.call_id for call in calls if call.call_id}
+    first = max((call.step for call in calls), default=-1) + 1
+    dropped = {
+        one.payload.step
+        for one in events
+        if isinstance(one.payload, payloads.ToolCall) and one.payload.call_id in known
+    }
+    numbers = dict[int, int]()
+    found = list[Timed]()
+    for event in events:
+        payload = event.payload
+        if isinstance(payload, payloads.ToolCall | payloads.ToolResult):
+            if payload.step in dropped:
+                continue
+            step = numbers.setdefault(payload.step, first + len(numbers))
+            event = replace(event, payload=payload.model_copy(update={"step": step}))
+        elif isinstance(payload, payloads.LlmRequest) and not own and payload.thread is None:
+            event = replace(event, payload=payload.model_copy(update={"thread": "unrecorded"}))
+        found.append(event)
+    return found
+
+
+def _targets(base: Sequence[Timed], answered: Sequence[Dialogue], pairs: Sequence[Pair]) -> list[Target]:
+    exchanges = {dialogue.exchange.id: dialogue.exchange for dialogue in answered}
+    results = {one.payload.step: one for one in base if isinstance(one.payload, payloads.ToolResult)}
+    found = list[Target]()
+    for event in base:
+        match event.payload:
+            case payloads.ToolCall() as call:
+                done = results.get(call.step)
+                end = (done.t_end if done is not None else None) or event.t_end or event.t_start
+                ids = frozenset({call.call_id} if call.call_id else ())
+                found.append(Target(about="call", ids=ids, name=call.tool, step=call.step, end=end))
+            case payloads.LlmResponse() as said:
+                extra = said.model_extra or {}
+                exchange = exchanges.get(str(extra.get("exchange") or said.request_id))
+                ids = {said.request_id, *(value for value in extra.values() if isinstance(value, str))}
+                if exchange is not None:
+                    ids |= {value for value in (exchange.request_id, exchange.response_id) if value}
+                found.append(
+                    Target(
+                        about="request",
+                        ids=frozenset(ids),
+                        output_tokens=said.usage.output_tokens,
+                        request_id=said.request_id,
+                        first_byte=None if exchange is None else exchange.t_first_byte or exchange.t_start,
+                        end=event.t_end,
+                    )
+                )
+            case _:
+                pass
+    return found
+
+
+def _with_internal(event: Timed, attached: Attached) -> Timed:
+    payload = event.payload
+    if (
+        isinstance(payload, payloads.ToolResult)
+        and payload.internal_ms is None
+        and payload.step in attached.internal_ms
+    ):
+        told = payload.model_copy(update={"internal_ms": attached.internal_ms[payload.step]})
+        return replace(event, payload=told)
+    return event
+
+
+def _refused(exchanges: Iterable[Exchange]) -> Iterator[Timed]:
+    """Exchanges that are no conversation, or were never answered."""
+    for one in exchanges:
+        dialogue = dialogue_of(one)
+        if dialogue is not None and dialogue.answered:
+            continue
+        kind = one.fault or ("failed_request" if (one.status or 0) >= 400 else one.api or "request")
+        data = {"exchange": one.id, "method": one.method, "path": one.path, "status": one.status, "error": one.error}
+        yield Timed(
+            payload=payloads.Note.of(kind=kind, source="proxy", data=data), t_start=one.t_start, t_end=one.t_end
+        )
+
+
+def _in_order(base: Sequence[Timed], aside: Sequence[Timed], phases: Phases) -> Iterator[Timed]:
+    """All events as they ended, the parts of a step together, and before a step the phase that begins with it."""
+    waiting = sorted(aside, key=_end)
+    latest = datetime.min
+    taken = 0
+    for group in sorted(_groups(base), key=_group_end) if _timed(base) else _groups(base):
+        latest = max(latest, _group_end(group).replace(tzinfo=None))
+        while taken < len(waiting) and _end(waiting[taken]).replace(tzinfo=None) <= latest:
+            yield waiting[taken]
+            taken += 1
+        phase = _phase(group, phases)
+        if phase is not None:
+            yield Timed(payload=phase, t_start=group[0].t_start or group[0].t_end)
+        yield from group
+    yield from waiting[taken:]
+
+
+def _timed(base: Sequence[Timed]) -> bool:
+    return all(one.t_start is not None or one.t_end is not None for one in base)
+
+
+def _end(event: Timed) -> datetime:
+    return event.t_end or event.t_start or now()
+
+
+def _group_end(group: Sequence[Timed]) -> datetime:
+    return group[-1].t_end or group[-1].t_start or datetime.min
+
+
+def _groups(base: Sequence[Timed]) -> list[list[Timed]]:
+    """A step's call with its result; every other event by itself."""
+    groups, open_calls = list[list[Timed]](), dict[int, list[Timed]]()
+    for event in base:
+        match event.payload:
+            case payloads.ToolCall(step=step):
+                open_calls[step] = group = [event]
+                groups.append(group)
+            case payloads.ToolResult(step=step) if step in open_calls:
+                group = open_calls.pop(step)
+                groups.remove(group)
+                groups.append([*group, event])
+            case _:
+                groups.append([event])
+    return groups
+
+
+def _phase(group: Sequence[Timed], phases: Phases) -> Payload | None:
+    call, result = group[0].payload, group[-1].payload
+    if not isinstance(call, payloads.ToolCall) or not isinstance(result, payloads.ToolResult):
+        return None
+    start = group[-1].t_start or group[0].t_start or now()
+    step = Step(
+        index=call.step,
+        action=call.action,
+        tool=call.tool,
+        arguments=call.arguments,
+        observation=result.observation,
+        ok=result.ok,
+        error=result.error,
+        exit_code=result.exit_code,
+        data=result.data,
+        telemetry=Telemetry(wall_ms=0.0),
+        t_start=start,
+        t_end=group[-1].t_end or start,
+        duration_ms=0.0,
+        thought=call.thought,
+    )
+    return phases.take(canonical(step))
+
+
+def _quality(
+    records: Records,
+    answers: Sequence[Timed],
+    answered: Sequence[Dialogue],
+    pairs: Sequence[Pair],
+    attached: Attached,
+    clock: Clock,
+) -> dict[str, Any]:
+    by = Counter(pair.by for pair in pairs) + attached.by
+    lone = len(answers) - len(pairs) + (len(answered) - len(pairs) if answers else 0)
+    matched, unmatched = sum(by.values()), lone + attached.unmatched
+    return {
+        "matched": matched,
+        "unmatched": unmatched,
+        "share": round(matched / (matched + unmatched), 4) if matched + unmatched else None,
+        "by": dict(sorted(by.items())),
+        "requests": {
+            "matched": len(pairs),
+            "only_in_transcript": len(answers) - len(pairs),
+            "only_at_proxy": len(answered) - len(pairs),
+        },
+        "telemetry": {
+            "matched": sum(attached.by.values()),
+            "unmatched": attached.unmatched,
+            "other": attached.other,
+            "in_trace": attached.in_trace,
+        },
+        "clock": clock.as_dict(),
+        "sources": {
+            "transcript": len(records.transcript),
+            "proxy": len(records.exchanges),
+            "telemetry": len(records.facts),
+            "samples": len(records.samples),
+        },
+    }
