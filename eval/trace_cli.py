@@ -3,10 +3,12 @@
 import typer
 
 from ..rollouts.adapters.ingest_cli import ingest
+from ..rollouts.adapters.rounds_cli import rounds
 from .traces.report_cli import report
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Read, tabulate, measure and export records of any agent.", no_args_is_help=True)
 app.command("ingest")(ingest)
+app.command("rounds")(rounds)
 app.command("report")(report)

@@ -6,7 +6,6 @@ others (`isSidechain`), or in files of their own beside the transcript, which ar
 """
 
 import heapq
-from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +16,7 @@ from ...errors import StopReason
 from .. import payloads
 from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
 from .claude_records import Records
+from .cut import Cut, Named
 from .reading import Row, as_dict, as_float, as_str, head_records, json_rows, moment
 
 __all__ = ["ADAPTER", "ClaudeCode", "transcript_events"]
@@ -60,15 +60,13 @@ class ClaudeCode:
 
     def episodes(self, path: Path, options: dict[str, Any]) -> Iterator[ForeignEpisode]:
         """The sessions of a file, one after the other."""
-        rows = _Rows(_merged(path, self.companions(path)))
-        number = 0
-        while (first := rows.peek()) is not None or number == 0:
+        rows = Cut(_merged(path, self.companions(path)), _begins, lambda record: record.get("type") == "assistant")
+        while (first := rows.peek()) is not None:
             yield self._episode(path, rows, first, options)
-            number += 1
 
-    def _episode(self, path: Path, rows: "_Rows", first: str | None, options: dict[str, Any]) -> ForeignEpisode:
-        about = rows.about()
-        session = first or path.stem
+    def _episode(self, path: Path, rows: Cut, first: list[dict[str, Any]], options: dict[str, Any]) -> ForeignEpisode:
+        about = _About(first[1:])
+        session = next((found for record in first if (found := _session(record))), path.stem)
         return ForeignEpisode(
             key=session,
             task_id=str(options.get("task_id") or session),
@@ -77,7 +75,7 @@ class ClaudeCode:
             model=about.model,
             repo=str(options.get("repo") or ""),
             commit=str(options.get("commit") or ""),
-            timing="recorded" if about.timed else "none",
+            timing="recorded" if about.at else "none",
             events=_events(rows, about),
         )
 
@@ -97,6 +95,11 @@ def _session(record: dict[str, Any]) -> str | None:
     return as_str(record.get("sessionId")) or as_str(record.get("session_id"))
 
 
+def _begins(record: dict[str, Any]) -> str | None:
+    """The session of a record that goes on with no other record."""
+    return None if record.get("parentUuid") is not None else _session(record)
+
+
 @lru_cache(maxsize=16)
 def _beside(folder: Path, _stamp: int) -> dict[str, list[Path]]:
     """Transcripts of subagents that lie beside those of their sessions, by session."""
@@ -110,12 +113,9 @@ def _beside(folder: Path, _stamp: int) -> dict[str, list[Path]]:
     return found
 
 
-_Named = tuple[str, Row | Unread]
-
-
-def _merged(path: Path, companions: list[Path]) -> Iterator[_Named]:
+def _merged(path: Path, companions: list[Path]) -> Iterator[Named]:
     """The rows of all files by time; `name` tells the file of a row that is not the transcript's own."""
-    own: Iterator[_Named] = (("", row) for row in json_rows(path))
+    own: Iterator[Named] = (("", row) for row in json_rows(path))
     if not companions:
         return own
     streams = [own, *(_of_file(file) for file in companions)]
@@ -123,11 +123,11 @@ def _merged(path: Path, companions: list[Path]) -> Iterator[_Named]:
     return (named for _at, named in ordered)
 
 
-def _of_file(path: Path) -> Iterator[_Named]:
+def _of_file(path: Path) -> Iterator[Named]:
     return ((path.name, row) for row in json_rows(path))
 
 
-def _by_time(rows: Iterator[_Named]) -> Iterator[tuple[datetime, _Named]]:
+def _by_time(rows: Iterator[Named]) -> Iterator[tuple[datetime, Named]]:
     """Each row with the latest time so far in its file, which orders it among the others' rows."""
     latest = _START
     for named in rows:
@@ -140,30 +140,27 @@ def _by_time(rows: Iterator[_Named]) -> Iterator[tuple[datetime, _Named]]:
 class _About:
     """What is true of a whole session."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: list[dict[str, Any]]) -> None:
         self.version: str | None = None
         self.model: str | None = None
         self.cwd: str | None = None
         self.branch: str | None = None
         self.prompt: str = ""
-        self.tools: list[str] = []
-        self.timed = False
         self.at: datetime | None = None
+        for record in records:
+            self._take(record)
 
-    def take(self, record: dict[str, Any]) -> bool:
-        """Look at a record; True when nothing more is to be learnt."""
+    def _take(self, record: dict[str, Any]) -> None:
         self.version = self.version or as_str(record.get("version")) or as_str(record.get("claude_code_version"))
         self.cwd = self.cwd or as_str(record.get("cwd"))
         self.branch = self.branch or as_str(record.get("gitBranch"))
         self.at = self.at or moment(record.get("timestamp"))
-        self.timed = self.at is not None
         message = as_dict(record.get("message"))
         if record.get("type") == "user" and not self.prompt and isinstance(message.get("content"), str):
             self.prompt = message["content"]
         model = as_str(message.get("model"))
         if record.get("type") == "assistant" and model and model != "<synthetic>":
             self.model = self.model or model
-        return self.model is not None
 
     def start(self) -> Timed:
         """The beginning of the episode."""
@@ -173,68 +170,7 @@ class _About:
         return Timed(payload=payloads.EpisodeStart.of(task=task, sandbox=sandbox), t_start=self.at, kind="session")
 
 
-class _Rows:
-    """The rows of a file, cut into sessions, with a look ahead of bounded length."""
-
-    def __init__(self, rows: Iterator[_Named]) -> None:
-        self._rows = rows
-        self._ahead: list[_Named] = []
-        self._session: str | None = None
-        self._gone = OrderedDict[str, None]()
-
-    def peek(self) -> str | None:
-        """The session that comes next; None when nothing comes."""
-        self._session = None
-        self._look()
-        for _name, row in self._ahead:
-            session = _session(as_dict(row.value)) if isinstance(row, Row) else None
-            if session is not None:
-                return session
-        return "unknown" if self._ahead else None
-
-    def _look(self) -> None:
-        while len(self._ahead) < _PEEK and (named := next(self._rows, None)) is not None:
-            self._ahead.append(named)
-            row = named[1]
-            if isinstance(row, Row) and as_dict(row.value).get("type") == "assistant":
-                return
-
-    def about(self) -> _About:
-        """What the rows ahead say of their session."""
-        about, session = _About(), None
-        for _name, row in self._ahead:
-            record = as_dict(row.value) if isinstance(row, Row) else {}
-            session = session or _session(record)
-            if _session(record) in (None, session) and about.take(record):
-                break
-        return about
-
-    def __iter__(self) -> Iterator[_Named]:
-        """The rows of this session."""
-        while (named := self._next()) is not None:
-            session = self._begins(named[1])
-            if session is not None:
-                self._ahead.insert(0, named)
-                self._gone[session] = None
-                return
-            yield named
-
-    def _next(self) -> _Named | None:
-        return self._ahead.pop(0) if self._ahead else next(self._rows, None)
-
-    def _begins(self, row: Row | Unread) -> str | None:
-        """The session that ends with this row, if the row begins another one."""
-        record = as_dict(row.value) if isinstance(row, Row) else {}
-        session = _session(record)
-        if session is None:
-            return None
-        before, self._session = self._session, self._session or session
-        if before is None or session == before or session in self._gone or record.get("parentUuid") is not None:
-            return None
-        return before
-
-
-def _events(rows: _Rows, about: _About) -> Iterator[Foreign]:
+def _events(rows: Cut, about: _About) -> Iterator[Foreign]:
     yield about.start()
     records = Records()
     for name, row in rows:

@@ -22,6 +22,7 @@ GROUP = "trajectory_hub.adapters"
 _HERE = "trajectory_hub.rollouts.adapters"
 BUILTIN: Mapping[str, str] = {
     "claude-code": f"{_HERE}.claude_code:ADAPTER",
+    "codex": f"{_HERE}.codex:ADAPTER",
     "mini-swe-agent": f"{_HERE}.mini_swe_agent:ADAPTER",
     "openhands": f"{_HERE}.openhands:ADAPTER",
     "openhands-sdk": f"{_HERE}.openhands_sdk:ADAPTER",
