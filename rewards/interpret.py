@@ -26,8 +26,21 @@ _IN_PLACE = ("sed", "perl", "rm", "mv", "patch", "git", "truncate", "ed")
 _COMMENT = re.compile(r"(^|\s)(#|//).*$", re.MULTILINE)
 
 
+_LATEST: list[tuple[Step, str, Act]] = []
+"""The last act, at most one: scores and phases of a step both ask for it."""
+
+
 def interpret(step: Step, workdir: str) -> Act:
     """Understand a step. Pure: the same step gives the same act."""
+    for known, where, act in _LATEST[:1]:
+        if known is step and where == workdir:
+            return act
+    act = _understood(step, workdir)
+    _LATEST[:] = [(step, workdir, act)]
+    return act
+
+
+def _understood(step: Step, workdir: str) -> Act:
     text = Text(step.observation)
     excused = step.error in INFRASTRUCTURE_ERRORS
     if step.malformed or step.tool is None:
@@ -105,9 +118,18 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _write(step: Step, path: str, workdir: str) -> dict[str, Any]:
-    data, arguments = step.data, step.arguments
-    old, new = arguments.get("old"), arguments.get("new")
-    edit = Edit(
+    several = step.data.get("edits")
+    if not isinstance(several, list | tuple):
+        edit = _edited(step, step.data, path)
+        return {"kind": Kind.EDIT, "edits": (edit,) if path else ()}
+    facts = [cast("Mapping[str, Any]", one) for one in cast("list[object]", several) if isinstance(one, Mapping)]
+    edits = [_edited(step, one, _path(one.get("path"), workdir)) for one in facts[:_ITEMS_AT_MOST]]
+    return {"kind": Kind.EDIT, "edits": tuple(edits), "paths": tuple(edit.path for edit in edits)}
+
+
+def _edited(step: Step, data: Mapping[str, Any], path: str) -> Edit:
+    old, new = step.arguments.get("old"), step.arguments.get("new")
+    return Edit(
         path=path,
         changed=step.ok and bool(data.get("changed", True)),
         created=bool(data.get("created")),
@@ -116,7 +138,6 @@ def _write(step: Step, path: str, workdir: str) -> dict[str, Any]:
         line=_whole(data.get("line")) or None,
         cosmetic=isinstance(old, str) and isinstance(new, str) and _bare(old) == _bare(new),
     )
-    return {"kind": Kind.EDIT, "edits": (edit,) if path else ()}
 
 
 def _bare(text: str) -> str:
