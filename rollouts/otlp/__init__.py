@@ -1,13 +1,18 @@
 """Telemetry of agents: a receiver of OTLP over HTTP and gRPC, and a reader of what it wrote."""
 
-from .reading import OTLP, read_otlp
-from .receiver import OtlpReceiver
+from typing import TYPE_CHECKING, Any
+
+from .reading import OTLP, OtlpReader, read_otlp
 from .records import LogRecord, MetricPoint, Scope, Signal, SpanRecord, Telemetry
+
+if TYPE_CHECKING:
+    from .receiver import OtlpReceiver
 
 __all__ = [
     "OTLP",
     "LogRecord",
     "MetricPoint",
+    "OtlpReader",
     "OtlpReceiver",
     "Scope",
     "Signal",
@@ -15,3 +20,12 @@ __all__ = [
     "Telemetry",
     "read_otlp",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Reading needs none of the packages that receiving does.
+    if name == "OtlpReceiver":
+        from .receiver import OtlpReceiver
+
+        return OtlpReceiver
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,90 @@
+"""An HTTP/1.1 server for programs on this machine that need not be friendly.
+
+h11 reads and writes the protocol; here are the limits: size and time of heads and bodies, bytes held by all requests
+together, connections. A request is refused by its head, before its body is read, where `admit` says so. Requests of a
+connection are answered one after another; a handler whose client goes away is cancelled at once.
+"""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from .connection import Admit, Connection, Handler, Held
+from .messages import Head, Limits, Refusal
+from .sockets import address_of
+from .thread import LoopThread
+
+__all__ = ["HttpServer"]
+
+
+class HttpServer:
+    """Serves a listening socket of this machine in a thread of its own, between `start` and `close`.
+
+    Raises UsageError for a socket that other machines reach.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        handler: Handler,
+        *,
+        admit: Admit | None = None,
+        limits: Limits | None = None,
+        name: str = "trajhub-http",
+    ) -> None:
+        self.address = address_of(listening)
+        self.limits = limits or Limits()
+        self._socket, self._handler, self._admit = listening, handler, admit or _everybody
+        self._held = Held()
+        self._open = set[asyncio.Task[None]]()
+        self._thread = LoopThread(self._main, name)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that handlers run in."""
+        return self._thread.loop
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._socket.setblocking(False)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; what is under way is cancelled, and has ended when this returns. May be called again."""
+        self._thread.stop()
+        self._socket.close()
+
+    async def _main(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._accept(loop)
+        finally:
+            for task in self._open:
+                task.cancel()
+            if self._open:
+                await asyncio.wait(self._open)
+
+    async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            client, _ = await loop.sock_accept(self._socket)
+        except OSError:
+            await asyncio.sleep(0.05)  # out of descriptors, or gone before it was accepted
+            return
+        if len(self._open) >= self.limits.connections:
+            client.close()
+            return
+        task = loop.create_task(self._serve(client))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        with suppress(OSError):
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        streams = await asyncio.open_connection(sock=client, limit=1 << 17)
+        await Connection(streams, self._handler, self._admit, self.limits, self._held).serve()
+
+
+def _everybody(_: Head) -> Refusal | None:
+    return None
