@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..envs.task import Task
 from .config import RolloutConfig
+from .events import EpisodeStartEvent
 from .play import Job
 from .run_dir import Episode, close_abandoned, read_episode, read_episodes
 
@@ -27,10 +28,15 @@ class Plan:
 
 
 def latest(episodes: Sequence[Episode]) -> dict[tuple[str, int | None], Episode]:
-    """The last attempt of each task and seed: the only one that counts."""
+    """The last attempt of each task and seed: the only one that counts.
+
+    Records of other agents tell of no attempts, so each of them counts.
+    """
     last: dict[tuple[str, int | None], Episode] = {}
     for episode in sorted(episodes, key=lambda episode: episode.attempt):
-        last[episode.first.task_id, episode.first.seed] = episode
+        start = episode.first
+        foreign = isinstance(start, EpisodeStartEvent) and start.payload.origin is not None
+        last[f"{start.task_id}\0{start.episode_id}" if foreign else start.task_id, start.seed] = episode
     return last
 
 

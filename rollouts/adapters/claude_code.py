@@ -19,7 +19,7 @@ from .claude_records import Records
 from .cut import Cut, Named
 from .reading import Row, as_dict, as_float, as_str, head_records, json_rows, moment
 
-__all__ = ["ADAPTER", "ClaudeCode", "transcript_events"]
+__all__ = ["ADAPTER", "About", "ClaudeCode", "transcript_about", "transcript_events"]
 
 _TYPES = frozenset({"user", "assistant", "system", "summary"})
 _PEEK = 400
@@ -60,12 +60,12 @@ class ClaudeCode:
 
     def episodes(self, path: Path, options: dict[str, Any]) -> Iterator[ForeignEpisode]:
         """The sessions of a file, one after the other."""
-        rows = Cut(_merged(path, self.companions(path)), _begins, lambda record: record.get("type") == "assistant")
+        rows = Cut(_merged(path, self.companions(path)), _begins, _is_answer)
         while (first := rows.peek()) is not None:
             yield self._episode(path, rows, first, options)
 
     def _episode(self, path: Path, rows: Cut, first: list[dict[str, Any]], options: dict[str, Any]) -> ForeignEpisode:
-        about = _About(first[1:])
+        about = About(first[1:])
         session = next((found for record in first if (found := _session(record))), path.stem)
         return ForeignEpisode(
             key=session,
@@ -83,12 +83,55 @@ class ClaudeCode:
 ADAPTER = ClaudeCode()
 
 
+class About:
+    """What is true of a whole session."""
+
+    def __init__(self, records: list[dict[str, Any]]) -> None:
+        self.version: str | None = None
+        self.model: str | None = None
+        self.cwd: str | None = None
+        self.branch: str | None = None
+        self.prompt: str = ""
+        self.at: datetime | None = None
+        for record in records:
+            self._take(record)
+
+    def _take(self, record: dict[str, Any]) -> None:
+        self.version = self.version or as_str(record.get("version")) or as_str(record.get("claude_code_version"))
+        self.cwd = self.cwd or as_str(record.get("cwd"))
+        self.branch = self.branch or as_str(record.get("gitBranch"))
+        self.at = self.at or moment(record.get("timestamp"))
+        message = as_dict(record.get("message"))
+        if record.get("type") == "user" and not self.prompt and isinstance(message.get("content"), str):
+            self.prompt = message["content"]
+        model = as_str(message.get("model"))
+        if record.get("type") == "assistant" and model and model != "<synthetic>":
+            self.model = self.model or model
+
+    def start(self) -> Timed:
+        """The beginning of the episode."""
+        task = {"problem_statement": self.prompt} if self.prompt else {}
+        branch = {"git_branch": self.branch} if self.branch else {}
+        sandbox = {"workdir": self.cwd, **branch} if self.cwd else branch
+        return Timed(payload=payloads.EpisodeStart.of(task=task, sandbox=sandbox), t_start=self.at, kind="session")
+
+
 def transcript_events(path: Path) -> Iterator[Foreign]:
     """The events of a transcript, whatever sessions it holds, without a start of their own; for other adapters."""
     records = Records()
     for _name, row in _merged(path, ClaudeCode().companions(path)):
         yield from _take(records, row, None)
     yield from records.session.rest()
+
+
+def transcript_about(path: Path) -> About:
+    """What the beginning of a transcript says of its session."""
+    rows = Cut(_merged(path, []), _begins, _is_answer)
+    return About((rows.peek() or [{}])[1:])
+
+
+def _is_answer(record: dict[str, Any]) -> bool:
+    return record.get("type") == "assistant"
 
 
 def _session(record: dict[str, Any]) -> str | None:
@@ -137,40 +180,7 @@ def _by_time(rows: Iterator[Named]) -> Iterator[tuple[datetime, Named]]:
         yield latest, named
 
 
-class _About:
-    """What is true of a whole session."""
-
-    def __init__(self, records: list[dict[str, Any]]) -> None:
-        self.version: str | None = None
-        self.model: str | None = None
-        self.cwd: str | None = None
-        self.branch: str | None = None
-        self.prompt: str = ""
-        self.at: datetime | None = None
-        for record in records:
-            self._take(record)
-
-    def _take(self, record: dict[str, Any]) -> None:
-        self.version = self.version or as_str(record.get("version")) or as_str(record.get("claude_code_version"))
-        self.cwd = self.cwd or as_str(record.get("cwd"))
-        self.branch = self.branch or as_str(record.get("gitBranch"))
-        self.at = self.at or moment(record.get("timestamp"))
-        message = as_dict(record.get("message"))
-        if record.get("type") == "user" and not self.prompt and isinstance(message.get("content"), str):
-            self.prompt = message["content"]
-        model = as_str(message.get("model"))
-        if record.get("type") == "assistant" and model and model != "<synthetic>":
-            self.model = self.model or model
-
-    def start(self) -> Timed:
-        """The beginning of the episode."""
-        task = {"problem_statement": self.prompt} if self.prompt else {}
-        branch = {"git_branch": self.branch} if self.branch else {}
-        sandbox = {"workdir": self.cwd, **branch} if self.cwd else branch
-        return Timed(payload=payloads.EpisodeStart.of(task=task, sandbox=sandbox), t_start=self.at, kind="session")
-
-
-def _events(rows: Cut, about: _About) -> Iterator[Foreign]:
+def _events(rows: Cut, about: About) -> Iterator[Foreign]:
     yield about.start()
     records = Records()
     for name, row in rows:

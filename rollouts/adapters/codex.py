@@ -1,7 +1,7 @@
 """Codex: rollout files (`~/.codex/sessions/…/rollout-*.jsonl`), of the current shape and of the first one.
 
 A record is `{timestamp, type, payload}`. What the model said comes as `response_item`s, and `event_msg/token_count`
-ends an answer with its token counts; without such counts an answer ends where the model goes on after hearing something.
+ends an answer with its token counts; without them an answer ends where the model goes on after hearing something.
 """
 
 from collections.abc import Iterator

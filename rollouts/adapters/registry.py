@@ -21,12 +21,15 @@ GROUP = "trajectory_hub.adapters"
 
 _HERE = "trajectory_hub.rollouts.adapters"
 BUILTIN: Mapping[str, str] = {
+    "agent-trace": f"{_HERE}.agent_trace:ADAPTER",
+    "agentcgroup": f"{_HERE}.agentcgroup:ADAPTER",
     "claude-code": f"{_HERE}.claude_code:ADAPTER",
     "codex": f"{_HERE}.codex:ADAPTER",
     "mini-swe-agent": f"{_HERE}.mini_swe_agent:ADAPTER",
     "openhands": f"{_HERE}.openhands:ADAPTER",
     "openhands-sdk": f"{_HERE}.openhands_sdk:ADAPTER",
     "swe-agent": f"{_HERE}.swe_agent:ADAPTER",
+    "tracelab": f"{_HERE}.tracelab:ADAPTER",
 }
 """Ours, as `pyproject.toml` declares them: a checkout that is not installed has no entry points."""
 

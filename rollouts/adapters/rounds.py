@@ -1,7 +1,7 @@
-"""TraceLab's rounds, written from our logs: one object a model call, with its tokens, its tools and when each piece was.
+"""TraceLab's rounds, written from our logs: one object a model call, with its tokens, tools and when each piece was.
 
-The fields are those of TraceLab's `round_trace.jsonl` (uw-syfi/TraceLab, Apache-2.0; the data format is described beside
-its example sessions). Lengths are in characters; of what a format holds as a list of blocks, those of its compact JSON.
+The fields are those of TraceLab's `round_trace.jsonl` (uw-syfi/TraceLab; described beside its example sessions).
+Lengths are in characters; of what a format holds as a list of blocks, those of its compact JSON.
 """
 
 import json
@@ -26,7 +26,8 @@ from .reading import as_dict, as_str
 __all__ = ["ROUNDS", "rounds_of", "run_rounds", "write_rounds"]
 
 ROUNDS = "rounds.jsonl"
-_PROVIDERS = {"claude-code": "claude", "agentcgroup": "claude", "codex": "codex"}
+_PROVIDERS = {"claude-code": "claude", "codex": "codex"}
+"""By agent."""
 _MOST = 4096
 _SOURCES = {
     ("claude", "user_message"): "user.message",
@@ -130,7 +131,7 @@ class _Writer:
 
     def _start(self, agent: str, episode: str, start: payloads.EpisodeStart) -> None:
         origin = start.origin
-        self._provider = _PROVIDERS.get(origin.format, agent) if origin is not None else agent
+        self._provider = _PROVIDERS.get(agent, agent)
         self._session = origin.key if origin is not None else episode
         self._source = origin.source if origin is not None else episode
         self._workdir = as_str(start.sandbox.get("workdir"))
@@ -212,7 +213,7 @@ class _Writer:
             "emitted_at": None,
             "result_at": None,
             "input": given,
-            "input_chars": _chars(given),
+            "input_chars": call.get("input_chars", _chars(given)),
             "result_chars": None,
             "tool_wall_latency_ms": None,
             "tool_internal_latency_ms": None,
@@ -243,6 +244,9 @@ class _Writer:
 
     def _failed(self, result: payloads.ToolResult) -> bool | None:
         """What the record says; a Codex output may say nothing of it."""
+        more = result.model_extra or {}
+        if "said_error" in more:
+            return more["said_error"]
         if self._provider != "codex" or not result.ok:
             return not result.ok
         known = result.exit_code is not None or result.data.get("success") is not None

@@ -176,7 +176,7 @@ class EpisodeWriter:
         if self._ended:
             return
         self._ended = True
-        given = {name: getattr(end, name) for name in end.model_fields_set}
+        given = {name: getattr(end, name) for name in end.model_fields_set if name != "steps"}
         whole = payloads.EpisodeEnd.of(**{**self._totals.fields(), **given, **(end.model_extra or {})})
         first = self._clock.first or self._clock.at
         last = self._clock.last or first
