@@ -4,6 +4,7 @@ import typer
 
 from ..rollouts.adapters.ingest_cli import ingest
 from ..rollouts.adapters.rounds_cli import rounds
+from ..rollouts.exporters.export_cli import export
 from .traces.report_cli import report
 
 __all__ = ["app"]
@@ -12,3 +13,4 @@ app = typer.Typer(help="Read, tabulate, measure and export records of any agent.
 app.command("ingest")(ingest)
 app.command("rounds")(rounds)
 app.command("report")(report)
+app.command("export")(export)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from ...envs.predictions import read_predictions
 from ...errors import UsageError
+from ...rollouts.exporters.predictions import model_of, prediction
 from ...rollouts.files import write_atomic
 from ...rollouts.plan import latest
 from ...rollouts.run_dir import Episode, read_episodes, read_manifest
@@ -21,8 +22,7 @@ def write_predictions(run: Path) -> list[Path]:
     """
     manifest = read_manifest(run)
     seeds: list[int] = manifest.get("seeds") or []
-    policy: Mapping[str, Any] = manifest.get("policy") or {}
-    model = str(policy.get("model") or policy.get("name") or run.name)
+    model = model_of(manifest, run.name)
     last = latest(list(read_episodes(run)))
     written = list[Path]()
     for seed in seeds:
@@ -38,8 +38,7 @@ def write_predictions(run: Path) -> list[Path]:
 def _row(episode: Episode | None, task: str, model: str) -> dict[str, str] | None:
     if episode is None or not episode.finished or episode.to_retry:
         return None
-    patch = "" if episode.patch is None else episode.patch.patch
-    return {"instance_id": task, "model_name_or_path": model, "model_patch": patch}
+    return prediction(task, model, None if episode.patch is None else episode.patch.patch)
 
 
 def predictions_of(

@@ -1,0 +1,97 @@
+"""Predictions as SWE-bench's harness takes them: which patch for which task."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import Failure, StopReason
+from ..files import slug
+from .base import Exporter, NoOptions, NotExported, RecordedEpisode, Sink, Target
+from .output import Output
+from .parts import line
+from .story import Story
+
+__all__ = ["EXPORTER", "PredictionsExporter", "model_of", "prediction"]
+
+_ONLY = "a prediction holds task, model and patch only"
+_KINDS = (
+    "episode_start phase llm_request llm_response tool_call tool_result test_run step_reward sandbox_metric error note "
+    "verdict episode_end"
+)
+LOSES: Mapping[str, str] = {
+    **{f"event.{name}": _ONLY for name in ("schema_version", "seq", "t_start", "t_end", "duration_ms")},
+    **{f"event.{name}": _ONLY for name in ("agent_version", "repo", "commit")},
+    **{f"{kind}.*": _ONLY for kind in _KINDS.split()},
+    **{f"final_patch.{name}": "follows from the patch" for name in ("sha256", "files", "lines_added", "lines_removed")},
+}
+
+
+class PredictionsExporter:
+    """See `base.Exporter`."""
+
+    name = "predictions"
+    title = "SWE-bench predictions"
+    output = ".jsonl; one for each run and seed, where there are several"
+    options = NoOptions
+    loses = LOSES
+
+    def open(self, target: Target) -> Sink:
+        """See `base.Exporter`."""
+        return _Sink(target)
+
+
+class _Sink:
+    """A file may hold one prediction for a task, so that several runs or seeds need several files."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._files: dict[Path, Output] = {}
+
+    def write(self, episode: RecordedEpisode) -> None:
+        if reason := _unfit(episode):
+            raise NotExported(reason)
+        header = episode.header
+        name = model_of(episode.manifest, header.model or header.agent)
+        seed = f"seed{header.seed}" if len(self._target.seeds) > 1 else ""
+        path = self._target.path
+        parts = [slug(episode.run_id) if len(self._target.runs) > 1 else "", seed]
+        ending = "".join(f".{part}" for part in parts if part)
+        path = path.with_name(f"{path.stem}{ending}{path.suffix}")
+        file = self._files.get(path) or self._files.setdefault(path, Output(path))
+        model = f"{name}.{seed}" if seed else name
+        file.write(line(prediction(header.task_id, model, episode.story.patch)))
+
+    def close(self) -> list[Path]:
+        if not self._files:
+            self._files[self._target.path] = Output(self._target.path)
+        return [path for file in self._files.values() for path in file.close()]
+
+    def abandon(self) -> None:
+        for file in self._files.values():
+            file.abandon()
+
+
+EXPORTER: Exporter = PredictionsExporter()
+
+
+def model_of(manifest: Mapping[str, Any], otherwise: str) -> str:
+    """The name that predictions of a run go by."""
+    policy: Mapping[str, Any] = manifest.get("policy") or {}
+    return str(policy.get("model") or policy.get("name") or otherwise)
+
+
+def prediction(task: str, model: str, patch: str | None) -> dict[str, str]:
+    """One row."""
+    return {"instance_id": task, "model_name_or_path": model, "model_patch": patch or ""}
+
+
+def _unfit(episode: RecordedEpisode) -> str | None:
+    """Why an episode is no prediction: the harness would count it against the model."""
+    story: Story = episode.story
+    if not episode.counts:
+        return "a later attempt counts"
+    if story.end is None or story.end.payload.stop_reason is StopReason.INTERRUPTED:
+        return "it did not end by itself"
+    if story.end.payload.failure in (Failure.ENVIRONMENT, Failure.SERVICE):
+        return f"the {story.end.payload.failure} failed, not the agent"
+    return None

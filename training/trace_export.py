@@ -1,0 +1,108 @@
+"""TRL's conversational format, for `trajhub trace export`: every episode as `messages` and `tools`, none chosen.
+
+Data for training are made by `trajhub export sft`, which chooses episodes, looks for leaks and writes a card; this is
+the plain conversion, of any agent's episodes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..rollouts.exporters import Exporter, NoOptions, NotExported, RecordedEpisode, Sink, Target
+from ..rollouts.exporters.output import LineSink
+from ..rollouts.payloads import LlmRequest, LlmResponse
+from ..rollouts.trajectory import Trajectory, trajectory_of
+from .columns import arrow_schema, columns_of
+from .config import ConversationConfig
+from .conversation import conversation_of
+from .messages import NotPortable
+from .records import Outline, Record, Source
+
+__all__ = ["EXPORTER", "LOSES", "TrlExporter"]
+
+_NO_COLUMN = "the format has no place for it"
+_TIMES = "the format tells no times"
+_TALK = "a conversation tells what was said, not how it was asked"
+
+LOSES: Mapping[str, str] = {
+    **{f"event.{name}": _NO_COLUMN for name in ("schema_version", "seq", "agent_version", "commit", "seed")},
+    **{f"event.{name}": _TIMES for name in ("t_start", "t_end", "duration_ms")},
+    **{f"{kind}.*": _NO_COLUMN for kind in ("phase", "test_run", "sandbox_metric", "error", "note", "final_patch")},
+    "episode_start.*": _NO_COLUMN,
+    **{f"llm_request.{name}": _TALK for name in ("request_id", "model", "endpoint", "kept_tokens", "parameters")},
+    **{f"llm_request.{name}": _TALK for name in ("thread", "pieces")},
+    "llm_request.token_ids": "the format holds text; `trajhub export sft` writes token ids",
+    "llm_response.*": _TALK,
+    "tool_call.*": "calls are told as the model wrote them",
+    "tool_result.*": "results are told as the model was sent them",
+    "step_reward.criteria": "`rewards` holds one figure an answer",
+    "step_reward.process": _NO_COLUMN,
+    "step_reward.record": _NO_COLUMN,
+    "step_reward.step": "`rewards` stand in order",
+    "verdict.outcome": "`resolved` holds what was decided",
+    "verdict.patch_sha256": _NO_COLUMN,
+    "verdict.report": _NO_COLUMN,
+    "episode_end.*": "`stop_reason` and `process_score` have columns",
+}
+
+
+class TrlExporter:
+    """See `rollouts.exporters.base.Exporter`."""
+
+    name = "trl"
+    title = "TRL conversations (messages and tools)"
+    output = ".jsonl or .parquet"
+    options = NoOptions
+    loses = LOSES
+
+    def open(self, target: Target) -> Sink:
+        """See `rollouts.exporters.base.Exporter`."""
+        return LineSink(target, lambda episode: [_row(episode)], lambda: arrow_schema(columns_of("sft")))
+
+
+EXPORTER: Exporter = TrlExporter()
+
+
+def _row(episode: RecordedEpisode) -> dict[str, Any]:
+    trajectory = trajectory_of(iter(episode.events), episode.folder)
+    assert trajectory is not None
+    talk = [event.payload for event in episode.events]
+    said = tuple(item for item in talk if isinstance(item, LlmRequest | LlmResponse))
+    record = Record(outline=_outline(episode, trajectory), trajectory=trajectory, talk=said)
+    try:
+        conversation = conversation_of(record, ConversationConfig())
+    except NotPortable as error:
+        raise NotExported(str(error)) from None
+    if conversation is None:
+        raise NotExported("the agent never answered")
+    rewards = [
+        [step.reward for index in turn.steps if (step := trajectory.rewards[index]) is not None]
+        for turn in conversation.turns
+    ]
+    header, end = trajectory.header, trajectory.end
+    return {
+        "messages": list(conversation.messages),
+        "tools": list(conversation.tools),
+        "task_id": header.task_id,
+        "repo": header.repo,
+        "run_id": episode.run_id,
+        "episode_id": header.episode_id,
+        "agent": header.agent,
+        "model": header.model,
+        "resolved": trajectory.resolved,
+        "stop_reason": str(end.stop_reason) if end is not None else None,
+        "process_score": trajectory.process_score,
+        "steps": len(trajectory.steps),
+        "rewards": [round(sum(found) / len(found), 6) if found else None for found in rewards],
+    }
+
+
+def _outline(episode: RecordedEpisode, trajectory: Trajectory) -> Outline:
+    folder = episode.folder or Path(episode.header.episode_id)
+    return Outline(
+        source=Source(folder.parent.parent, dict(episode.manifest)),
+        folder=folder,
+        task_id=episode.header.task_id,
+        resolved=trajectory.resolved,
+        process=trajectory.process_score,
+    )
