@@ -111,7 +111,7 @@ def _turns(rng: Any, turns: Any, agent: Any) -> dict[str, Any]:
     asks = (rng.random(len(episode)) < 0.03) & (agent[episode] == 0) & ~last
     calls = np.where(asks | last, 0, calls)
     output = rng.lognormal(5.2, 0.8, len(episode)).astype(np.int64) + 10
-    fresh = rng.lognormal(6.2, 1.1, len(episode)).astype(np.int64) + output
+    fresh: Any = rng.lognormal(6.2, 1.1, len(episode)).astype(np.int64) + output
     fresh = np.where(index == 0, fresh + 9_000, fresh)
     total = _cumulated(fresh, turns)
     seen = np.where(index == 0, 0, total - fresh)
@@ -332,7 +332,10 @@ def _episode_table(
 ) -> dict[str, Any]:
     pa = arrow()
     count = len(number)
-    per = lambda values, rows: _sum(values, rows["episode"], count)  # noqa: E731
+
+    def per(values: Any, rows: dict[str, Any]) -> Any:
+        return _sum(values, rows["episode"], count)
+
     steps, name = per(None, step), np.array(ACTIONS)[step["action"]]
     tests = per(name == "test", step)
     logit = 0.4 - 1.1 * hard + 1.5 * (tests > 1) - 4.0 * per(step["repeated"], step) / np.maximum(steps, 1)

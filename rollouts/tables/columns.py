@@ -6,6 +6,7 @@ characters. Names of episodes' columns that other tables repeat (`run_id`, `epis
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from ...errors import MissingExtra
@@ -201,13 +202,12 @@ TABLES = tuple(COLUMNS)
 
 
 def arrow() -> Any:
-    """The module pyarrow. Raises MissingExtra."""
+    """The module pyarrow, its parquet part loaded. Raises MissingExtra."""
     try:
-        import pyarrow
-        import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
+        import_module("pyarrow.parquet")
+        return import_module("pyarrow")
     except ImportError:
         raise MissingExtra("tables need pyarrow: pip install 'agent-trajectory-hub[trace]'") from None
-    return pyarrow
 
 
 def schema(table: str) -> Any:
