@@ -129,7 +129,7 @@ class History:
             self._thought.mean,
             rewards[1] / rewards[0] if rewards[0] else nan,
             nan if last is None or last.reward is None else last.reward,
-            float(spent.requests),
+            nan if spent.requests is None else float(spent.requests),
             _log(spent.prompt_tokens),
             _log(spent.input_tokens),
             _log(spent.output_tokens),
