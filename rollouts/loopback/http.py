@@ -7,7 +7,7 @@ connection are answered one after another; a handler whose client goes away is c
 
 import asyncio
 import socket
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 
 from .connection import Admit, Connection, Handler, Held
 from .messages import Head, Limits, Refusal
@@ -30,11 +30,14 @@ class HttpServer:
         *,
         admit: Admit | None = None,
         limits: Limits | None = None,
+        around: AbstractAsyncContextManager[object] | None = None,
         name: str = "trajhub-http",
     ) -> None:
+        """`around` is entered in the loop before the first request, and left after the last."""
         self.address = address_of(listening)
         self.limits = limits or Limits()
         self._socket, self._handler, self._admit = listening, handler, admit or _everybody
+        self._around = around or nullcontext()
         self._held = Held()
         self._open = set[asyncio.Task[None]]()
         self._thread = LoopThread(self._main, name)
@@ -56,14 +59,18 @@ class HttpServer:
 
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            while True:
-                await self._accept(loop)
-        finally:
-            for task in self._open:
-                task.cancel()
-            if self._open:
-                await asyncio.wait(self._open)
+        async with self._around:
+            try:
+                while True:
+                    await self._accept(loop)
+            finally:
+                await self._end_all()
+
+    async def _end_all(self) -> None:
+        for task in self._open:
+            task.cancel()
+        if self._open:
+            await asyncio.wait(self._open)
 
     async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
         try:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from ..moments import now
 from .encoding import Normaliser, encode
 from .records import Signal
 
-__all__ = ["SIGNALS", "Export", "Form", "Malformed", "TooLarge", "gunzip", "read_export"]
+__all__ = ["SIGNALS", "Export", "Form", "Malformed", "read_export"]
 
 Form = Literal["protobuf", "json"]
 _LONGEST_MESSAGE = 1000
@@ -26,10 +25,6 @@ _LONGEST_MESSAGE = 1000
 
 class Malformed(ValueError):
     """Raised for an export of which nothing can be read."""
-
-
-class TooLarge(ValueError):
-    """Raised for a compressed export that is larger than allowed once unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,17 +172,3 @@ def _count(signal: Signal, data: dict[str, Any]) -> int:
         return sum(map(len, lists))
     parts = (part for metrics in lists for metric in metrics for part in metric.values() if isinstance(part, dict))
     return sum(len(part.get("dataPoints", ())) for part in parts)
-
-
-def gunzip(body: bytes, limit: int) -> bytes:
-    """Unpack. Raises TooLarge for what would be more than `limit` bytes, Malformed for what is not gzip."""
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        unpacked = unpacker.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise Malformed(f"not gzip: {error}") from None
-    if len(unpacked) > limit:
-        raise TooLarge(f"more than {limit} bytes when unpacked")
-    if not unpacker.eof:
-        raise Malformed("not gzip: torn")
-    return unpacked

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from ...errors import DiskFull
-from ..loopback import Head, Refusal, Reply, Request, bearer, same_secret
-from .exports import Export, Form, Malformed, TooLarge, gunzip, read_export
+from ..loopback import Head, NotPacked, Refusal, Reply, Request, TooLarge, bearer, gunzip, same_secret
+from .exports import Export, Form, Malformed, read_export
 from .records import Signal
 
 __all__ = ["HttpExports"]
@@ -60,7 +60,7 @@ class HttpExports:
             kept, written = self._keep(export)
             if written is not None:
                 await asyncio.wrap_future(written)
-        except Malformed as error:
+        except (Malformed, NotPacked) as error:
             return _refusal(head, 400, _INVALID, str(error))
         except TooLarge as error:
             return _refusal(head, 413, _INVALID, str(error))

@@ -1,7 +1,8 @@
 """A proxy between agents and model services: an allow-list, the keys, budgets, and a record of every request."""
 
+from .budget import Budget
 from .namespace import listen_in_container
-from .proxy import Budget, ModelProxy
+from .proxy import ModelProxy
 from .records import Exchange, read_exchanges
 from .upstream import Upstream
 

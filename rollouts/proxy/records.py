@@ -1,21 +1,25 @@
 """What the proxy recorded: one line a request."""
 
+import json
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from ...errors import UsageError
 from ...rewards.service.usage import Usage
 from ..moments import Timestamp
 from ..payloads import Part
+from .folding import Unfolder
 
 __all__ = ["Exchange", "Fault", "read_exchanges"]
 
 Fault = Literal[
     "denied", "unauthorized", "budget", "bad_request", "unreachable", "timeout", "cut", "client_gone", "interrupted"
 ]
+"""Refused here (the first four); the service could not be reached, was silent for too long, or broke off; the agent
+went away; the proxy was closed."""
 
 
 class Exchange(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True):
@@ -78,10 +82,22 @@ class Exchange(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=T
 
 
 def read_exchanges(path: Path) -> Iterator[Exchange]:
-    """The requests of a proxy's record, bodies put together again; a torn last line is left out."""
-    raise NotImplementedError
+    """The requests of a proxy's record in the order in which they ended, bodies put together again.
 
-
-def since(start: datetime, end: datetime | None) -> float | None:
-    """Milliseconds between."""
-    return None if end is None else (end - start).total_seconds() * 1e3
+    A torn last line is left out. Raises UsageError for a file that is no record.
+    """
+    unfolder = Unfolder()
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; was a proxy recording there?") from error
+    with file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                found: dict[str, Any] = json.loads(line)
+                bodies = {name: unfolder.unfold(found.get(name)) for name in ("request", "response")}
+                yield Exchange.model_validate({**found, **bodies})
+            except (ValueError, KeyError, TypeError) as error:
+                raise UsageError(f"{path}:{number}: not a request that a proxy recorded ({error})") from error
