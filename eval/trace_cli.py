@@ -5,6 +5,8 @@ import typer
 from ..rollouts.adapters.ingest_cli import ingest
 from ..rollouts.adapters.rounds_cli import rounds
 from ..rollouts.exporters.export_cli import export
+from .prediction.predict_cli import predict
+from .simulator.simulate_cli import simulate
 from .traces.report_cli import report
 
 __all__ = ["app"]
@@ -14,3 +16,5 @@ app.command("ingest")(ingest)
 app.command("rounds")(rounds)
 app.command("report")(report)
 app.command("export")(export)
+app.command("predict")(predict)
+app.command("simulate")(simulate)

@@ -11,6 +11,8 @@ __all__ = ["page_of", "sentence"]
 _SHOWN = ("completion_mean_s", "completion_p50_s", "completion_p95_s", "slowdown_mean", "hit_share")
 _REST = ("queued_mean_s", "prefilled_tokens", "sessions_per_minute", "output_tokens_per_s", "evictions")
 
+_DRAWN = (("completion_mean_s", "mean job completion time, s"), ("hit_share", "hit share"))
+
 
 def page_of(report: SimulationReport) -> Page:
     """The report as data."""
@@ -47,9 +49,7 @@ def _blocks(report: SimulationReport) -> Iterator[Block]:
 def _drawing(report: SimulationReport) -> Drawing:
     made, axes = figure(8.5, 1.2 + 0.42 * len(report.policies), columns=2)
     rows = range(len(report.policies))
-    for place, (key, label) in enumerate(
-        (("completion_mean_s", "mean job completion time, s"), ("hit_share", "hit share"))
-    ):
+    for place, (key, label) in enumerate(_DRAWN):
         values = [one.figures[key] for one in report.policies]
         axes[place].barh(rows, [one.value for one in values], color=PALETTE[2 + place], height=0.6, alpha=0.6)
         for row, one in zip(rows, values, strict=True):
