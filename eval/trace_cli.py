@@ -5,6 +5,8 @@ import typer
 from ..rollouts.adapters.ingest_cli import ingest
 from ..rollouts.adapters.rounds_cli import rounds
 from ..rollouts.exporters.export_cli import export
+from ..rollouts.otlp.receive_cli import receive, telemetry
+from ..rollouts.proxy.proxy_cli import proxy
 from .prediction.predict_cli import predict
 from .simulator.simulate_cli import simulate
 from .traces.report_cli import report
@@ -18,3 +20,6 @@ app.command("report")(report)
 app.command("export")(export)
 app.command("predict")(predict)
 app.command("simulate")(simulate)
+app.command("receive")(receive)
+app.command("telemetry")(telemetry)
+app.command("proxy")(proxy)

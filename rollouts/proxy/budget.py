@@ -1,8 +1,9 @@
 """What an agent may use of models, and what it has."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...rewards.service.usage import PriceTable, Usage
+from ...rewards.service.usage import Price, PriceTable, Usage
 
 __all__ = ["Budget", "Ledger"]
 
@@ -34,6 +35,8 @@ class Ledger:
     cost_usd: float = 0.0
     guessed_tokens: int = 0
     """Of requests that did not say theirs; they count for the budget, and nowhere else."""
+    guessed_usd: float = 0.0
+    """Of the same requests."""
 
     def refusal(self, model: str | None) -> str | None:
         """Why a request must not be made; None when it may."""
@@ -46,26 +49,28 @@ class Ledger:
             return None
         if self.prices.price(model) is None:
             return f"the budget is in dollars, and the price of {model} is not known"
-        if self.cost_usd >= budget.cost_usd:
-            return f"the budget of {budget.cost_usd:g} dollars is used up ({self.cost_usd:.4f} spent)"
+        if self.cost_usd + self.guessed_usd >= budget.cost_usd:
+            return f"the budget of {budget.cost_usd:g} dollars is used up"
         return None
 
-    def charge(self, model: str | None, usage: Usage, sent: int, received: int) -> float | None:
-        """Add a request that was made, with the bytes of its bodies; its cost, None when it is not known."""
-        price = self.prices.price(model)
+    def charge(self, models: Sequence[str | None], usage: Usage, sent: int, received: int) -> float | None:
+        """Add a request that was made, with the bytes of its bodies; its cost, None when it is not known.
+
+        `models`: what was asked for, and what the answer says; the first that has a price counts.
+        """
+        price = next((price for model in models if (price := self.prices.price(model)) is not None), None)
         if usage.total is not None:
             self.usage = self.usage.plus(usage)
-        cost = price.cost(usage) if price is not None else None
+        cost = None if price is None else price.cost(usage)
         if usage.input_tokens is None or usage.output_tokens is None:
-            self._guess(price is not None and cost is None, model, usage, sent, received)
+            self._guess(price, usage, sent, received)
         self.cost_usd += cost or 0.0
         return cost
 
-    def _guess(self, priced: bool, model: str | None, usage: Usage, sent: int, received: int) -> None:
-        given = 0 if usage.input_tokens is not None else sent // _BYTES_PER_TOKEN
-        written = 0 if usage.output_tokens is not None else received // _BYTES_PER_TOKEN
+    def _guess(self, price: Price | None, usage: Usage, sent: int, received: int) -> None:
+        given = sent // _BYTES_PER_TOKEN if usage.input_tokens is None else 0
+        written = received // _BYTES_PER_TOKEN if usage.output_tokens is None else 0
         self.guessed_tokens += given + written
-        price = self.prices.price(model)
-        if priced and price is not None:
+        if price is not None:
             whole = Usage(input_tokens=usage.input_tokens or given, output_tokens=usage.output_tokens or written)
-            self.cost_usd += price.cost(whole) or 0.0
+            self.guessed_usd += price.cost(whole) or 0.0

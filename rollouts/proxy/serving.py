@@ -129,8 +129,8 @@ class Serving:
     def _settle(self, target: Target, draft: Draft) -> None:
         """Charge what was used, and record."""
         if target.route.generates and draft.sent and (draft.status is None or draft.status < 400):
-            usage = draft.reading.usage
-            draft.cost_usd = self.ledger.charge(draft.model, usage, draft.request_bytes, draft.response_bytes)
+            usage, sizes = draft.reading.usage, (draft.request_bytes, draft.response_bytes)
+            draft.cost_usd = self.ledger.charge((draft.model, draft.reading.model), usage, *sizes)
         self._recorder.put(draft.exchange())
 
 
