@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..rollouts.exporters import Exporter, NoOptions, NotExported, RecordedEpisode, Sink, Target
+from ..rollouts.exporters.losses import all_but
 from ..rollouts.exporters.output import LineSink
-from ..rollouts.payloads import LlmRequest, LlmResponse
+from ..rollouts.payloads import EpisodeEnd, EpisodeStart, LlmRequest, LlmResponse, ToolCall, ToolResult
 from ..rollouts.trajectory import Trajectory, trajectory_of
 from .columns import arrow_schema, columns_of
 from .config import ConversationConfig
@@ -28,13 +29,15 @@ LOSES: Mapping[str, str] = {
     **{f"event.{name}": _NO_COLUMN for name in ("schema_version", "seq", "agent_version", "commit", "seed")},
     **{f"event.{name}": _TIMES for name in ("t_start", "t_end", "duration_ms")},
     **{f"{kind}.*": _NO_COLUMN for kind in ("phase", "test_run", "sandbox_metric", "error", "note", "final_patch")},
-    "episode_start.*": _NO_COLUMN,
+    **all_but(EpisodeStart, _NO_COLUMN, "tools", "observation"),
+    "episode_start.observation": "told where no model was asked; otherwise as the model was sent it",
     **{f"llm_request.{name}": _TALK for name in ("request_id", "model", "endpoint", "kept_tokens", "parameters")},
-    **{f"llm_request.{name}": _TALK for name in ("thread", "pieces")},
+    **{f"llm_request.{name}": _TALK for name in ("thread", "parts")},
     "llm_request.token_ids": "the format holds text; `trajhub export sft` writes token ids",
-    "llm_response.*": _TALK,
-    "tool_call.*": "calls are told as the model wrote them",
-    "tool_result.*": "results are told as the model was sent them",
+    **all_but(LlmResponse, _TALK, "content"),
+    "llm_response.tool_calls": "told as the next request repeats them, the last answer's aside",
+    **all_but(ToolCall, "where a model was asked, calls are told as it wrote them", "tool"),
+    **all_but(ToolResult, "where a model was asked, results are told as it was sent them"),
     "step_reward.criteria": "`rewards` holds one figure an answer",
     "step_reward.process": _NO_COLUMN,
     "step_reward.record": _NO_COLUMN,
@@ -42,7 +45,8 @@ LOSES: Mapping[str, str] = {
     "verdict.outcome": "`resolved` holds what was decided",
     "verdict.patch_sha256": _NO_COLUMN,
     "verdict.report": _NO_COLUMN,
-    "episode_end.*": "`stop_reason` and `process_score` have columns",
+    **all_but(EpisodeEnd, "`stop_reason` and `process_score` have columns", "stop_reason", "process_score"),
+    "unknown.*": _NO_COLUMN,
 }
 
 
@@ -67,7 +71,8 @@ def _row(episode: RecordedEpisode) -> dict[str, Any]:
     trajectory = trajectory_of(iter(episode.events), episode.folder)
     assert trajectory is not None
     talk = [event.payload for event in episode.events]
-    said = tuple(item for item in talk if isinstance(item, LlmRequest | LlmResponse))
+    own = {item.request_id for item in talk if isinstance(item, LlmRequest) and item.thread is None}
+    said = tuple(item for item in talk if isinstance(item, LlmRequest | LlmResponse) and item.request_id in own)
     record = Record(outline=_outline(episode, trajectory), trajectory=trajectory, talk=said)
     try:
         conversation = conversation_of(record, ConversationConfig())

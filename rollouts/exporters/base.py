@@ -100,7 +100,7 @@ class Exporter(Protocol):
     """Its settings; `-c key=value` sets one."""
     loses: Mapping[str, str]
     """Fields of our events that an export does not hold, and why: `event_type.field`, `event_type.*` for all of one,
-    `event.field` for what every event carries."""
+    `event.field` for what every event carries, `unknown.*` for events of types that this version does not know."""
 
     def open(self, target: Target) -> Sink:
         """Begin an export. Raises UsageError when it cannot be done as asked."""

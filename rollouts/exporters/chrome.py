@@ -44,6 +44,7 @@ LOSES: Mapping[str, str] = {
     "step_reward.record": _TABLE,
     "test_run.tests": "told as counts",
     "test_run.selected": "told as counts",
+    "sandbox_metric.step": "a counter's points are told by their times",
     "sandbox_metric.sources": "a counter track has a name and figures only",
     "verdict.report": _TABLE,
 }
@@ -136,6 +137,7 @@ class _Timeline:
         self._name = f"{episode.run_id}/{self.story.header.episode_id}"
         self._pid = pid
         self._text = text
+        self._turns = {id(turn): number for number, turn in enumerate(self.story.turns)}
 
     def events(self) -> list[dict[str, Any]]:
         """Names of tracks, then spans with their arrows, then counters and marks."""
@@ -168,10 +170,7 @@ class _Timeline:
         told = [whole | place | ({"args": span.args} if span.args else {})]
         if span.flow is not None:
             flow = {"name": "calls", "cat": "calls", "id": self._flow_id(span.flow)} | place
-            if span.flow_out:
-                told.append({"ph": "s", "ts": span.begin, "bp": "e"} | flow)
-            else:
-                told.append({"ph": "f", "ts": span.begin, "bp": "e"} | flow)
+            told.append({"ph": "s" if span.flow_out else "f", "ts": span.begin, "bp": "e"} | flow)
         return told
 
     def _flow_id(self, name: str) -> int:
@@ -239,7 +238,7 @@ class _Timeline:
                 | {"calls": self._cut(compact(list(answer.tool_calls)) if answer.tool_calls else "")}
                 | {"answered_by": answer.model, "failed_attempts": len(answer.failed_attempts)}
             )
-        flow = f"turn {events[0].seq}" if calls else None
+        flow = self._flow(turn) if calls else None
         return _Span(f"chat {model}".strip(), "request", begin, max(begin, end), args, flow_out=True, flow=flow)
 
     def _tool(self, act: Act, turn: Turn) -> _Span:
@@ -250,16 +249,18 @@ class _Timeline:
         shown: AnyEvent = act.result or act.call
         if act.result is not None:
             result = act.result.payload
-            args |= rest_of(result, ("observation", "data", "step", "tool")) | {"ok": result.ok}
+            args |= rest_of(result, ("observation", "data", "step")) | {"ok": result.ok}
             args["observation"] = self._cut(result.observation)
             args |= rest_of({"data": self._cut(compact(result.data)) if result.data else ""})
         if act.reward is not None:
             args["reward"] = act.reward.payload.reward
         args |= rest_of({"tests": [rest_of(t.payload, ("tests", "selected", "step")) for t in act.tests]})
-        asked = turn.request or turn.response
-        flow = f"turn {asked.seq}" if asked is not None else None
+        flow = self._flow(turn) if turn.request is not None or turn.response is not None else None
         begin = micros(shown.t_start)
         return _Span(call.tool or "malformed", "tool", begin, max(begin, micros(shown.t_end)), args, flow=flow)
+
+    def _flow(self, turn: Turn) -> str:
+        return f"turn {self._turns[id(turn)]}"
 
     def _cut(self, text: str) -> str:
         if not self._text or len(text) <= self._text:
@@ -288,15 +289,21 @@ class _Timeline:
                 found = {name: value / seconds for name, value in found.items()} if seconds > 0 else {}
             if found:
                 name = f"{track} ({unit})" + (" sampled" if event.payload.scope == "sample" else "")
-                told.append({"ph": "C", "name": name, "pid": self._pid, "tid": 0, "ts": over, "args": found})
+                told.append(self._counter(name, over, found))
+        for key, value in (event.payload.model_extra or {}).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                told.append(self._counter(key, over, {key: value}))
         return told
+
+    def _counter(self, name: str, at: int, found: Mapping[str, float]) -> dict[str, Any]:
+        return {"ph": "C", "name": name, "pid": self._pid, "tid": 0, "ts": at, "args": found}
 
     def _marks(self) -> list[dict[str, Any]]:
         """What is an instant: errors, notes, patches and verdicts, and events that are not known."""
         story = self.story
         told = list[dict[str, Any]]()
         for event in [*story.errors, *story.notes, *story.patches, *story.verdicts, *story.rest, *_totals(story)]:
-            known = rest_of(event.payload, ("report",))
+            known = rest_of(event.payload, ("report", "sources"))
             if event.event_type == "final_patch":
                 known["patch"] = self._cut(text_of(known.get("patch")))
             if event.event_type == "verdict":

@@ -6,12 +6,20 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from ..events import AnyEvent, Envelope
+from ..events import EVENT_CLASSES, AnyEvent, Envelope, EventType
+from ..payloads import Payload
 
-__all__ = ["LossCounter", "event_fields", "is_lost"]
+__all__ = ["LossCounter", "all_but", "event_fields", "is_lost"]
 
 _ENVELOPE = frozenset(Envelope.model_fields) - {"event_type", "chain"}
+_KNOWN = frozenset({"event", *EventType})
 _EMPTY: tuple[Any, ...] = (None, "", [], {}, ())
+
+
+def all_but(payload: type[Payload], why: str, *kept: str) -> dict[str, str]:
+    """The loss of all fields of an event but those that are `kept`."""
+    kind = EVENT_CLASSES[payload][1].value
+    return {f"{kind}.{name}": why for name in payload.model_fields if name not in kept}
 
 
 def event_fields(event: AnyEvent) -> list[str]:
@@ -30,6 +38,8 @@ def _names(name: str, value: Any) -> list[str]:
 def is_lost(name: str, loses: Mapping[str, str]) -> str | None:
     """The declared name that covers a field; None when it is held."""
     parts = name.split(".")
+    if parts[0] not in _KNOWN:
+        parts[0] = "unknown"
     for count in range(len(parts), 0, -1):
         for candidate in (".".join(parts[:count]), ".".join([*parts[: count - 1], "*"])):
             if candidate in loses:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..payloads import LlmRequest
+from ..payloads import EpisodeEnd, EpisodeStart, LlmRequest, LlmResponse, ToolResult
 from .base import Exporter, NoOptions, NotExported, RecordedEpisode, Sink, Target
+from .losses import all_but
 from .output import LineSink
 from .parts import compact, text_of
 from .story import Act, Story, Turn
@@ -31,18 +32,13 @@ _LESS: Mapping[str, str] = {
     "llm_request.token_ids": "the data set holds text, not tokens",
     "llm_request.parameters": _NO_COLUMN,
     "llm_request.thread": "conversations of subagents are told in one with the agent's",
-    "llm_request.pieces": _TIMES,
-    "llm_response.*": _NO_COLUMN,
-    "tool_result.step": "steps are counted",
-    "tool_result.tool": "told with the call",
-    "tool_result.ok": _NO_COLUMN,
-    "tool_result.error": _NO_COLUMN,
-    "tool_result.exit_code": _NO_COLUMN,
-    "tool_result.data": _NO_COLUMN,
-    "tool_result.internal_ms": _TIMES,
+    "llm_request.parts": _TIMES,
+    **all_but(LlmResponse, _NO_COLUMN, "content"),
     "tool_call.step": "steps are counted",
+    "tool_call.thought": "told where the answer has no words of its own",
     "tool_call.malformed": _NO_COLUMN,
     "tool_call.request_id": "a call stands in its answer",
+    **all_but(ToolResult, _NO_COLUMN, "observation"),
     "test_run.*": _NO_COLUMN,
     "step_reward.*": _NO_COLUMN,
     "sandbox_metric.*": _NO_COLUMN,
@@ -54,8 +50,10 @@ _LESS: Mapping[str, str] = {
     "final_patch.lines_removed": "follows from the patch",
     "verdict.outcome": _NO_COLUMN,
     "verdict.patch_sha256": "follows from the patch",
-    "episode_end.*": "only how it ended has a column",
-    "episode_start.*": _NO_COLUMN,
+    **all_but(EpisodeEnd, "only how it ended has a column", "stop_reason"),
+    **all_but(EpisodeStart, _NO_COLUMN, "tools"),
+    "episode_start.observation": "told where no model was asked; otherwise as the model was sent it",
+    "unknown.*": _NO_COLUMN,
 }
 _HEARD = frozenset({"system", "developer", "user"})
 _EXITS = {
@@ -267,11 +265,15 @@ def _openhands_schema() -> Any:
 LOSES_SWE_AGENT: Mapping[str, str] = {
     **_LESS,
     "event.repo": _NO_COLUMN,
+    "event.episode_id": _NO_COLUMN,
+    "event.seed": _NO_COLUMN,
+    "episode_start.tools": _NO_COLUMN,
     "tool_call.call_id": "calls and results stand in order",
 }
 LOSES_OPENHANDS: Mapping[str, str] = {
     **_LESS,
     "event.model": _NO_COLUMN,
+    "event.seed": _NO_COLUMN,
     "verdict.report": _NO_COLUMN,
     "tool_call.action": "told as name and arguments",
 }

@@ -16,12 +16,15 @@ __all__ = ["EXPORTER", "PredictionsExporter", "model_of", "prediction"]
 _ONLY = "a prediction holds task, model and patch only"
 _KINDS = (
     "episode_start phase llm_request llm_response tool_call tool_result test_run step_reward sandbox_metric error note "
-    "verdict episode_end"
+    "verdict episode_end unknown"
 )
 LOSES: Mapping[str, str] = {
     **{f"event.{name}": _ONLY for name in ("schema_version", "seq", "t_start", "t_end", "duration_ms")},
     **{f"event.{name}": _ONLY for name in ("agent_version", "repo", "commit")},
     **{f"{kind}.*": _ONLY for kind in _KINDS.split()},
+    "event.seed": "told where there are several, in the file's name",
+    "event.episode_id": _ONLY,
+    "event.agent": "told where no model is known",
     **{f"final_patch.{name}": "follows from the patch" for name in ("sha256", "files", "lines_added", "lines_removed")},
 }
 
