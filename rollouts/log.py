@@ -10,12 +10,12 @@ so; `EventWriter`, opened on the same file again, cuts it off and goes on with t
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
@@ -23,6 +23,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from .chain import link, seal_line
 from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, event_body, now, parse_event
 from .log_file import DiskLog, Fsync, LogCorrupt, LogFile, last_line
+from .moments import iso
 from .payloads import Payload, clean
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "last_event",
     "read_events",
 ]
+
+_KINDS = {payload: kind.value for payload, (_cls, kind) in EVENT_CLASSES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class EventWriter:
         """`fsync` is for a path; a log that is open knows its own."""
         self.header = header
         self._common = {"schema_version": SCHEMA_VERSION} | {n: getattr(header, n) for n in Header.__slots__}
+        self._before, self._after = _frame(self._common)
         self._file: LogFile = DiskLog(log, fsync) if isinstance(log, Path) else log
         self._closed = False
         last = self._file.last
@@ -99,6 +103,30 @@ class EventWriter:
         self._file.append(data)
         self._chain = chain
 
+    def extend(self, *items: tuple[Payload, datetime, datetime, float]) -> None:
+        """Make events of payloads, starts, ends and durations (ms), and append them in one piece.
+
+        The lines are those that `event` and `append` give, in a third of the time.
+        """
+        lines, chain = list[bytes](), self._chain
+        for item in items:
+            body = self._body(*item)
+            chain = link(chain, body)
+            lines.append(seal_line(body, chain))
+        self._file.append(b"".join(lines))
+        self._chain = chain
+
+    def _body(self, payload: Payload, start: datetime, end: datetime, duration_ms: float) -> bytes:
+        """The JSON object of the next event, put together from its parts instead of a model of it."""
+        try:
+            told = payload.__pydantic_serializer__.to_json(payload)
+        except (PydanticSerializationError, UnicodeEncodeError):
+            return _encode(self.event(payload, t_start=start, t_end=end, duration_ms=duration_ms))
+        kind, times = _KINDS[type(payload)], f'"t_start":"{iso(start)}","t_end":"{iso(end)}"'
+        middle = f',"seq":{self.seq},"event_type":"{kind}",{times},"duration_ms":'
+        self.seq += 1
+        return b"".join((self._before, middle.encode(), to_json(float(duration_ms)), self._after, told, b"}"))
+
     def _chained(self, events: Iterable[AnyEvent]) -> tuple[bytes, str | None]:
         """The lines of the events, each linked to the one before, and the chain value of the last."""
         lines, chain = list[bytes](), self._chain
@@ -117,7 +145,8 @@ class EventWriter:
         duration_ms: float = 0.0,
     ) -> None:
         """Make one event and append it."""
-        self.append(self.event(payload, t_start=t_start, t_end=t_end, duration_ms=duration_ms))
+        end = t_end or t_start or now()
+        self.extend((payload, t_start or end, end, duration_ms))
 
     @property
     def closed(self) -> bool:
@@ -136,6 +165,14 @@ class EventWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _frame(common: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """What stands in a line before its number and between its times and its payload."""
+    names = list(common)
+    cut = names.index("task_id") + 1
+    before, after = ({name: common[name] for name in part} for part in (names[:cut], names[cut:]))
+    return to_json(clean(before))[:-1], b"," + to_json(clean(after))[1:-1] + b',"payload":'
 
 
 def _encode(event: AnyEvent) -> bytes:

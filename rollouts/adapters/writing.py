@@ -10,7 +10,7 @@ from ...errors import StopReason
 from ...rewards.service.usage import Usage
 from .. import payloads
 from ..episode_log import PATCH
-from ..files import slug, write_atomic
+from ..files import slug, write_atomic, write_json
 from ..log import EventWriter, Header
 from ..log_file import EVENTS
 from .base import ForeignEpisode, Timed
@@ -18,6 +18,7 @@ from .base import ForeignEpisode, Timed
 __all__ = ["EpisodeWriter", "Totals"]
 
 _BATCH = 64
+_VERDICT = "verdict.json"
 
 
 class Totals:
@@ -124,7 +125,7 @@ class EpisodeWriter:
         self._clock = _Clock(datetime.fromtimestamp(stamp / 1e9, UTC))
         self._totals = Totals()
         self._ended = False
-        self._batch: list[Any] = []
+        self._batch: list[tuple[payloads.Payload, datetime, datetime, float]] = []
         self.events = 0
         if folder.exists():
             shutil.rmtree(folder)
@@ -155,6 +156,8 @@ class EpisodeWriter:
         self._totals.take(payload, took, timed=self._timed)
         if isinstance(payload, payloads.FinalPatch):
             write_atomic(self._folder / PATCH, payload.patch)
+        elif isinstance(payload, payloads.Verdict):
+            write_json(self._folder / _VERDICT, payloads.clean(dict(payload.report)))
         self._write(payload, start, end, took)
 
     @property
@@ -163,12 +166,12 @@ class EpisodeWriter:
 
     def _write(self, payload: payloads.Payload, start: datetime, end: datetime, took: float) -> None:
         self.events += 1
-        self._batch.append(self._writer.event(payload, t_start=start, t_end=end, duration_ms=took))
+        self._batch.append((payload, start, end, took))
         if len(self._batch) >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        self._writer.append(*self._batch)
+        self._writer.extend(*self._batch)
         self._batch.clear()
 
     def _end(self, end: payloads.EpisodeEnd) -> None:
