@@ -253,7 +253,7 @@ def _reward(step: Step, reward: float, info: Mapping[str, Any]) -> payloads.Step
 def patch_facts(patch: str) -> dict[str, Any]:
     """Fields of `final_patch` that follow from its text."""
     lines = patch.split("\n")
-    files = [line.partition(" b/")[2] for line in lines if line.startswith("diff --git ")]
+    files = [line.partition(" b/")[2].rstrip("\r") for line in lines if line.startswith("diff --git ")]
     return {
         "sha256": sha256(patch.encode("utf-8", "surrogatepass")).hexdigest(),
         "files": files,

@@ -69,6 +69,8 @@ class MiniSweAgentAdapter:
         document = open_document(path, frozenset({"messages"}))
         info = as_dict(document.fields.get("info"))
         config = as_dict(info.get("config"))
+        times = (_at(as_dict(message)) for message in _messages(document))
+        first = next((time for time in times if time is not None), None)
         named = path.name.removesuffix(".json").removesuffix(".traj")
         task = as_str(document.fields.get("instance_id")) or instance_of(path.name) or named
         yield ForeignEpisode(
@@ -78,8 +80,8 @@ class MiniSweAgentAdapter:
             agent_version=as_str(info.get("mini_version")) or "unknown",
             model=as_str(as_dict(config.get("model")).get("model_name")),
             repo=repo_of(task),
-            timing="recorded" if any(_at(as_dict(message)) for message in _messages(document)) else "none",
-            events=_Telling(document, info).events(),
+            timing="recorded" if first is not None else "none",
+            events=_Telling(document, info, first).events(),
         )
 
 
@@ -101,10 +103,11 @@ def _at(message: Mapping[str, Any]) -> datetime | None:
 class _Telling:
     """Reads the messages of one file in their order."""
 
-    def __init__(self, document: Document, info: dict[str, Any]) -> None:
+    def __init__(self, document: Document, info: dict[str, Any], first: datetime | None) -> None:
         config = as_dict(info.get("config"))
         self.document = document
         self.info = info
+        self.first = first
         self.config = config
         self.teller = Teller("mini-swe-agent", as_str(as_dict(config.get("model")).get("model_name")))
         self.clock: datetime | None = None
@@ -145,7 +148,7 @@ class _Telling:
             limits={name: limit for name, limit in known.items() if limit},
             sandbox={name: value for name, value in place.items() if value},
         )
-        return Timed(payload=payload, kind="message", records=self.before)
+        return Timed(payload=payload, t_start=self.first, kind="message", records=self.before)
 
     def _message(self, message: dict[str, Any], number: int) -> Iterator[Foreign]:
         role = as_text(message.get("role"))

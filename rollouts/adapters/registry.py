@@ -23,12 +23,16 @@ _HERE = "trajectory_hub.rollouts.adapters"
 BUILTIN: Mapping[str, str] = {
     "agent-trace": f"{_HERE}.agent_trace:ADAPTER",
     "agentcgroup": f"{_HERE}.agentcgroup:ADAPTER",
+    "atif": f"{_HERE}.atif:ADAPTER",
     "claude-code": f"{_HERE}.claude_code:ADAPTER",
     "codex": f"{_HERE}.codex:ADAPTER",
     "mini-swe-agent": f"{_HERE}.mini_swe_agent:ADAPTER",
+    "nebius-openhands": f"{_HERE}.nebius_openhands:ADAPTER",
+    "nebius-swe-agent": f"{_HERE}.nebius_swe_agent:ADAPTER",
     "openhands": f"{_HERE}.openhands:ADAPTER",
     "openhands-sdk": f"{_HERE}.openhands_sdk:ADAPTER",
     "swe-agent": f"{_HERE}.swe_agent:ADAPTER",
+    "swe-bench": f"{_HERE}.swe_bench:ADAPTER",
     "tracelab": f"{_HERE}.tracelab:ADAPTER",
 }
 """Ours, as `pyproject.toml` declares them: a checkout that is not installed has no entry points."""

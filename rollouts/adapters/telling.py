@@ -67,6 +67,7 @@ class Teller:
         self._sent = 0
         self._fresh: list[dict[str, Any]] = []
         self._request: str | None = None
+        self._thread: str | None = None
 
     def hear(self, *messages: Mapping[str, Any]) -> None:
         """Messages that the next request holds besides those before."""
@@ -76,21 +77,29 @@ class Teller:
         """The next request begins with `kept` messages of the one before and goes on with `messages`."""
         self._sent, self._fresh = kept, [dict(message) for message in messages]
 
+    def switch(self, thread: str) -> None:
+        """Another conversation begins: that of a subagent."""
+        self._thread, self._sent, self._fresh = thread, 0, []
+
     def answer(self, answer: Answer) -> Iterator[Timed]:
         """A request and its answer."""
         request_id = answer.request_id or f"request-{self.requests}"
         self._request = request_id
         self.requests += 1
+        begun = answer.asked or answer.answered
+        if begun is not None and answer.answered is not None:
+            begun = min(begun, answer.answered)
         asked = payloads.LlmRequest.of(
             request_id=request_id,
             model=self.model or answer.model or "unknown",
             kept_messages=self._sent,
             messages=tuple(self._fresh),
             parameters=dict(answer.parameters),
+            thread=self._thread,
         )
         self._sent += len(self._fresh)
         self._fresh = [_remembered(answer)]
-        yield Timed(payload=asked, t_start=answer.asked or answer.answered, kind=answer.kind)
+        yield Timed(payload=asked, t_start=begun, kind=answer.kind)
         yield Timed(
             payload=payloads.LlmResponse.of(
                 request_id=request_id,
@@ -103,7 +112,7 @@ class Teller:
                 cost_usd=answer.cost_usd,
                 **answer.tokens,
             ),
-            t_start=answer.asked or answer.answered,
+            t_start=begun,
             t_end=answer.answered,
             duration_ms=answer.duration_ms,
             kind=answer.kind,
@@ -232,9 +241,7 @@ def final_patch(patch: Any) -> Timed | None:
     text = as_text(patch)
     if not text.strip():
         return None
-    facts = patch_facts(text)
-    facts["files"] = [name.rstrip("\r") for name in facts["files"]]
-    return Timed(payload=payloads.FinalPatch.of(patch=text, **facts), kind="patch")
+    return Timed(payload=payloads.FinalPatch.of(patch=text, **patch_facts(text)), kind="patch")
 
 
 def instance_of(text: str) -> str | None:

@@ -1,0 +1,60 @@
+"""Data sets of one episode a row, as JSON lines, as a JSON list or as parquet."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .base import Sample, Unread
+from .documents import first_object, glimpse, open_document
+from .parquet import parquet_rows
+from .reading import Row, as_dict, as_dicts, as_list, json_rows
+
+__all__ = ["dataset_rows", "first_row"]
+
+_PARQUET = b"PAR1"
+
+
+def first_row(sample: Sample) -> dict[str, Any]:
+    """The first row of a data set, as far as a file's beginning shows it; of parquet its columns, without values."""
+    if sample.head.startswith(_PARQUET):
+        return _columns(sample.path)
+    listed = as_dicts(as_list(glimpse(sample)))
+    return listed[0] if listed else first_object(sample)
+
+
+def _columns(path: Path) -> dict[str, Any]:
+    """A parquet file's columns; of a list of structures the names of their fields."""
+    try:
+        import pyarrow.parquet as parquet
+        from pyarrow import types
+
+        schema = parquet.read_schema(path)
+    except (ImportError, OSError, ValueError):
+        return {}
+    found = dict[str, Any]()
+    for field in schema:
+        inner = field.type.value_type if types.is_list(field.type) or types.is_large_list(field.type) else None
+        is_struct = inner is not None and types.is_struct(inner)
+        found[field.name] = [{item.name: None for item in inner}] if is_struct else None
+    return found
+
+
+def dataset_rows(path: Path) -> Iterator[Row | Unread]:
+    """The rows of a data set, a few in memory at a time. Raises MissingExtra for parquet without pyarrow."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head.startswith(_PARQUET):
+        yield from parquet_rows(path)
+    elif head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        document = open_document(path, frozenset())
+        yield from (_row(number, item) for number, item in enumerate(document.items(""), 1))
+        if document.damage is not None:
+            yield document.damage
+    else:
+        yield from (row if isinstance(row, Unread) else _row(row.number, row.value) for row in json_rows(path))
+
+
+def _row(number: int, value: Any) -> Row | Unread:
+    if isinstance(value, dict):
+        return Row(number, as_dict(value))
+    return Unread(kind="row that is no object", where=f"row {number}")
