@@ -7,6 +7,7 @@ is timed from the end of the answer that made it to the request that brings its 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 
 from .. import payloads
 from ..adapters.base import Timed
@@ -23,26 +24,26 @@ class Thread:
 
     dialogues: list[Dialogue] = field(default_factory=list[Dialogue])
     kept: list[int] = field(default_factory=list[int])
-    """How many messages each has in common with the one before."""
+    """How many messages each has in common with the one before that was answered."""
     marks: list[str] = field(default_factory=list[str])
+    """Of the last request."""
+    sent: list[str] = field(default_factory=list[str])
+    """Of the last that was answered."""
     name: str | None = None
     """None for the episode's own conversation."""
 
-    def take(self, dialogue: Dialogue, kept: int) -> None:
+    def take(self, dialogue: Dialogue, marks: list[str]) -> None:
         """The next request of this conversation."""
         self.dialogues.append(dialogue)
-        self.kept.append(kept)
+        self.kept.append(common(self.sent, marks))
+        self.marks = marks
         if dialogue.answered:
-            self.marks = dialogue.marks
+            self.sent = marks
 
-    def common(self, marks: Sequence[str]) -> int:
-        """How many messages a conversation has in common with this one, from the first."""
-        count = 0
-        for mine, theirs in zip(self.marks, marks, strict=False):
-            if mine != theirs:
-                break
-            count += 1
-        return count
+
+def common(mine: Sequence[str], theirs: Sequence[str]) -> int:
+    """How many messages two conversations have in common, from the first."""
+    return next((n for n, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), min(len(mine), len(theirs)))
 
 
 def threads_of(dialogues: Iterable[Dialogue]) -> list[Thread]:
@@ -51,12 +52,11 @@ def threads_of(dialogues: Iterable[Dialogue]) -> list[Thread]:
     for dialogue in sorted(dialogues, key=lambda one: one.exchange.t_start):
         marks = dialogue.marks
         instructions = sum(message.get("role") in ("system", "developer") for message in dialogue.messages[:2])
-        best = max(threads, key=lambda thread: thread.common(marks), default=None)
-        kept = best.common(marks) if best is not None else 0
-        if best is None or kept <= instructions:  # what all requests of an agent share is no common conversation
-            best, kept = Thread(), 0
+        shared, best = max(((common(one.marks, marks), one) for one in threads), key=itemgetter(0), default=(0, None))
+        if best is None or shared <= instructions:  # what all requests of an agent share is no common conversation
+            best = Thread()
             threads.append(best)
-        best.take(dialogue, kept)
+        best.take(dialogue, marks)
     threads.sort(key=lambda thread: (-_calls(thread), -len(thread.dialogues), thread.dialogues[0].exchange.t_start))
     for number, thread in enumerate(threads[1:], 1):
         thread.name = f"side-{number}"

@@ -172,12 +172,13 @@ def _gemini(found: Dialogue, body: dict[str, Any], answer: dict[str, Any]) -> No
         elif "functionResponse" in part:
             response = as_dict(part["functionResponse"])
             inner = as_dict(response.get("response"))
-            text = as_text(inner.get("output", inner.get("error"))) or json.dumps(inner, ensure_ascii=False)
+            said = inner.get("output", inner.get("error"))
+            text = as_text(said) if isinstance(said, str | list) else json.dumps(inner, ensure_ascii=False)
             found.results[as_str(response.get("id")) or f"call-{told}"] = Result(text, "error" in inner)
             told += 1
-    said = as_dict(next(iter(as_dicts(answer.get("candidates"))), {})).get("content")
+    best = as_dict(next(iter(as_dicts(answer.get("candidates"))), {})).get("content")
     texts, thoughts = list[str](), list[str]()
-    for part in _parts([as_dict(said)]):
+    for part in _parts([as_dict(best)]):
         if "functionCall" in part:
             function = as_dict(part["functionCall"])
             # The API may leave calls without ids: a call is known by its place among all of the conversation.

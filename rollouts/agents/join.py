@@ -7,23 +7,19 @@ took and what it cost; telemetry how long tools say they took. Without a transcr
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
-from ...envs.step import Step
-from ...rewards.foreign import canonical
-from ...tools.base import Telemetry
 from .. import payloads
 from ..adapters.base import Timed
-from ..events import now
-from ..payloads import Payload
 from ..phases import Phases
 from ..proxy import Exchange
 from .clock import Clock
-from .conversation import attempts_of, response_of, tell
+from .conversation import tell
+from .enrich import enriched, request_id_of
 from .exchanges import Dialogue, dialogue_of
 from .facts import Fact
 from .match import Pair, match_answers
+from .ordering import in_order
 from .telemetry import Attached, Target, attach
 
 __all__ = ["Joined", "Records", "join"]
@@ -61,14 +57,14 @@ def join(records: Records) -> Joined:
     pairs = match_answers(answers, answered)
     clock = Clock()
     _bound(clock, records.transcript, answers, answered, pairs)
-    base = _enriched(records.transcript, answers, dialogues, answered, pairs, clock)
+    base = enriched(records.transcript, answers, dialogues, answered, pairs, clock)
     matched = {id(answered[pair.dialogue].exchange) for pair in pairs}
     rest, tools = tell(one for one in records.exchanges if id(one) not in matched)
     base += _left_over(rest, base, own=not records.transcript)
     attached = attach(records.facts, _targets(base, answered, pairs), clock, records.trace_id)
     base = [_with_internal(event, attached) for event in base]
     aside = [*records.samples, *attached.notes, *_refused(records.exchanges)]
-    events = list(_in_order(base, aside, Phases(records.workdir)))
+    events = list(in_order(base, aside, Phases(records.workdir)))
     offered = [dialogue.tools for dialogue in answered]
     quality = _quality(records, answers, answered, pairs, attached, clock)
     return Joined(events, quality, tools or max(offered, key=len, default=[]))
@@ -82,69 +78,10 @@ def _bound(
         if pair.by == "order":
             continue
         answer, exchange = answers[pair.answer], dialogues[pair.dialogue].exchange
-        sent, said = asked.get(_request_id(answer)), answer.t_end or answer.t_start
+        sent, said = asked.get(request_id_of(answer)), answer.t_end or answer.t_start
         if sent is not None and sent != said:
             clock.before(sent, exchange.t_start)
         clock.after(said, exchange.t_first_byte or exchange.t_start)
-
-
-def _request_id(event: Timed) -> str:
-    payload = event.payload
-    return payload.request_id if isinstance(payload, payloads.LlmRequest | payloads.LlmResponse) else ""
-
-
-def _enriched(
-    events: Sequence[Timed],
-    answers: Sequence[Timed],
-    dialogues: Sequence[Dialogue],
-    answered: Sequence[Dialogue],
-    pairs: Sequence[Pair],
-    clock: Clock,
-) -> list[Timed]:
-    """The transcript's events by our clock, with what the proxy knows of its requests."""
-    seen = {_request_id(answers[pair.answer]): (answered[pair.dialogue], pair.by) for pair in pairs}
-    found = list[Timed]()
-    for event in events:
-        dialogue, by = seen.get(_request_id(event), (None, ""))
-        moved = replace(event, t_start=clock.ours(event.t_start), t_end=clock.ours(event.t_end))
-        if dialogue is not None:
-            moved = _told(moved, dialogue, by, _failed(dialogue, dialogues))
-        found.append(moved)
-    return found
-
-
-def _failed(dialogue: Dialogue, dialogues: Sequence[Dialogue]) -> list[Exchange]:
-    """Earlier exchanges that said the same and were not answered."""
-    marks, start = dialogue.marks, dialogue.exchange.t_start
-    tries = (one for one in dialogues if not one.answered and one.exchange.t_start < start)
-    return [one.exchange for one in tries if one.marks == marks]
-
-
-def _told(event: Timed, dialogue: Dialogue, by: str, failed: Sequence[Exchange]) -> Timed:
-    exchange, payload = dialogue.exchange, event.payload
-    if isinstance(payload, payloads.LlmRequest):
-        update: dict[str, Any] = {
-            "endpoint": exchange.path,
-            "parameters": {**dialogue.parameters, **payload.parameters},
-        }
-        if payload.model == "unknown" and exchange.model:
-            update["model"] = exchange.model
-        return Timed(payload=payload.model_copy(update=update), t_start=exchange.t_start)
-    assert isinstance(payload, payloads.LlmResponse)
-    seen = response_of(dialogue, failed)
-    names = ("model", "finish_reason", "cost_usd", "time_to_first_token_ms", "content", "reasoning")
-    update = {name: getattr(seen, name) for name in names if getattr(payload, name) is None}
-    update["usage"] = _usage(payload.usage, seen.usage)
-    update["parts"] = payload.parts or seen.parts
-    update["failed_attempts"] = payload.failed_attempts or attempts_of(failed)
-    update |= {"exchange": exchange.id, "joined_by": by}
-    return Timed(payload=payload.model_copy(update=update), t_start=exchange.t_start, t_end=exchange.t_end)
-
-
-def _usage(theirs: payloads.Usage, ours: payloads.Usage) -> payloads.Usage:
-    """What the agent recorded, completed by what the service said."""
-    known = {name: value for name, value in theirs.model_dump().items() if value is not None}
-    return payloads.Usage(**{**ours.model_dump(), **known})
 
 
 def _left_over(events: Sequence[Timed], base: Sequence[Timed], *, own: bool) -> list[Timed]:
@@ -227,76 +164,6 @@ def _refused(exchanges: Iterable[Exchange]) -> Iterator[Timed]:
         yield Timed(
             payload=payloads.Note.of(kind=kind, source="proxy", data=data), t_start=one.t_start, t_end=one.t_end
         )
-
-
-def _in_order(base: Sequence[Timed], aside: Sequence[Timed], phases: Phases) -> Iterator[Timed]:
-    """All events as they ended, the parts of a step together, and before a step the phase that begins with it."""
-    waiting = sorted(aside, key=_end)
-    latest = datetime.min
-    taken = 0
-    for group in sorted(_groups(base), key=_group_end) if _timed(base) else _groups(base):
-        latest = max(latest, _group_end(group).replace(tzinfo=None))
-        while taken < len(waiting) and _end(waiting[taken]).replace(tzinfo=None) <= latest:
-            yield waiting[taken]
-            taken += 1
-        phase = _phase(group, phases)
-        if phase is not None:
-            yield Timed(payload=phase, t_start=group[0].t_start or group[0].t_end)
-        yield from group
-    yield from waiting[taken:]
-
-
-def _timed(base: Sequence[Timed]) -> bool:
-    return all(one.t_start is not None or one.t_end is not None for one in base)
-
-
-def _end(event: Timed) -> datetime:
-    return event.t_end or event.t_start or now()
-
-
-def _group_end(group: Sequence[Timed]) -> datetime:
-    return group[-1].t_end or group[-1].t_start or datetime.min
-
-
-def _groups(base: Sequence[Timed]) -> list[list[Timed]]:
-    """A step's call with its result; every other event by itself."""
-    groups, open_calls = list[list[Timed]](), dict[int, list[Timed]]()
-    for event in base:
-        match event.payload:
-            case payloads.ToolCall(step=step):
-                open_calls[step] = group = [event]
-                groups.append(group)
-            case payloads.ToolResult(step=step) if step in open_calls:
-                group = open_calls.pop(step)
-                groups.remove(group)
-                groups.append([*group, event])
-            case _:
-                groups.append([event])
-    return groups
-
-
-def _phase(group: Sequence[Timed], phases: Phases) -> Payload | None:
-    call, result = group[0].payload, group[-1].payload
-    if not isinstance(call, payloads.ToolCall) or not isinstance(result, payloads.ToolResult):
-        return None
-    start = group[-1].t_start or group[0].t_start or now()
-    step = Step(
-        index=call.step,
-        action=call.action,
-        tool=call.tool,
-        arguments=call.arguments,
-        observation=result.observation,
-        ok=result.ok,
-        error=result.error,
-        exit_code=result.exit_code,
-        data=result.data,
-        telemetry=Telemetry(wall_ms=0.0),
-        t_start=start,
-        t_end=group[-1].t_end or start,
-        duration_ms=0.0,
-        thought=call.thought,
-    )
-    return phases.take(canonical(step))
 
 
 def _quality(
