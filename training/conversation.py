@@ -16,6 +16,7 @@ from ..tools.reading import UnreadableAction, read_action
 from .config import ConversationConfig
 from .messages import Message, assistant, canonical, characters
 from .records import Record
+from .told import told
 
 __all__ = ["Conversation", "Turn", "conversation_of"]
 
@@ -55,12 +56,17 @@ def conversation_of(record: Record, config: ConversationConfig | None = None) ->
     """The conversation of an episode; None when the agent never answered. Raises NotPortable."""
     config = config or ConversationConfig()
     steps = record.trajectory.steps
-    said = _recorded(record.talk, reasoning=config.reasoning)
-    recorded = said is not None and _matches(said, steps)
-    messages = said if said is not None and recorded else _built(record)
-    while messages and messages[-1]["role"] != "assistant":
-        messages.pop()
-    turns = _turns(messages, len(steps))
+    foreign = told(record.talk, record.asked, reasoning=config.reasoning) if record.foreign else None
+    if foreign is not None:
+        recorded, messages = True, foreign[0]
+        turns = [Turn(place, done) for place, done in foreign[1]]
+    else:
+        said = _recorded(record.talk, reasoning=config.reasoning)
+        recorded = said is not None and _matches(said, steps)
+        messages = said if said is not None and recorded else _built(record)
+        while messages and messages[-1]["role"] != "assistant":
+            messages.pop()
+        turns = _turns(messages, len(steps))
     if not turns:
         return None
     messages = messages[: turns[-1].message + 1]

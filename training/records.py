@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import UsageError
 from ..rollouts.chain import verify_chain
 from ..rollouts.episode_log import EVENTS
-from ..rollouts.events import AnyEvent, LlmRequestEvent, LlmResponseEvent
+from ..rollouts.events import AnyEvent, LlmRequestEvent, LlmResponseEvent, ToolCallEvent
 from ..rollouts.log import LogCorrupt, read_events
 from ..rollouts.payloads import LlmRequest, LlmResponse
 from ..rollouts.run_dir import read_episode, read_manifest
@@ -72,6 +72,13 @@ class Record:
     outline: Outline
     trajectory: Trajectory
     talk: tuple[LlmRequest | LlmResponse, ...]
+    asked: tuple[str | None, ...] = ()
+    """The request that the call of each step came from, where that is known."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it was made from another agent's record."""
+        return self.trajectory.start.origin is not None
 
 
 def open_sources(runs: Sequence[Path]) -> list[Source]:
@@ -113,15 +120,20 @@ def read_record(outline: Outline) -> Record:
     if report.breaks:
         first = report.breaks[0]
         raise LogCorrupt(f"{path}:{first.line}: the hash chain is broken: the line {first.reason}")
-    talk = list[LlmRequest | LlmResponse]()
-    trajectory = trajectory_of(_overheard(read_events(path), talk), outline.folder)
+    talk, asked = list[LlmRequest | LlmResponse](), dict[int, str | None]()
+    trajectory = trajectory_of(_overheard(read_events(path), talk, asked), outline.folder)
     if trajectory is None:
         raise LogCorrupt(f"{path} holds no event")
-    return Record(outline=outline, trajectory=trajectory, talk=tuple(talk))
+    requests = tuple(asked.get(step.index) for step in trajectory.steps)
+    return Record(outline=outline, trajectory=trajectory, talk=tuple(talk), asked=requests)
 
 
-def _overheard(events: Iterator[AnyEvent], talk: list[LlmRequest | LlmResponse]) -> Iterator[AnyEvent]:
+def _overheard(
+    events: Iterator[AnyEvent], talk: list[LlmRequest | LlmResponse], asked: dict[int, str | None]
+) -> Iterator[AnyEvent]:
     for event in events:
+        if isinstance(event, ToolCallEvent):
+            asked[event.payload.step] = event.payload.request_id
         if isinstance(event, LlmRequestEvent | LlmResponseEvent):
             talk.append(event.payload)
         yield event

@@ -186,10 +186,11 @@ class _Telling:
     def _observation(self, message: dict[str, Any]) -> Iterator[Timed]:
         extra, at = as_dict(message.get("extra")), _at(message)
         text, call_id = _text(message), as_str(message.get("tool_call_id")) or as_str(message.get("call_id"))
-        self.teller.hear(_spoken(message))
         if extra.get("interrupt_type") == "FormatError" or (not self.teller.waiting and _FORMAT_ERROR.search(text)):
             yield from self._format_error(text, extra, at)
+            self.teller.hear(_spoken(message))
             return
+        self.teller.hear(_spoken(message))
         start, end = self._share(at)
         failed = as_str(extra.get("exception_info"))
         result = self.teller.result(
