@@ -7,6 +7,8 @@ from ..rollouts.adapters.rounds_cli import rounds
 from ..rollouts.exporters.export_cli import export
 from ..rollouts.otlp.receive_cli import receive, telemetry
 from ..rollouts.proxy.proxy_cli import proxy
+from ..rollouts.tables.tables_cli import build, columns, sql
+from .prediction.policies_cli import policies
 from .prediction.predict_cli import predict
 from .simulator.simulate_cli import simulate
 from .traces.report_cli import report
@@ -19,7 +21,11 @@ app.command("rounds")(rounds)
 app.command("report")(report)
 app.command("export")(export)
 app.command("predict")(predict)
+app.command("policies")(policies)
 app.command("simulate")(simulate)
 app.command("receive")(receive)
 app.command("telemetry")(telemetry)
 app.command("proxy")(proxy)
+app.command("build")(build)
+app.command("sql")(sql)
+app.command("columns")(columns)

@@ -72,7 +72,7 @@ class Trace:
                 history.spending = Spending.unknown()
             while last is not None and place < len(self.asked) and self.asked[place].request <= last:
                 one = self.asked[place]
-                history.spending.add(one.input_tokens, one.output_tokens, one.cost_usd)
+                history.spending.add(one.input_tokens, one.output_tokens)
                 place += 1
             yield history, step
             history.take(step)

@@ -16,8 +16,8 @@ from .results import Strategies, Strategy
 
 __all__ = ["find_strategies"]
 
-_LEFT_OUT = frozenset(("reward_mean", "reward_last", "cost_usd", *(n for n in NAMES if n.startswith("last_"))))
-"""Opinions of rewards, prices, and what only the last step says."""
+_LEFT_OUT = frozenset(("reward_mean", "reward_last", *(n for n in NAMES if n.startswith("last_"))))
+"""Opinions of rewards, and what only the last step says."""
 _MOST_SILHOUETTE = 2_000
 _MOST_AGGLOMERATIVE = 5_000
 _HALVES = 8

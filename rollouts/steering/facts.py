@@ -62,27 +62,25 @@ _COLUMNS = tuple(field.name for field in fields(StepFacts))
 
 @dataclass(slots=True, kw_only=True)
 class Spending:
-    """What was asked of models so far; None where an answer does not tell."""
+    """What was asked of models so far, in tokens; None where an answer does not tell."""
 
     requests: int | None = 0
     prompt_tokens: float | None = None
     """Of the latest prompt."""
     input_tokens: float | None = 0
     output_tokens: float | None = 0
-    cost_usd: float | None = 0
 
     @classmethod
     def unknown(cls) -> "Spending":
         """Where nobody can say which answers were there by then."""
-        return cls(requests=None, input_tokens=None, output_tokens=None, cost_usd=None)
+        return cls(requests=None, input_tokens=None, output_tokens=None)
 
-    def add(self, input_tokens: float | None, output_tokens: float | None, cost_usd: float | None) -> None:
+    def add(self, input_tokens: float | None, output_tokens: float | None) -> None:
         """Count one answer."""
         self.requests = None if self.requests is None else self.requests + 1
         self.prompt_tokens = input_tokens
         self.input_tokens = _plus(self.input_tokens, input_tokens)
         self.output_tokens = _plus(self.output_tokens, output_tokens)
-        self.cost_usd = _plus(self.cost_usd, cost_usd)
 
 
 def _plus(total: float | None, more: float | None) -> float | None:

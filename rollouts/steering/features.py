@@ -133,7 +133,6 @@ class History:
             _log(spent.prompt_tokens),
             _log(spent.input_tokens),
             _log(spent.output_tokens),
-            nan if spent.cost_usd is None else float(spent.cost_usd),
         ]
 
     def call_vector(self, call: CallFacts) -> list[float]:
@@ -171,7 +170,7 @@ NAMES = (
     *"files_edited tests_passed tests_failed".split(),
     *"tool_ms_mean tool_ms_largest tool_ms_last gap_ms_mean observation_mean observation_last".split(),
     *"action_mean action_last thought_mean reward_mean reward_last".split(),
-    *"requests prompt_tokens input_tokens output_tokens cost_usd".split(),
+    *"requests prompt_tokens input_tokens output_tokens".split(),
 )
 """Names of an episode's features. Times, lengths and tokens are log(1 + x); means are over those logarithms."""
 _LIKE = tuple("calls tool_ms_mean tool_ms_largest tool_ms_last last_failed".split())

@@ -89,7 +89,7 @@ class Pilot:
         self._record(payload, t_start=t_start, t_end=t_end, duration_ms=duration_ms)
         if isinstance(payload, payloads.LlmResponse):
             usage = payload.usage
-            self._history.spending.add(usage.input_tokens, usage.output_tokens, payload.cost_usd)
+            self._history.spending.add(usage.input_tokens, usage.output_tokens)
 
     def deadline(self, action: str, call: ParsedCall | MalformedAction) -> Deadline | None:
         """How long the next command may take; None where that is not predicted."""

@@ -1,0 +1,161 @@
+"""Policies replayed offline: what success would have cost, had the episodes been steered.
+
+Early stop: an episode that is stopped counts as not resolved, whatever its patch was by then, and costs what it had
+cost by then. Dynamic time-out: a command that took longer than its deadline is cut there. What was cut is lost, unless
+it was going to time out anyway: an episode that lost a result counts as not resolved (`cut`) or as it was (`cut, at
+best`). With a retry nothing is lost, and the deadline's time is spent besides; that a second try may be quicker than
+the first is more than a record can tell.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...rollouts.steering.config import DynamicTimeout
+from ...rollouts.steering.predictor import Predictor
+from .crossed import Judges
+from .data import Trace
+from .metrics import Estimate, Resamples, estimate
+from .problem import Floats
+from .replay_results import Point
+
+__all__ = ["MARGINS", "THRESHOLDS", "Ledger", "base_ledger", "early_stop", "point", "timeouts"]
+
+THRESHOLDS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+MARGINS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+UNITS = ("usd", "million_tokens", "minutes")
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Episodes by position: whether they are resolved, what they cost, whether a policy touched them. NaN: unknown."""
+
+    resolved: Floats
+    spent: Mapping[str, Floats]
+    touched: Floats
+
+
+def base_ledger(traces: Sequence[Trace]) -> Ledger:
+    """As recorded."""
+    spent = {
+        "usd": [trace.cost_usd for trace in traces],
+        "million_tokens": [None if trace.tokens is None else trace.tokens / 1e6 for trace in traces],
+        "minutes": [None if trace.wall_s is None else trace.wall_s / 60 for trace in traces],
+    }
+    known = {unit: _array(values) for unit, values in spent.items()}
+    return Ledger(_array([float(bool(trace.resolved)) for trace in traces]), known, np.zeros(len(traces)))
+
+
+def _array(values: Sequence[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def early_stop(traces: Sequence[Trace], judges: Judges) -> Callable[[float], Ledger]:
+    """For a threshold, the episodes as they would have been."""
+    base = base_ledger(traces)
+    chances = [_chances(trace, judge) for trace, judge in zip(traces, judges.each, strict=True)]
+
+    def at(threshold: float) -> Ledger:
+        resolved, touched = base.resolved.copy(), base.touched.copy()
+        spent = {unit: values.copy() for unit, values in base.spent.items()}
+        for i, found in enumerate(chances):
+            step = next((step for step, chance in found if chance < threshold), None)
+            if step is None:
+                continue
+            resolved[i], touched[i] = 0.0, 1.0
+            for unit, value in _spent_by(traces[i], step).items():
+                spent[unit][i] = min(spent[unit][i], value)
+        return Ledger(resolved, spent, touched)
+
+    return at
+
+
+def _chances(trace: Trace, judge: Predictor) -> list[tuple[int, float]]:
+    """The steps after which it could be stopped, and the predicted success there."""
+    heads = {head.at: head for head in judge.heads if head.at is not None and len(trace.steps) > head.at}
+    return [(at, heads[at].predict(trace.after(at))) for at in sorted(heads)]
+
+
+def _spent_by(trace: Trace, steps: int) -> dict[str, float]:
+    """What an episode had spent after so many steps; NaN where that is not known."""
+    answers = trace.answers(steps - 1)
+    elapsed = trace.elapsed[steps - 1]
+    costs = [None] if answers is None else [one.cost_usd for one in answers]
+    tokens = [None] if answers is None else [n for one in answers for n in (one.input_tokens, one.output_tokens)]
+    return {
+        "usd": float(_array(costs).sum()),
+        "million_tokens": float(_array(tokens).sum()) / 1e6,
+        "minutes": np.nan if elapsed is None else elapsed / 60,
+    }
+
+
+def timeouts(traces: Sequence[Trace], judges: Judges, config: DynamicTimeout) -> Callable[[float, str], Ledger]:
+    """For a margin and a way (`cut`, `cut, at best` or `retry`), the episodes as they would have been."""
+    base = base_ledger(traces)
+    calls = [_calls(trace, judges.each[i], config.quantile) for i, trace in enumerate(traces)]
+
+    def at(margin: float, way: str) -> Ledger:
+        wanted = config.model_copy(update={"margin": margin})
+        resolved, touched = base.resolved.copy(), base.touched.copy()
+        minutes = base.spent["minutes"].copy()
+        for i, found in enumerate(calls):
+            for took, predicted, hopeless in found:
+                deadline = wanted.deadline(predicted) * 1000
+                if took <= deadline:
+                    continue
+                touched[i] = 1.0
+                minutes[i] += (deadline if way == "retry" else deadline - took) / 60_000
+                if way == "cut" and not hopeless:
+                    resolved[i] = 0.0
+        return replace(base, resolved=resolved, spent={**base.spent, "minutes": minutes}, touched=touched)
+
+    return at
+
+
+def _calls(trace: Trace, judge: Predictor, quantile: float) -> list[tuple[float, float, bool]]:
+    """Each call that could hit a deadline: what it took, what was predicted (ms), whether it timed out anyway."""
+    head = judge.head_for(quantile)
+    return [
+        (step.tool_ms, head.predict(history.call_vector(step.call)), step.error == "timeout")
+        for history, step in trace.histories()
+        if step.tool_ms is not None and step.action != "malformed"
+    ]
+
+
+def point(name: str, setting: float, base: Ledger, steered: Ledger, samples: Resamples) -> Point:
+    """A policy's figures beside those without it, in the same resamples."""
+    figures = dict[str, Estimate | None]()
+    for unit in UNITS:
+        known = ~np.isnan(base.spent[unit]) & ~np.isnan(steered.spent[unit])
+        enough = known.any() and float(base.spent[unit][known].sum()) > 0
+        figures |= _per(unit, base, steered, known.astype(np.float64), samples) if enough else {}
+    won = samples.sums(base.resolved)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kept = samples.sums(steered.resolved) / won
+    return Point(
+        policy=name,
+        setting=setting,
+        touched=float(steered.touched.mean()),
+        resolved=float(steered.resolved.mean()),
+        successes_kept=estimate(kept),
+        figures={key: value for key, value in figures.items() if value is not None},
+    )
+
+
+def _per(unit: str, base: Ledger, steered: Ledger, known: Floats, samples: Resamples) -> dict[str, Estimate | None]:
+    """Successes per unit with and without, how much more that is, and the share of the spending that is saved."""
+
+    def sums(values: Floats) -> Floats:
+        return samples.sums(np.where(known > 0, values, 0.0))
+
+    spent, spent_now = sums(base.spent[unit]), sums(steered.spent[unit])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        before, after = sums(base.resolved) / spent, sums(steered.resolved) / spent_now
+        gain, saved = after / before - 1, 1 - spent_now / spent
+    return {
+        f"per_{unit}_without": estimate(before),
+        f"per_{unit}": estimate(after),
+        f"per_{unit}_gain": estimate(gain),
+        f"{unit}_saved": estimate(saved),
+    }
