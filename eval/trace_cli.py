@@ -4,6 +4,7 @@ import typer
 
 from ..rollouts.adapters.ingest_cli import ingest
 from ..rollouts.adapters.rounds_cli import rounds
+from ..rollouts.attribution.attribute_cli import attribute
 from ..rollouts.exporters.export_cli import export
 from ..rollouts.otlp.receive_cli import receive, telemetry
 from ..rollouts.proxy.proxy_cli import proxy
@@ -29,3 +30,4 @@ app.command("proxy")(proxy)
 app.command("build")(build)
 app.command("sql")(sql)
 app.command("columns")(columns)
+app.command("attribute")(attribute)

@@ -50,13 +50,16 @@ class Phases:
 
     def take(self, step: Step) -> Phase | None:
         """The phase that begins with this step; None when the present one goes on."""
-        act = interpret(step, self._workdir)
+        return self.follow(interpret(step, self._workdir))
+
+    def follow(self, act: Act) -> Phase | None:
+        """The same for a step that is understood already."""
         name, evidence = self._name(act)
         self._changed = self._changed or bool(act.repository_edits)
         if name is None or name is self._now:
             return None
         self._now = name
-        return Phase.of(name=str(name), step=step.index, evidence=evidence)
+        return Phase.of(name=str(name), step=act.index, evidence=evidence)
 
     def _name(self, act: Act) -> tuple[PhaseName | None, str]:
         """The name of the phase a step belongs to and why; None for a step that says nothing of it."""

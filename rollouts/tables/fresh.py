@@ -1,0 +1,89 @@
+"""Whether the tables beside a run are those of its logs as they are now."""
+
+import json
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from ..log_file import EVENTS
+from ..run_dir import EPISODES
+from .columns import COLUMNS, TABLES, arrow
+
+__all__ = ["LAYOUT", "layer1_digest", "marks", "path_of", "read_marks", "stale"]
+
+LAYOUT = 1
+"""Raised when the same logs give other tables than before; older tables are then built again."""
+_MARKS = b"trajhub"
+_TAIL = 160
+"""Bytes at the end of a log that change whenever it does: they hold the last link of its chain."""
+
+
+def path_of(run: Path, table: str) -> Path:
+    """The file of a table."""
+    return run / f"{table}.parquet"
+
+
+def layer1_digest(run: Path) -> str | None:
+    """Checksum of what the run's logs are: names, sizes and ends. None when it has no folder of episodes."""
+    parent = run / EPISODES
+    if not parent.is_dir():
+        return None
+    digest = sha256()
+    for folder in sorted(parent.iterdir()):
+        try:
+            with (folder / EVENTS).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(size - _TAIL, 0))
+                name = f"{folder.name}\0{size}\0".encode("utf-8", "surrogateescape")
+                digest.update(name + sha256(file.read()).digest())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return digest.hexdigest()
+
+
+def marks(run_id: str, layer1: str, prices: str) -> dict[str, Any]:
+    """What tables say of themselves in their metadata; nothing that differs when they are built again."""
+    columns = sha256(repr([(name, [column[:2] for column in COLUMNS[name]]) for name in TABLES]).encode()).hexdigest()
+    return {"run_id": run_id, "layout": LAYOUT, "columns": columns[:16], "layer1": layer1, "prices": prices}
+
+
+def read_marks(path: Path) -> dict[str, Any] | None:
+    """What a table says of itself; None when it is missing, damaged or somebody else's."""
+    pa = arrow()
+    try:
+        metadata: Any = pa.parquet.read_schema(path).metadata
+    except (OSError, pa.ArrowInvalid):
+        return None
+    text = cast("dict[bytes, bytes]", metadata or {}).get(_MARKS)
+    try:
+        return json.loads(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def encoded(said: dict[str, Any]) -> dict[bytes, bytes]:
+    """Marks as metadata of a schema."""
+    return {_MARKS: json.dumps(said, sort_keys=True).encode()}
+
+
+def stale(run: Path, *, prices: str | None = None) -> str | None:
+    """Why the tables must be built, in a few words; None when they are current.
+
+    Tables without logs are taken as they are. With `prices` (a checksum), those of other prices are stale too.
+    """
+    layer1 = layer1_digest(run)
+    found = [read_marks(path_of(run, table)) for table in TABLES]
+    if layer1 is None:
+        return None if all(path_of(run, table).is_file() for table in TABLES) else "missing"
+    if None in found:
+        return "missing"
+    expected = marks("", layer1, prices or "")
+    for said in found:
+        if said is None or any(said.get(name) != expected[name] for name in ("layout", "columns")):
+            return "made by another version"
+        if said.get("layer1") != layer1:
+            return "older than the logs"
+        if prices is not None and said.get("prices") != prices:
+            return "made with other prices"
+    return None
