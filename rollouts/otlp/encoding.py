@@ -187,12 +187,16 @@ def _scalar(value: Any, field: FieldDescriptor, path: str) -> Any:
 def _normalise_id(value: Any, size: int, path: str) -> str:
     text = _of_type(value, str, path)
     try:
-        raw = bytes.fromhex(text)
+        return bytes.fromhex(text).hex()
     except ValueError:
-        # Senders that use protobuf's JSON as it is write base64; it ends in `=`, so it cannot be mistaken.
-        raw = base64.b64decode(_checked_base64(text, path))
-        if len(raw) != size:
-            raise Unacceptable(f"{path}: not an id of {2 * size} hexadecimal digits") from None
+        pass
+    # Senders that use protobuf's JSON as it is write base64; of these sizes it ends in `=`, so nothing is mistaken.
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raw = b""
+    if len(raw) != size:
+        raise Unacceptable(f"{path}: not an id of {2 * size} hexadecimal digits")
     return raw.hex()
 
 
