@@ -31,6 +31,7 @@ def open_tables(
     prices: PriceTable | None = None,
     max_workers: int | None = None,
     threads: int | None = None,
+    locked: bool = False,
 ) -> Any:
     """A `duckdb.DuckDBPyConnection` with the views `episodes`, `steps`, `requests` and `samples` over all runs.
 
