@@ -9,10 +9,8 @@ independent, so that with few tasks the p are too small; `sequences` and `harnes
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ...page import Block, Table, Text
-from .figures import Figures, Share, number, percent
+from .figures import Figures, Share, number, p_value, percent
 from .section import Options
 from .source import Source
 from .statistics import holm, mann_whitney
@@ -115,8 +113,8 @@ class BehaviourSection:
     def blocks(self, found: Behaviour, options: Options) -> Sequence[Block]:
         """Outcomes by agent, quantities by outcome."""
         said = (
-            f"{found.ungraded:,} episodes have no verdict, {found.excluded:,} are excluded, {found.superseded:,} attempts "
-            "do not count; none of them enters what follows."
+            f"{found.ungraded:,} episodes have no verdict, {found.excluded:,} are excluded, {found.superseded:,} "
+            "attempts do not count; none of them enters what follows."
         )
         stops = ", ".join(f"{why}: {count:,}" for why, count in found.stop_reasons.items())
         outcomes = tuple(
@@ -125,7 +123,14 @@ class BehaviourSection:
         if not outcomes:
             return [Text(f"No graded episode: nothing can be said by outcome. Episodes ended by {stops}.")]
         rows = tuple(
-            (one.agent, one.quantity, *_cells(one.resolved), *_cells(one.unresolved), number(one.delta), _p(one.p_holm))
+            (
+                one.agent,
+                one.quantity,
+                *_cells(one.resolved),
+                *_cells(one.unresolved),
+                number(one.delta),
+                p_value(one.p_holm),
+            )
             for one in found.quantities
         )
         columns = ("agent", "", "resolved: n", "mean", "median", "unresolved: n", "mean", "median", "Cliff's delta",
@@ -148,9 +153,9 @@ def _quantities(source: Source, agent: str) -> list[Quantity]:
             "GROUP BY GROUPING SETS ((), (resolved))", (agent,))}  # fmt: skip
         if not groups["every"].n:
             continue
-        sides = [source.rows(f"SELECT CAST({sql} AS DOUBLE) AS x FROM {of_agent} AND resolved = ? AND ({sql}) IS NOT NULL",
-                             (agent, good)) for good in (True, False)]  # fmt: skip
-        delta, p = mann_whitney(*(np.array([row["x"] for row in side]) for side in sides))
+        sides = [source.values(f"SELECT CAST({sql} AS DOUBLE) AS x FROM {of_agent} AND resolved = ?", (agent, good))
+                 for good in (True, False)]  # fmt: skip
+        delta, p = mann_whitney(*sides)
         empty = Moments(n=0, mean=None, sd=None, median=None, smallest=None, largest=None, total=None)
         found.append(
             Quantity(agent=agent, quantity=name, every=groups["every"], resolved=groups.get("resolved", empty),
@@ -167,10 +172,6 @@ def _adjusted(found: list[Quantity]) -> list[Quantity]:
 
 def _cells(one: Moments) -> tuple[str, str, str]:
     return f"{one.n:,}", number(one.mean), number(one.median)
-
-
-def _p(value: float | None) -> str:
-    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 SECTION = BehaviourSection()

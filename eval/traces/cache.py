@@ -37,7 +37,8 @@ PAIRS = """
         prefix, gap_ms / 1000 AS gap_s, timing = 'recorded' AS timed
     FROM (
         SELECT key, request, cached_tokens AS prefix, input_tokens AS L, input_tokens - cached_tokens AS append, gap_ms,
-            CASE WHEN user_messages > 0 THEN 'person' WHEN user_messages = 0 THEN 'tool' ELSE 'not known' END AS trigger,
+            CASE WHEN user_messages > 0 THEN 'person' WHEN user_messages = 0 THEN 'tool' ELSE 'not known' END
+                AS trigger,
             lag(input_tokens) OVER before AS L_before, lag(output_tokens) OVER before AS output_before
         FROM r WINDOW before AS (PARTITION BY key, thread ORDER BY request)
     ) JOIN (SELECT key, timing FROM e) USING (key)
@@ -165,7 +166,7 @@ class CacheSection:
 
 def thresholds() -> Floats:
     """Seconds from 1 to 4 hours, evenly spaced in the logarithm, landmarks among them."""
-    fine = np.logspace(0, np.log10(_LANDMARKS[-1]), 41)
+    fine: Floats = np.logspace(0, np.log10(_LANDMARKS[-1]), 41)
     return np.unique(np.concatenate([fine, np.asarray(_LANDMARKS, dtype=np.float64)]))
 
 
@@ -234,8 +235,9 @@ prompt of the next three rounds (one at least) reaches 3/4 of the length before 
 
 def _compactions(source: Source) -> Compactions:
     row = source.row(
-        f"SELECT count(*) AS drops, count(*) FILTER (compaction) AS compactions, count(DISTINCT key) FILTER (compaction) "
-        f"AS sessions_with, count(*) FILTER (compaction AND trigger = 'person') AS by_person FROM ({COMPACTIONS})"
+        f"SELECT count(*) AS drops, count(*) FILTER (compaction) AS compactions, count(DISTINCT key) "
+        f"FILTER (compaction) AS sessions_with, count(*) FILTER (compaction AND trigger = "
+        f"'person') AS by_person FROM ({COMPACTIONS})"
     )
     whole = source.row("SELECT count(*) AS sessions, sum(compactions) AS recorded FROM e")
     return Compactions(**row, **whole)

@@ -12,6 +12,7 @@ __all__ = [
     "Share",
     "distribution_rows",
     "number",
+    "p_value",
     "percent",
     "seconds",
 ]
@@ -117,6 +118,11 @@ def number(value: float | None) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.2g}"
+
+
+def p_value(value: float | None) -> str:
+    """Three digits, or that it is less."""
+    return "-" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def percent(value: float | None) -> str:

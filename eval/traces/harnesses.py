@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from ...page import Block, Listing, Table, Text
-from ..gate.clusters import clustered_mean
+from ..gate.clusters import clustered_mean, quantile
 from . import plots
-from .figures import Figures, Interval, number, percent
+from .figures import Figures, Interval, number, p_value, percent
 from .patterns import HABITS
 from .section import Options
 from .source import Source
@@ -108,8 +108,9 @@ class HarnessesSection:
         name = f'CAST("{column}" AS VARCHAR)'
         found = source.rows(
             f"WITH done AS (SELECT DISTINCT {name} AS who, model, cluster FROM o WHERE {name} IS NOT NULL) "
-            "SELECT one.model AS model, one.who AS first, two.who AS second, count(*) AS tasks FROM done one JOIN done two ON "
-            "one.cluster = two.cluster AND one.model IS NOT DISTINCT FROM two.model AND one.who < two.who "
+            "SELECT one.model AS model, one.who AS first, two.who AS second, count(*) AS tasks FROM done one "
+            "JOIN done two ON one.cluster = two.cluster AND one.model IS NOT DISTINCT FROM two.model "
+            "AND one.who < two.who "
             f"GROUP BY ALL HAVING count(*) >= {_TASKS} ORDER BY tasks DESC, 1, 2, 3"
         )
         if not found:
@@ -124,7 +125,10 @@ class HarnessesSection:
 
     def blocks(self, found: Harnesses, options: Options) -> Sequence[Block]:
         """One table and drawing a pair."""
-        shown = f"{len(found.pairs)} of {found.comparable} pairs of {found.column} with the same model and {_TASKS} tasks or more."
+        shown = (
+            f"{len(found.pairs)} of {found.comparable} pairs of {found.column} with the same model and {_TASKS} "
+            "tasks or more."
+        )
         cautions = Listing(
             (
                 "Associations, not causes: a harness that resolves more also stops differently, and measures follow.",
@@ -167,7 +171,9 @@ def _effect(matrices: Floats, subset: tuple[int, ...]) -> Floats:
     square = matrices[:, places][:, :, places]
     ridge = 1e-9 * np.trace(square, axis1=1, axis2=2)[:, None, None] * np.eye(len(places))
     with np.errstate(all="ignore"):
-        solved = np.linalg.solve(square + ridge + 1e-300 * np.eye(len(places)), matrices[:, places, 0][:, :, None])
+        solved: Floats = np.linalg.solve(
+            square + ridge + 1e-300 * np.eye(len(places)), matrices[:, places, 0][:, :, None]
+        )
     return solved[:, 0, 0]
 
 
@@ -253,7 +259,7 @@ def _interval(differences: Floats) -> Interval:
     found = clustered_mean(differences)
     if found.error == float("inf") or len(differences) < 2:
         return Interval(value=found.center, n=len(differences), clusters=len(differences))
-    half = _half(found.error, found.freedom)
+    half = found.error * quantile(0.975, found.freedom)
     return Interval(
         value=found.center,
         low=found.center - half,
@@ -261,12 +267,6 @@ def _interval(differences: Floats) -> Interval:
         n=len(differences),
         clusters=len(differences),
     )
-
-
-def _half(error: float, freedom: float) -> float:
-    from ..gate.clusters import quantile
-
-    return error * quantile(0.975, freedom)
 
 
 def _p(differences: Floats) -> float:
@@ -306,6 +306,11 @@ def _points(one: Interval) -> str:
     return f"{100 * one.value:+.1f}{ends} points"
 
 
+def _hundred(one: Interval) -> tuple[float, float | None, float | None]:
+    value, low, high = (None if end is None else 100 * end for end in (one.value, one.low, one.high))
+    return value or 0.0, low, high
+
+
 def _blocks(one: Pair, place: int) -> list[Block]:
     said = (
         f"{one.second} less {one.first}, model {one.model or 'not known'}: {one.tasks:,} tasks done by both, "
@@ -321,7 +326,7 @@ def _blocks(one: Pair, place: int) -> list[Block]:
             number(each.first),
             number(each.second),
             str(each.standardised),
-            f"{each.p_holm:.3f}",
+            p_value(each.p_holm),
             _points(each.explains),
         )
         for each in one.measures
@@ -331,8 +336,7 @@ def _blocks(one: Pair, place: int) -> list[Block]:
         ("whole", "-", "-", "-", "-", _points(one.adjusted_total)),
     ]
     columns = ("measure", one.first, one.second, "standardised difference", "p (Holm)", "goes with")
-    shown = {each.name: (100 * (each.explains.value or 0.0), *(None if end is None else 100 * end for end in
-             (each.explains.low, each.explains.high))) for each in one.measures}  # fmt: skip
+    shown = {each.name: _hundred(each.explains) for each in one.measures}
     drawing = plots.forest(
         f"harnesses-{place}",
         shown,

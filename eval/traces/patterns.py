@@ -9,7 +9,7 @@ recall is the share of its files that were seen or edited, precision the share o
 from collections.abc import Mapping, Sequence
 
 from ...page import Block, Table, Text
-from .figures import Distribution, Figures, number
+from .figures import Distribution, Figures, number, p_value
 from .section import Options
 from .source import Source
 from .statistics import holm, mann_whitney
@@ -38,18 +38,22 @@ HABITS = f"""
         ) WHERE other IS NOT NULL GROUP BY 1
     ), sight AS (
         SELECT key, count(DISTINCT path) AS files_before_edit
-        FROM (SELECT key, unnest(paths) AS path FROM placed JOIN bounds USING (key) WHERE action = 'read' AND place < first_edit)
+        FROM (SELECT key, unnest(paths) AS path FROM placed JOIN bounds USING (key)
+            WHERE action = 'read' AND place < first_edit)
         GROUP BY 1
     )
     SELECT key, any_value(length) AS length,
         CASE WHEN any_value(first_edit) IS NOT NULL
             THEN count(*) FILTER (place < first_edit AND action IN ('read', 'search', 'list')) END AS search_depth,
-        CASE WHEN any_value(first_edit) IS NOT NULL THEN coalesce(any_value(files_before_edit), 0) END AS files_before_edit,
+        CASE WHEN any_value(first_edit) IS NOT NULL THEN coalesce(any_value(files_before_edit), 0) END
+            AS files_before_edit,
         (any_value(first_edit) - 1) / any_value(length) AS first_edit_at,
         any_value(same_file) AS same_file, any_value(jump) AS jump, any_value(near) AS near,
         count(*) FILTER (tests) AS test_runs,
-        CASE WHEN any_value(first_edit) IS NOT NULL THEN (count(*) FILTER (tests AND place < first_edit) > 0)::INT END AS reproduces,
-        CASE WHEN any_value(last_edit) IS NOT NULL THEN (count(*) FILTER (tests AND place > last_edit) > 0)::INT END AS verifies,
+        CASE WHEN any_value(first_edit) IS NOT NULL THEN (count(*) FILTER (tests AND place < first_edit) > 0)::INT END
+            AS reproduces,
+        CASE WHEN any_value(last_edit) IS NOT NULL THEN (count(*) FILTER (tests AND place > last_edit) > 0)::INT END
+            AS verifies,
         avg(test_soon) FILTER (edits) AS tested_soon,
         (arg_max(tests_failed, place) FILTER (tests AND tests_failed IS NOT NULL) = 0)::INT AS last_test_passes,
         count(*) FILTER (reverted) AS reverting, avg(repeated::INT) AS repeated
@@ -61,7 +65,8 @@ HABITS = f"""
 _COVERAGE = """
     SELECT key, len(list_intersect(files, files_edited)) / len(files) AS recall_edited,
         len(list_intersect(files, list_distinct(coalesce(files_read, []) || files_edited))) / len(files) AS recall_seen,
-        CASE WHEN len(files_edited) > 0 THEN len(list_intersect(files, files_edited)) / len(list_distinct(files_edited)) END
+        CASE WHEN len(files_edited) > 0
+            THEN len(list_intersect(files, files_edited)) / len(list_distinct(files_edited)) END
             AS precision_edited
     FROM e JOIN reference ON e.task_id = reference.task_id WHERE files_edited IS NOT NULL AND len(files) > 0
 """
@@ -138,7 +143,7 @@ class PatternsSection:
         """One row a measure."""
         rows = tuple(
             (_LABELS[name], f"{one.every.n:,}", _mean(one.every), number(one.every.p50), _mean(one.resolved),
-             _mean(one.unresolved), number(one.delta), "-" if one.p_holm is None else f"{one.p_holm:.3f}")
+             _mean(one.unresolved), number(one.delta), p_value(one.p_holm))
             for name, one in found.habits.items() if one.every.n
         )  # fmt: skip
         columns = ("per episode", "n", "mean [95% interval]", "median", "resolved: mean", "unresolved: mean",
@@ -183,7 +188,8 @@ def _habits(source: Source, relation: str, names: Sequence[str]) -> dict[str, Ha
 def _test(source: Source, relation: str, name: str) -> tuple[float | None, float | None]:
     sides = [
         source.values(
-            f"SELECT CAST({name} AS DOUBLE) AS x FROM {relation} WHERE key IN (SELECT key FROM o WHERE resolved = {good})"
+            f"SELECT CAST({name} AS DOUBLE) AS x FROM {relation} WHERE key IN (SELECT key FROM o WHERE resolved = "
+            f"{good})"
         )
         for good in ("TRUE", "FALSE")
     ]

@@ -39,11 +39,16 @@ def curves(
     caption: str,
     log: str = "",
     points: Sequence[str] = (),
+    ticks: Sequence[float] = (),
 ) -> Drawing:
-    """Lines over a common axis; `log` names the axes that are logarithmic, `points` the lines drawn as dots."""
+    """Lines over a common axis; `log` names the axes that are logarithmic, `points` the lines drawn as
+    dots, `ticks` where x is labelled.
+    """
     figure, axes = _figure(_WIDTH, 3.6)
     _lines(axes, lines, log, points)
     axes.set(xlabel=x, ylabel=y)
+    if ticks:
+        axes.set_xticks(ticks)
     figure.legend(loc="outside upper center", ncols=min(4, len(lines)), frameon=False)
     return Drawing(name, _svg(figure), f"{caption} {_ends(lines)}", caption)
 
@@ -134,10 +139,16 @@ def _lines(axes: Any, lines: Mapping[str, Curve], log: str, points: Sequence[str
         x, y = [one for one, _ in line], [two for _, two in line]
         style = {"marker": ".", "linestyle": "none"} if label in points else {"linestyle": _DASHES[number // 9 % 4]}
         axes.plot(x, y, color=_colour(number), label=_short(label), **style)
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
+    plain = need("matplotlib.ticker", "plots").FuncFormatter(_plain)
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if name in log:
+            getattr(axes, f"set_{name}scale")("log")
+            axis.set_major_formatter(plain)
+            axis.set_minor_formatter(need("matplotlib.ticker", "plots").NullFormatter())
+
+
+def _plain(value: float, _place: int | None = None) -> str:
+    return f"{value:g}"
 
 
 def _ends(lines: Mapping[str, Curve]) -> str:

@@ -35,6 +35,8 @@ _QUANTITIES = {
     "minutes": "CASE WHEN timing = 'recorded' THEN wall_ms / 60000 END",
     "output tokens": "output_tokens",
 }
+_DAYS = 7
+"""Span below which no line is fitted through time."""
 _MOST = 12
 """Configurations shown."""
 
@@ -165,7 +167,8 @@ def _passes(source: Source, who: str) -> list[Passes]:
     counts = [
         (row["good"], row["n"])
         for row in source.rows(
-            f"SELECT count(*) FILTER (resolved) AS good, count(*) AS n FROM o WHERE {_WHO} = ? GROUP BY cluster ORDER BY cluster",
+            f"SELECT count(*) FILTER (resolved) AS good, count(*) AS n FROM o WHERE {_WHO} = ? "
+            "GROUP BY cluster ORDER BY cluster",
             (who,),
         )
     ]
@@ -185,8 +188,8 @@ def _variances(source: Source, who: str) -> list[Variance]:
     found = list[Variance]()
     for name, sql in _QUANTITIES.items():
         rows = source.rows(
-            f"SELECT list(x ORDER BY key) AS x FROM (SELECT key, cluster, CAST({sql} AS DOUBLE) AS x FROM o WHERE {_WHO} = ?) "
-            "WHERE x IS NOT NULL GROUP BY cluster ORDER BY cluster",
+            f"SELECT list(x ORDER BY key) AS x FROM (SELECT key, cluster, CAST({sql} AS DOUBLE) AS x FROM o "
+            f"WHERE {_WHO} = ?) WHERE x IS NOT NULL GROUP BY cluster ORDER BY cluster",
             (who,),
         )
         tasks = [np.asarray(row["x"], dtype=np.float64) for row in rows]
@@ -218,8 +221,8 @@ def _variance(who: str, name: str, tasks: list[Floats]) -> Variance:
 
 def _drifts(source: Source) -> list[Drift]:
     versions = source.rows(
-        f"SELECT {_FAMILY} AS agent, agent_version AS version, epoch(min(t_start)) AS first FROM o WHERE agent_version IS NOT NULL "
-        "GROUP BY ALL ORDER BY agent, first NULLS LAST, version"
+        f"SELECT {_FAMILY} AS agent, agent_version AS version, epoch(min(t_start)) AS first FROM o "
+        "WHERE agent_version IS NOT NULL GROUP BY ALL ORDER BY agent, first NULLS LAST, version"
     )
     found = list[Drift]()
     for one, two in pairwise(versions):
@@ -248,8 +251,9 @@ def _trends(source: Source, who: str) -> list[Trend]:
     slopes, days = dict[str, Interval](), 0.0
     for name, sql in _QUANTITIES.items():
         rows = source.rows(
-            f"SELECT epoch(t_start) / 86400 AS day, CAST({sql} AS DOUBLE) AS x, dense_rank() OVER (ORDER BY cluster) AS task "
-            f"FROM o WHERE {_WHO} = ? AND timing = 'recorded' AND t_start IS NOT NULL AND ({sql}) IS NOT NULL ORDER BY key",
+            f"SELECT epoch(t_start) / 86400 AS day, CAST({sql} AS DOUBLE) AS x, dense_rank() OVER (ORDER BY "
+            f"cluster) AS task FROM o WHERE {_WHO} = ? AND timing = 'recorded' AND t_start IS NOT NULL AND ({sql}) "
+            "IS NOT NULL ORDER BY key",
             (who,),
         )
         if not rows:
@@ -261,7 +265,7 @@ def _trends(source: Source, who: str) -> list[Trend]:
         )
         if slope.value is not None:
             slopes[name] = slope
-    return [Trend(configuration=who, days=days, slope=slopes)] if slopes and days >= 1 else []
+    return [Trend(configuration=who, days=days, slope=slopes)] if slopes and days >= _DAYS else []
 
 
 def _rate(one: Interval) -> str:
@@ -278,7 +282,9 @@ def _drawing(passes: Sequence[Passes]) -> Block:
             lines[name] = (*lines.get(name, ()), (float(one.k), 100 * (value or 0.0)))
     kept = {name: line for name, line in list(lines.items())[:8] if len(line) > 1}
     caption = "Tasks that one of k episodes resolves (pass@k), and all of them (pass^k)."
-    return plots.curves("passes", kept or lines, x="k", y="tasks, %", caption=caption)
+    return plots.curves(
+        "passes", kept or lines, x="k", y="tasks, %", caption=caption, ticks=sorted({one.k for one in passes})
+    )
 
 
 def _drift_blocks(found: Repeats) -> list[Block]:
@@ -298,9 +304,7 @@ def _drift_blocks(found: Repeats) -> list[Block]:
     if trends:
         columns = ("configuration", "days", "", "episodes", "change per 30 days")
         blocks.append(Table("Change over time within tasks", columns, trends))
-    return blocks or [
-        Text("Drift cannot be said: no agent has two versions on the same tasks, or episodes a day apart.")
-    ]
+    return blocks or [Text("Drift cannot be said: no agent has two versions on the same tasks, or a week of episodes.")]
 
 
 SECTION = RepeatsSection()

@@ -32,7 +32,7 @@ def page_of(found: Measurements, options: Options) -> Page:
 
 
 def _lead(found: Measurements) -> str:
-    said = f"{found.all.episodes:,} episodes of {len(found.runs):,} runs."
+    said = f"{found.all.episodes:,} episodes of {len(found.runs):,} run{'s' if len(found.runs) != 1 else ''}."
     if found.filter:
         said += f" Only episodes where {found.filter}."
     if found.limit is not None:
@@ -44,9 +44,9 @@ def _lead(found: Measurements) -> str:
 
 def _reading() -> str:
     return (
-        "Every figure says how many units it rests on; what a record does not tell is left out and counted as not known, "
-        "never taken for zero. Intervals are 95% and take tasks for the independent units; distributions are of units, "
-        "so that long episodes weigh more in figures per call. Definitions: docs/measurement.md."
+        "Every figure says how many units it rests on; what a record does not tell is left out and counted as not "
+        "known, never taken for zero. Intervals are 95% and take tasks for the independent units; distributions "
+        "are of units, so that long episodes weigh more in figures per call. Definitions: docs/measurement.md."
     )
 
 

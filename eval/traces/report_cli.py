@@ -84,6 +84,5 @@ def _show(found: "Measurements") -> None:
 
     for section in SECTIONS:
         measured = getattr(found.all, section.name)
-        lines = [] if measured is None else section.headline(measured)
-        if lines:
-            console.table(section.title, ("", "all"), lines)
+        if measured is not None:
+            console.table(section.title, ("", "all"), section.headline(measured))

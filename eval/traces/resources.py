@@ -140,7 +140,10 @@ class ResourcesSection:
         per_episode = source.describe("e", _EPISODE)
         if not row["samples"] and not any(one.n for one in per_episode.values()):
             return None
-        ratios = "(SELECT key, max(memory_bytes) / avg(memory_bytes) AS ratio FROM m GROUP BY 1 HAVING avg(memory_bytes) > 0)"
+        ratios = (
+            "(SELECT key, max(memory_bytes) / avg(memory_bytes) AS ratio FROM m GROUP BY 1 "
+            "HAVING avg(memory_bytes) > 0)"
+        )
         return Resources(
             **row,
             interval_s=source.row(f"SELECT median(dt) AS s FROM ({_CHANGES})")["s"],
@@ -178,11 +181,12 @@ class ResourcesSection:
 def summaries(source: Source, limit: int | None = None) -> list[SampleSummary]:
     """Each episode's samples summarised, by run and episode."""
     found = source.rows(
-        "SELECT run_id, episode_id, task_id, count(*) AS sample_count, epoch(max(t)) - epoch(min(t)) AS duration_seconds, "
-        "min(memory_bytes) / 1e6 AS memory_min, max(memory_bytes) / 1e6 AS memory_max, avg(memory_bytes) / 1e6 AS "
-        "memory_avg, min(cpu_pct) AS cpu_min, max(cpu_pct) AS cpu_max, avg(cpu_pct) AS cpu_avg "
-        "FROM m JOIN (SELECT key, run_id, episode_id, task_id FROM e) USING (key) GROUP BY ALL ORDER BY run_id, episode_id"
-        + ("" if limit is None else f" LIMIT {limit:d}")
+        "SELECT run_id, episode_id, task_id, count(*) AS sample_count, epoch(max(t)) - epoch(min(t)) AS "
+        "duration_seconds, min(memory_bytes) / 1e6 AS memory_min, max(memory_bytes) / 1e6 AS memory_max, "
+        "avg(memory_bytes) / 1e6 AS memory_avg, min(cpu_pct) AS cpu_min, max(cpu_pct) AS cpu_max, "
+        "avg(cpu_pct) AS cpu_avg "
+        "FROM m JOIN (SELECT key, run_id, episode_id, task_id FROM e) USING (key) GROUP BY ALL "
+        "ORDER BY run_id, episode_id" + ("" if limit is None else f" LIMIT {limit:d}")
     )
     return [SampleSummary(**row) for row in found]
 
@@ -192,7 +196,8 @@ def _bursts(source: Source) -> Bursts:
         f"""
         SELECT count(*) AS pairs, count(*) FILTER (burst) AS bursts, count(*) FILTER (cpu > {CPU_BURST}) AS cpu,
             count(*) FILTER (memory > {MEMORY_BURST}) AS memory, count(DISTINCT key) FILTER (burst) AS episodes_with,
-            max(cpu) AS largest_cpu, max(memory) AS largest_memory, count(*) FILTER (burst AND step IS NOT NULL) AS inside,
+            max(cpu) AS largest_cpu, max(memory) AS largest_memory,
+            count(*) FILTER (burst AND step IS NOT NULL) AS inside,
             count(step) AS pairs_inside
         FROM (SELECT *, coalesce(cpu > {CPU_BURST}, FALSE) OR coalesce(memory > {MEMORY_BURST}, FALSE) AS burst
             FROM ({_CHANGES}) WHERE dt <= {APART})

@@ -10,16 +10,17 @@ outcomes. 4-grams of at least `LEAST` episodes are tested; q is the false-discov
 
 from collections.abc import Sequence
 from math import log
+from typing import Any
 
 import numpy as np
 
 from ...page import Block, Table, Text
 from ...rewards.extras import need
 from . import plots
-from .figures import Figures, number, percent
+from .figures import Figures, number, p_value, percent
 from .section import Options
 from .source import Source
-from .statistics import benjamini_hochberg, stratified
+from .statistics import Floats, benjamini_hochberg, stratified
 
 __all__ = ["GRAMS", "LEAST", "SECTION", "Gram", "Sequences", "SequencesSection"]
 
@@ -100,13 +101,14 @@ class SequencesSection:
             f"CREATE OR REPLACE TEMP TABLE grams AS SELECT * FROM ({GRAMS}) WHERE key IN (SELECT key FROM o)"
         )
         sides = source.rows(
-            "SELECT CASE WHEN resolved THEN 'resolved' ELSE 'unresolved' END AS side, count(*) AS n FROM o GROUP BY 1 ORDER BY 1"
+            "SELECT CASE WHEN resolved THEN 'resolved' ELSE 'unresolved' END AS side, count(*) AS n FROM o "
+            "GROUP BY 1 ORDER BY 1"
         )
         graded = {side["side"]: side["n"] for side in sides}
         only = source.row(
             "SELECT count(*) AS seen, count(*) FILTER (bad = 0) AS only_resolved, count(*) FILTER (good = 0) AS "
-            "only_unresolved FROM (SELECT gram, count(*) FILTER (resolved) AS good, count(*) FILTER (NOT resolved) AS bad "
-            "FROM grams JOIN (SELECT key, resolved FROM o) USING (key) GROUP BY 1)"
+            "only_unresolved FROM (SELECT gram, count(*) FILTER (resolved) AS good, count(*) FILTER (NOT resolved) "
+            "AS bad FROM grams JOIN (SELECT key, resolved FROM o) USING (key) GROUP BY 1)"
         )
         grams = _grams(source, graded.get("resolved", 0), graded.get("unresolved", 0))
         return Sequences(
@@ -148,8 +150,8 @@ def _progress(source: Source) -> dict[str, dict[str, tuple[float, ...]]]:
     found = source.rows(
         f"""
         WITH placed AS (
-            SELECT key, action, least(floor({_STRETCHES} * (row_number() OVER line - 0.5) / count(*) OVER (PARTITION BY key)),
-                {_STRETCHES - 1})::INT AS stretch
+            SELECT key, action, least({_STRETCHES - 1},
+                floor({_STRETCHES} * (row_number() OVER line - 0.5) / count(*) OVER (PARTITION BY key)))::INT AS stretch
             FROM s WHERE action IS NOT NULL WINDOW line AS (PARTITION BY key ORDER BY step)
         ), counted AS (
             SELECT key, stretch, action, count(*) AS n FROM placed GROUP BY ALL
@@ -163,7 +165,8 @@ def _progress(source: Source) -> dict[str, dict[str, tuple[float, ...]]]:
             SELECT side, stretch, count(DISTINCT key) AS n FROM shares JOIN sides USING (key) GROUP BY ALL
         )
         SELECT side, action, stretch, sum(share) / any_value(n) AS share
-        FROM shares JOIN sides USING (key) JOIN reached USING (side, stretch) GROUP BY ALL ORDER BY side, action, stretch
+        FROM shares JOIN sides USING (key) JOIN reached USING (side, stretch)
+        GROUP BY ALL ORDER BY side, action, stretch
         """
     )
     shown = dict[str, dict[str, list[float]]]()
@@ -175,14 +178,14 @@ def _progress(source: Source) -> dict[str, dict[str, tuple[float, ...]]]:
 
 def _grams(source: Source, good: int, bad: int) -> tuple[Gram, ...]:
     counted = source.rows(
-        "SELECT gram, count(*) FILTER (resolved) AS resolved, count(*) FILTER (NOT resolved) AS unresolved, sum(times) AS "
-        f"times FROM grams JOIN (SELECT key, resolved FROM o) USING (key) GROUP BY 1 HAVING count(*) >= {LEAST} ORDER BY 1"
+        "SELECT gram, count(*) FILTER (resolved) AS resolved, count(*) FILTER (NOT resolved) AS unresolved, sum(times) "
+        f"AS times FROM grams JOIN (SELECT key, resolved FROM o) USING (key) GROUP BY 1 "
+        f"HAVING count(*) >= {LEAST} ORDER BY 1"
     )
     if not good or not bad or not counted:
         return ()
-    exact = need("scipy.stats", "tests").hypergeom
     within = _within(source)
-    p = [_fisher(exact, row["resolved"], row["unresolved"], good, bad) for row in counted]
+    p = [_fisher(row["resolved"], row["unresolved"], good, bad) for row in counted]
     p_within = [within.get(row["gram"]) for row in counted]
     q = benjamini_hochberg(p)
     adjusted = iter(benjamini_hochberg([one for one in p_within if one is not None]) if any(p_within) else ())
@@ -195,16 +198,19 @@ def _grams(source: Source, good: int, bad: int) -> tuple[Gram, ...]:
     return tuple(sorted(found, key=lambda one: (one.p, one.gram)))
 
 
-def _fisher(exact: object, good: int, bad: int, all_good: int, all_bad: int) -> float:
-    """Two-sided: the probability of all tables at most as likely as this one."""
-    drawn, whole = good + bad, all_good + all_bad
+def _fisher(good: int, bad: int, all_good: int, all_bad: int) -> float:
+    """Two-sided: the probability of all tables at most as likely as this one, given the margins."""
+    gammaln = need("scipy.special", "tests").gammaln
+    drawn = good + bad
     possible = np.arange(max(0, drawn - all_bad), min(drawn, all_good) + 1)
-    likely = exact.pmf(possible, whole, all_good, drawn)  # type: ignore[attr-defined]
+    cells = (possible, all_good - possible, drawn - possible, all_bad - drawn + possible)
+    weight: Floats = -np.sum([gammaln(cell + 1.0) for cell in cells], axis=0)
+    likely = np.exp(weight - weight.max())
     own = likely[good - possible[0]]
-    return float(min(1.0, likely[likely <= own * (1 + 1e-7)].sum()))
+    return float(likely[likely <= own * (1 + 1e-7)].sum() / likely.sum())
 
 
-def _odds(good: int, bad: int, all_good: int, all_bad: int) -> dict[str, float]:
+def _odds(good: int, bad: int, all_good: int, all_bad: int) -> dict[str, Any]:
     cells = [each + 0.5 for each in (good, bad, all_good - good, all_bad - bad)]
     middle = log(cells[0] * cells[3] / (cells[1] * cells[2]))
     half = 1.959964 * sum(1 / each for each in cells) ** 0.5
@@ -247,16 +253,16 @@ def _gram_blocks(found: Sequences, limit: int) -> list[Block]:
     good, bad = found.graded["resolved"], found.graded["unresolved"]
     rows = tuple(
         (one.gram, percent(one.resolved / good), percent(one.unresolved / bad), f"{one.times:,}",
-         f"{number(one.odds_ratio)} [{number(one.low)}, {number(one.high)}]", f"{one.q:.3f}",
-         "-" if one.q_within is None else f"{one.q_within:.3f}")
+         f"{number(one.odds_ratio)} [{number(one.low)}, {number(one.high)}]", p_value(one.q),
+         p_value(one.q_within))
         for one in found.grams[:limit]
     )  # fmt: skip
     sure = sum(one.q < 0.05 for one in found.grams)
     inside = sum(one.q_within is not None and one.q_within < 0.05 for one in found.grams)
     said = (
         f"{found.seen:,} different 4-grams; {found.only_resolved:,} occur only in resolved episodes, "
-        f"{found.only_unresolved:,} only in unresolved ones (most of them rare). Of {found.tested:,} tested, {sure:,} tell "
-        f"outcomes apart at a false-discovery rate of 5%, {inside:,} within tasks."
+        f"{found.only_unresolved:,} only in unresolved ones (most of them rare). Of {found.tested:,} tested, {sure:,} "
+        f"tell outcomes apart at a false-discovery rate of 5%, {inside:,} within tasks."
     )
     title = f"4-grams that tell {good:,} resolved from {bad:,} unresolved episodes ({len(rows)} of {found.tested})"
     columns = ("4-gram", "of resolved", "of unresolved", "times", "odds ratio", "q", "q within tasks")

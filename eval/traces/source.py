@@ -56,12 +56,13 @@ class Source:
                 "CREATE OR REPLACE TEMP TABLE ep AS SELECT row_number() OVER (ORDER BY run_id, episode_id) AS key, "
                 f"coalesce(task_id, episode_id) AS cluster, * FROM ({picked})"
             )
-        except duckdb.Error as error:
+        except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
             raise UsageError(f"the filter {where!r} is not a condition over the columns of episodes: {error}") from None
         for name, (table, columns) in _TABLES.items():
             connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT key, x.* EXCLUDE (run_id, episode_id) FROM (SELECT run_id, episode_id, {columns} "
-                f"FROM {table}) x JOIN (SELECT key, run_id, episode_id FROM ep) USING (run_id, episode_id)"
+                f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT key, x.* EXCLUDE (run_id, episode_id) "
+                f"FROM (SELECT run_id, episode_id, {columns} FROM {table}) x "
+                "JOIN (SELECT key, run_id, episode_id FROM ep) USING (run_id, episode_id)"
             )
         found = cls(connection, connection.execute("SELECT count(*) FROM ep").fetchone()[0])
         found.scope()
@@ -101,14 +102,14 @@ class Source:
         """The only row that a query returns."""
         return self.rows(sql, parameters)[0]
 
-    def columns(self, sql: str) -> dict[str, Any]:
+    def columns(self, sql: str, parameters: Sequence[object] = ()) -> dict[str, Any]:
         """What a query returns, an array a column; null numbers are NaN."""
-        found = self.connection.execute(sql).fetchnumpy()
+        found = self.connection.execute(sql, list(parameters)).fetchnumpy()
         return {name: _plain(values) for name, values in found.items()}
 
-    def values(self, sql: str) -> Floats:
+    def values(self, sql: str, parameters: Sequence[object] = ()) -> Floats:
         """The only column of a query as numbers, nulls left out."""
-        (found,) = self.columns(sql).values()
+        (found,) = self.columns(sql, parameters).values()
         numbers = found.astype(np.float64)
         return numbers[~np.isnan(numbers)]
 
@@ -164,6 +165,6 @@ def _distribution(place: int, whole: Mapping[str, Any], sizes: Floats, sums: Flo
 
 
 def _plain(values: Any) -> Any:
-    if isinstance(values, np.ma.MaskedArray):
+    if np.ma.isMaskedArray(values):
         return values.astype(np.float64).filled(np.nan) if values.dtype.kind in "iufb" else values.filled(None)
     return values

@@ -118,7 +118,6 @@ class ToolsSection:
 
     def headline(self, found: Tools) -> Sequence[tuple[str, str]]:
         """Latency, long calls, share of sessions, failures."""
-        calls = sum(row.calls for row in found.rows["action"])
         failed, known = (sum(getattr(row.failed, name) for row in found.rows["action"]) for name in ("part", "whole"))
         return (
             ("tool latency, median", seconds(found.latency.p50)),
@@ -126,7 +125,7 @@ class ToolsSection:
             ("calls of a minute or more", str(found.long_calls)),
             ("their share of tool time", str(found.long_time)),
             ("tool time of a session's wall time, median", percent(found.share_of_session.p50)),
-            (f"failed calls of {calls:,}", percent(failed / known if known else None)),
+            ("failed calls", percent(failed / known if known else None)),
             ("exponent of the latency's tail", number(found.tail.alpha if found.tail else None)),
         )
 
@@ -139,8 +138,8 @@ class ToolsSection:
         )
         if share.n:
             said += (
-                f" Tool time of wall time in {share.n:,} sessions with recorded times: least {percent(found.share_smallest)}, "
-                f"median {percent(share.p50)}, P95 {percent(found.share_p95)}."
+                f" Tool time of wall time in {share.n:,} sessions with recorded times: least "
+                f"{percent(found.share_smallest)}, median {percent(share.p50)}, P95 {percent(found.share_p95)}."
             )
         blocks: list[Block] = [Text(said)]
         for kind, rows in found.rows.items():
@@ -155,8 +154,8 @@ def _rows(source: Source, kind: str) -> tuple[ToolRow, ...]:
     any_known = " OR ".join(f"{name} IS NOT NULL" for name in means)
     found = source.rows(
         f"SELECT {kind} AS name, count(*) AS calls, count(x) AS timed, sum(x) AS total_s, avg(x) AS mean_s, "
-        f"quantile_cont(x, 0.5) AS p50_s, quantile_cont(x, 0.95) AS p95_s, max(x) AS largest_s, count(failed) AS known, "
-        f"count(*) FILTER (failed) AS failures, {averages}, count(*) FILTER ({any_known}) AS measured "
+        f"quantile_cont(x, 0.5) AS p50_s, quantile_cont(x, 0.95) AS p95_s, max(x) AS largest_s, count(failed) AS "
+        f"known, count(*) FILTER (failed) AS failures, {averages}, count(*) FILTER ({any_known}) AS measured "
         f"FROM (SELECT *, {LATENCY} AS x FROM s) WHERE {kind} IS NOT NULL GROUP BY 1 "
         "ORDER BY total_s DESC NULLS LAST, calls DESC, 1 LIMIT 100"
     )
@@ -218,10 +217,11 @@ def _resources_table(rows: Sequence[ToolRow], limit: int) -> list[Block]:
 def _tail_blocks(found: Tools) -> list[Block]:
     fits = {"all": found.tail, **found.tails} if found.tail else {}
     rows = tuple(
-        (name, f"{fit.n:,}", f"{fit.tail:,}", seconds(fit.x_min), f"{fit.alpha:.2f} \N{PLUS-MINUS SIGN} {fit.alpha_error:.2f}",
+        (name, f"{fit.n:,}", f"{fit.tail:,}", seconds(fit.x_min),
+         f"{fit.alpha:.2f} \N{PLUS-MINUS SIGN} {fit.alpha_error:.2f}",
          *(f"{one.better or 'neither'} (R {one.ratio:+.1f}, p {one.p:.2g})" for one in fit.comparisons),
          f"{fit.body_mu:.2f}, {fit.body_sigma:.2f}", f"{fit.body_distance:.3f}")
-        for name, fit in fits.items() if fit is not None
+        for name, fit in fits.items()
     )  # fmt: skip
     columns = ("action", "calls", "in the tail", "x_min", "Pareto exponent", "Pareto or log-normal?",
                "Pareto or exponential?", "log-normal of all: mu, sigma", "its KS distance")  # fmt: skip

@@ -7,9 +7,7 @@ from random import Random
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
-from trajectory_hub.rollouts.tables.columns import TABLES, schema
+from trajectory_hub.rollouts.tables.columns import TABLES, arrow, schema
 
 __all__ = ["START", "Rows", "connect", "episode", "request", "sample", "step", "world", "write_tables"]
 
@@ -62,15 +60,15 @@ def write_tables(rows: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path) 
     """The same as parquet files."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in TABLES:
-        pq.write_table(_arrow(table, rows.get(table, ())), folder / f"{table}.parquet")
+        arrow().parquet.write_table(_arrow(table, rows.get(table, ())), folder / f"{table}.parquet")
     return folder
 
 
-def _arrow(table: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def _arrow(table: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     fields = schema(table)
     unknown = {name for row in rows for name in row} - set(fields.names)
     assert not unknown, f"no such columns of {table}: {sorted(unknown)}"
-    return pa.Table.from_pylist([{name: row.get(name) for name in fields.names} for row in rows], schema=fields)
+    return arrow().Table.from_pylist([{name: row.get(name) for name in fields.names} for row in rows], schema=fields)
 
 
 def world(
@@ -118,7 +116,8 @@ def _episode(rows: Rows, random: Random, task: str, name: str, agent: str, eager
         )  # fmt: skip
         for second in range(int(tool / 1000)):
             rows["samples"].append(
-                {**sample(name, 0), "t": clock + timedelta(seconds=second), "step": number, "cpu_pct": random.uniform(1, 150),
+                {**sample(name, 0), "t": clock + timedelta(seconds=second), "step": number,
+                 "cpu_pct": random.uniform(1, 150),
                  "memory_bytes": random.randint(10**8, 9 * 10**8)}
             )  # fmt: skip
         clock += timedelta(milliseconds=tool)
@@ -127,11 +126,13 @@ def _episode(rows: Rows, random: Random, task: str, name: str, agent: str, eager
     resolved = random.random() < 0.25 + 0.15 * min(tests, 4)
     rows["episodes"].append(
         episode(name, task_id=task, repo="owner/name", agent=agent, agent_version="1", seed=turn, format="trajhub",
-                t_start=begin, t_end=clock, wall_ms=wall, resolved=resolved, outcome="resolved" if resolved else "failed",
+                t_start=begin, t_end=clock, wall_ms=wall, resolved=resolved,
+                outcome="resolved" if resolved else "failed",
                 steps=count, requests=count, malformed_actions=0, cost_usd=0.01 * count, cost_source="prices",
                 input_tokens=tokens * count // 2, output_tokens=200 * count, reset_ms=0.0, model_ms=spent_model,
                 tool_ms=spent_tool, environment_ms=0.0, idle_ms=max(0.0, wall - spent_model - spent_tool), human_ms=0.0,
                 user_messages=1, compactions=0, tool_calls=count, tool_failures=1, tests_run=tests, edits=len(edits),
                 reverts=0, files_read=["src/a.py"], files_edited=sorted(set(edits)), patch_files=sorted(set(edits)),
-                cpu_s=spent_tool / 2000, memory_peak_bytes=9 * 10**8, memory_mean_bytes=3e8, lines_added=3, lines_removed=1)
+                cpu_s=spent_tool / 2000, memory_peak_bytes=9 * 10**8, memory_mean_bytes=3e8, lines_added=3,
+                lines_removed=1)
     )  # fmt: skip
