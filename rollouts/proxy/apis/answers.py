@@ -147,7 +147,7 @@ class _Choices(Answer):
             self.parts.note((index, call.get("index", 0)), "tool_call", text, at, call.get("id"))
 
     def whole(self) -> Json | None:
-        if not self._answer:
+        if not self._answer and not self._choices:
             return None
         kind = str(self._answer.get("object", "")).removesuffix(".chunk")
         choices = [self._choices[index] for index in sorted(self._choices)]
