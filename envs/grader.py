@@ -168,11 +168,7 @@ class Grader:
         # A run that was cut short is no result, whatever its output claims.
         if not report.resolved or run.limit in ("time", "output"):
             verdict = _unresolved(task, run, report)
-            if (report.environment_fault or run.limit) and self._healthy(task):
-                # A patch can print any signature and hang any suite; where the reference patch gives results within
-                # the same limits, the patch is to blame.
-                return verdict.model_copy(update={"failure": Failure.MODEL})
-            return verdict
+            return verdict if verdict.reason is Reason.TESTS_FAILED else self._blamed(task, verdict)
         if not self.config.canaries:
             why = CanaryReport(state="unavailable", why="switched off")
             return _verdict(task, run, Reason.RESOLVED, None, "", report=report, canaries=why)
@@ -184,6 +180,19 @@ class Grader:
         failure = Failure.GRADER if trial.reason else None
         more: dict[str, Any] = {"report": report, "canaries": trial.canaries, "canary_log": trial.log}
         return _verdict(task, run, reason, failure, trial.detail, **more)
+
+    def _blamed(self, task: Task, verdict: Verdict) -> Verdict:
+        """A verdict without results, blamed on who caused it.
+
+        A patch can print any signature and hang any suite: where the reference patch gives results within the same
+        limits, the patch is to blame. Where that gives none either, the patch is not.
+        """
+        if self._healthy(task):
+            return verdict.model_copy(update={"failure": Failure.MODEL})
+        if verdict.failure is not Failure.MODEL or not task.patch:
+            return verdict
+        detail = f"{verdict.detail}, nor with the reference patch"
+        return verdict.model_copy(update={"failure": Failure.GRADER, "detail": detail})
 
     def _healthy(self, task: Task) -> bool:
         """Whether the reference patch gives test results in this environment; found out once a task."""

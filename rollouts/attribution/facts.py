@@ -1,0 +1,135 @@
+"""What the rules look at, collected from an episode's events in one pass and constant memory."""
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ...errors import Failure
+from .. import payloads
+from ..events import (
+    AnyEvent,
+    EpisodeEndEvent,
+    ErrorEvent,
+    FinalPatchEvent,
+    LlmResponseEvent,
+    ToolCallEvent,
+    ToolResultEvent,
+    VerdictEvent,
+)
+from .evidence import Evidence
+
+__all__ = ["LATELY", "Done", "Facts", "collect"]
+
+LATELY = 12
+"""Steps that count as the end of an episode."""
+_KEPT = 20
+_REPLACED = "replaced by a fresh copy"
+"""What a tool tells the agent then (`tools/outcome.py`)."""
+_SHOWN = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One step, as far as the rules ask."""
+
+    seq: int
+    step: int
+    tool: str | None
+    same: bytes
+    """Equal for two steps with the same action and the same answer."""
+    ok: bool
+    error: str | None
+    said: str
+    """The beginning of its observation."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """One episode."""
+
+    steps: int = 0
+    malformed: int = 0
+    last_malformed: ToolCallEvent | None = None
+    lately: deque[Done] = field(default_factory=lambda: deque[Done](maxlen=LATELY))
+    tool_errors: Counter[tuple[str | None, str]] = field(default_factory=Counter[tuple[str | None, str]])
+    """By tool and error, over all steps."""
+    errors: deque[ErrorEvent] = field(default_factory=lambda: deque[ErrorEvent](maxlen=_KEPT))
+    replaced: Done | None = None
+    """The last step in which the sandbox was lost, and a fresh one took its place."""
+    answers: int = 0
+    failed_attempts: int = 0
+    last_answer: LlmResponseEvent | None = None
+    patch: FinalPatchEvent | None = None
+    verdict: VerdictEvent | None = None
+    end: EpisodeEndEvent | None = None
+    last_seq: int = -1
+
+    @property
+    def ended(self) -> payloads.EpisodeEnd | None:
+        """How it ended; None while it runs, or when its process died."""
+        return self.end.payload if self.end is not None else None
+
+    @property
+    def patch_is_empty(self) -> bool:
+        """Whether it is known that nothing was changed."""
+        return self.patch is not None and not self.patch.payload.patch.strip()
+
+    def blaming(self, failure: Failure) -> list[ErrorEvent]:
+        """The recorded errors that blame `failure`, in order."""
+        return [event for event in self.errors if event.payload.failure is failure]
+
+    def end_evidence(self) -> Evidence:
+        """How the episode ended."""
+        if self.end is None:
+            return Evidence.of(None, None, "the log has no end")
+        end = self.end.payload
+        return Evidence.of(self.end.seq, "episode_end", f"{end.stop_reason}: {end.message or 'no message'}")
+
+
+def collect(events: Iterable[AnyEvent]) -> Facts:
+    """The facts of one episode."""
+    facts, calls = Facts(), dict[int, ToolCallEvent]()
+    for event in events:
+        facts.last_seq = event.seq
+        match event:
+            case ToolCallEvent(payload=call):
+                calls = {call.step: event} if len(calls) > _KEPT else calls | {call.step: event}
+                if call.malformed:
+                    facts.malformed, facts.last_malformed = facts.malformed + 1, event
+            case ToolResultEvent(payload=result):
+                facts.steps += 1
+                done = _done(calls.pop(result.step, None), event)
+                facts.lately.append(done)
+                if done.error == "sandbox_recovered" and _REPLACED in done.said:
+                    facts.replaced = done
+                if result.error:
+                    facts.tool_errors[(result.tool, result.error)] += 1
+            case LlmResponseEvent(payload=answer):
+                facts.answers, facts.last_answer = facts.answers + 1, event
+                facts.failed_attempts += len(answer.failed_attempts)
+            case ErrorEvent():
+                facts.errors.append(event)
+            case FinalPatchEvent():
+                facts.patch = event
+            case VerdictEvent():
+                facts.verdict = event
+            case EpisodeEndEvent():
+                facts.end = event
+            case _:
+                pass
+    return facts
+
+
+def _done(call: ToolCallEvent | None, event: ToolResultEvent) -> Done:
+    result = event.payload
+    told = f"{call.payload.action if call is not None else ''}\0{result.observation}"
+    return Done(
+        seq=event.seq,
+        step=result.step,
+        tool=result.tool,
+        same=hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).digest(),
+        ok=result.ok,
+        error=result.error,
+        said=result.observation[:_SHOWN],
+    )
