@@ -1,5 +1,6 @@
 """What requests to a model used and cost: tokens, tries, prices."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from importlib.resources import files
@@ -9,6 +10,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["Price", "PriceTable", "RequestAttempt", "Usage", "default_prices", "read_usage"]
+
+
+_CLOUD = re.compile(r"^(?:\w+\.)?anthropic\.|-v\d+(?::\d+)?$|\[1m\]$")
+_DATED = re.compile(r"-20\d{6}$")
 
 
 class Usage(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True):
@@ -94,10 +99,16 @@ class PriceTable(BaseModel):
     models: Mapping[str, Price] = Field(default_factory=dict[str, Price])
 
     def price(self, model: str | None) -> Price | None:
-        """The price of `model`, by its name or by its name without the provider in front (`openai/gpt-4o`)."""
+        """The price of `model`, by its name or by its name without the provider in front (`openai/gpt-4o`).
+
+        A Claude model is also found without its date, and by what other clouds call it.
+        """
         if model is None:
             return None
-        return self.models.get(model) or self.models.get(model.rpartition("/")[2])
+        name = model.rpartition("/")[2]
+        plain = _CLOUD.sub("", name).replace("@", "-")
+        names = (model, name, plain, _DATED.sub("", plain) if plain.startswith("claude-") else plain)
+        return next((self.models[known] for known in names if known in self.models), None)
 
 
 def default_prices() -> PriceTable:
