@@ -7,8 +7,9 @@ from typing import Any
 
 from ...envs.step import Step
 from ...rewards.acts import Act
+from ...rewards.foreign import canonical
 from ...rewards.interpret import interpret
-from ...rewards.shell import Kind
+from ..tables.steps import action_of, failed, tests_of
 
 __all__ = ["ACTIONS", "CallFacts", "Reader", "Spending", "StepFacts"]
 
@@ -97,39 +98,34 @@ class Reader:
 
     def call(self, step: Step) -> CallFacts:
         """A step that was not done yet: its observation is empty."""
-        act = interpret(step, self._workdir)
-        return CallFacts(action=_action(act), program=_program(act), action_chars=len(step.action))
+        act = interpret(canonical(step), self._workdir)
+        return CallFacts(action=action_of(act), program=_program(act), action_chars=len(step.action))
 
     def step(self, step: Step, reward: float | None) -> StepFacts:
         """A step that was done."""
-        act = interpret(step, self._workdir)
-        passed, failed = act.tests.counts if act.tests is not None else (0, 0)
-        told = bool(passed or failed)
+        act = interpret(canonical(step), self._workdir)
+        passed, bad = tests_of(act)
         repeated = act.signature in self._seen
         gap = None if self._ended is None else (step.t_start - self._ended).total_seconds() * 1000
         self._seen.add(act.signature)
         self._ended = step.t_end
         return StepFacts(
-            action=_action(act),
+            action=action_of(act),
             program=_program(act),
             action_chars=len(step.action),
             tool_ms=step.duration_ms,
             gap_ms=gap,
-            failed=act.failed,
+            failed=failed(act),
             error=step.error,
             repeated=repeated,
-            paths=act.paths,
-            edited=tuple(dict.fromkeys(edit.path for edit in act.edits if edit.changed)),
-            tests_passed=passed if told else None,
-            tests_failed=failed if told else None,
+            paths=tuple(filter(None, act.paths)),
+            edited=tuple(dict.fromkeys(edit.path for edit in act.edits if edit.changed and edit.path)),
+            tests_passed=passed,
+            tests_failed=bad,
             observation_chars=len(step.observation),
             thought_chars=len(step.thought) if step.thought else None,
             reward=reward,
         )
-
-
-def _action(act: Act) -> str:
-    return "other" if act.kind is Kind.IDLE else act.kind.value
 
 
 def _program(act: Act) -> str | None:

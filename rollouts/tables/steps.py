@@ -19,7 +19,7 @@ from .clock import Stretch, micros, milliseconds
 from .contents import Contents
 from .timing import Timing
 
-__all__ = ["Steps", "action_of"]
+__all__ = ["Steps", "action_of", "failed", "tests_of"]
 
 _SPENT = (
     "cpu_s",
@@ -93,14 +93,14 @@ class Steps:
         edits = act.repository_edits
         self.edits += bool(edits)
         changed = tuple(edit for edit in act.edits if edit.changed)
-        passed, bad = _tests(act)
+        passed, bad = tests_of(act)
         return {
             "step": step.index,
             "tool": step.tool,
             "action": action_of(act),
             "program": act.shell.program or None if act.shell is not None else None,
             "ok": act.step.ok,
-            "failed": act.failed or bool(bad) or _crashed(act),
+            "failed": failed(act),
             "error": act.step.error,
             "exit_code": step.exit_code,
             "malformed": act.kind is Kind.MALFORMED,
@@ -191,11 +191,16 @@ def _unique(paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(path for path in paths if path))
 
 
-def _tests(act: Act) -> tuple[int | None, int | None]:
+def tests_of(act: Act) -> tuple[int | None, int | None]:
     """How many tests passed and failed; None for a step that ran none, or whose output does not tell."""
     run = act.tests
     known = run is not None and (any(run.counts) or bool(act.step.data.get("parsed")))
     return run.counts if run is not None and known else (None, None)
+
+
+def failed(act: Act) -> bool:
+    """Whether the tool refused, or the command or a test failed."""
+    return act.failed or bool(tests_of(act)[1]) or _crashed(act)
 
 
 def _crashed(act: Act) -> bool:
