@@ -3,6 +3,7 @@
 import socket
 from concurrent.futures import Future
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote
@@ -61,6 +62,7 @@ class OtlpReceiver:
         self.path = folder / OTLP
         self.token = token
         self._journal = Journal(self.path, fsync=fsync, max_bytes=largest_file)
+        self._counting = Lock()
         self.records = 0
         """Records taken so far, by this receiver."""
         exports = HttpExports(self._keep, token, largest_export)
@@ -122,7 +124,8 @@ class OtlpReceiver:
             return export, None
         if self._journal.full:
             return export.refused(f"{self.path.name} has reached its largest size"), None
-        self.records += export.records
+        with self._counting:
+            self.records += export.records
         return export, self._journal.append(export.line)
 
     def __enter__(self) -> Self:

@@ -16,6 +16,8 @@ from .records import Exchange, Fault
 
 __all__ = ["Draft"]
 
+_LONGEST = 1000
+
 
 @dataclass(slots=True)
 class Draft:
@@ -73,18 +75,18 @@ class Draft:
             method=self.head.method[:32],
             path=path[:2048],
             query=without_key(query)[:2048],
-            model=self.model,
-            answer_model=self.reading.model,
+            model=_text(self.model),
+            answer_model=_text(self.reading.model),
             stream=self.stream,
             status=self.status,
             request_id=self.answer_headers.get("request-id") or self.answer_headers.get("x-request-id"),
-            response_id=self.reading.response_id,
-            finish_reason=self.reading.finish_reason,
+            response_id=_text(self.reading.response_id),
+            finish_reason=_text(self.reading.finish_reason),
             usage=self.reading.usage,
             cost_usd=self.cost_usd,
             parts=self.parts,
             fault=self.fault,
-            error=self.error or self.reading.error,
+            error=_text(self.error or self.reading.error),
             headers=told_of_request(self.head.headers),
             answer_headers=self.answer_headers,
             request_bytes=self.request_bytes,
@@ -94,6 +96,11 @@ class Draft:
             request=self.request,
             response=self.response,
         )
+
+
+def _text(value: object) -> str | None:
+    """What a body gives as a name, if it is one; half a character is none."""
+    return value[:_LONGEST].encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
 def _ms(span: timedelta) -> float:

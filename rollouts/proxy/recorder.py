@@ -1,10 +1,9 @@
 """Writes what the proxy saw: one line a request, beside the loop that serves."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-from pydantic_core import to_json
 
 from ..loopback import Journal
 from .folding import Folder
@@ -41,11 +40,17 @@ class Recorder:
         self._journal.close()
 
     def _write(self, exchange: Exchange) -> None:
-        bodies, count = dict[str, Any](), 0
-        for name in ("request", "response"):
-            value = getattr(exchange, name) if self._bodies else None
-            bodies[name], number = self._folder.fold(value)
-            count += number
+        request, in_request = self._fold(exchange.request)
+        response, in_response = self._fold(exchange.response)
         told = exchange.model_dump(mode="json", exclude={"request", "response"}, exclude_defaults=True)
         told, number = self._masker.value(told)
-        self._journal.append(to_json({**told, "secrets": count + number, **bodies}) + b"\n")
+        line = {**told, "secrets": in_request + in_response + number, "request": request, "response": response}
+        self._journal.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+    def _fold(self, body: Any) -> tuple[Any, int]:
+        if not self._bodies:
+            return None, 0
+        try:
+            return self._folder.fold(body)
+        except RecursionError:
+            return {"left_out": "nested too deeply to be searched for secrets"}, 0

@@ -447,6 +447,27 @@ def test_a_service_that_does_not_answer_json_is_passed_on(world: Make) -> None:
     assert made.exchanges()[0].response == {"text": page.decode()}
 
 
+def test_odd_bodies_are_recorded_too(world: Make) -> None:
+    """Half characters, members with our own marks, deep nests, names that are no names, numbers beyond measure."""
+    answer = b'{"id": 7, "model": ["x"], "choices": 3, "usage": {"prompt_tokens": "many"}, "x": "\\ud800"}'
+    made = world(lambda talk: talk.answer(answer))
+    deep = json.loads("[" * 600 + "]" * 600)
+    bodies: list[dict[str, Any]] = [
+        {"model": "\ud800", "messages": ["\udfff", {"content": None}]},
+        {"model": 5, "messages": {"$items": {"after": "", "new": [1]}}, "x": {"$value": 1}},
+        {"model": "gpt-4o", "messages": [10**400, 1.5e308, -0.0, True, None, ""], "n": []},
+        {"model": "gpt-4o", "messages": deep},
+    ]
+    for body in bodies:
+        content = json.dumps(body).encode()
+        assert httpx.post(made.proxy.url + CHAT.path, content=content, headers=made.headers).content == answer
+    found = made.exchanges()
+    assert [exchange.request for exchange in found[:3]] == bodies[:3]
+    assert "nested too deeply" in found[3].request["left_out"]
+    assert {exchange.status for exchange in found} == {200}
+    assert found[0].response == json.loads(answer)
+
+
 def test_a_long_conversation_costs_space_once(world: Make) -> None:
     made = world(whole)
     messages, system = list[dict[str, Any]](), "You are an agent. " * 500
