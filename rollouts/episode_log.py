@@ -156,6 +156,7 @@ class _Totals:
         self.steps = 0
         self.reset_ms: float | None = None
         self._malformed = 0
+        self._scored = 0
         self._reward = 0.0
         self._process: float | None = None
         self._tool_ms = 0.0
@@ -192,6 +193,7 @@ class _Totals:
         self.steps += 1
         self._process = process.get("score") if process else None
         self._malformed += step.malformed
+        self._scored += 1
         self._reward += reward
         self._tool_ms += step.duration_ms
         self._policy_ms += policy_ms
@@ -205,7 +207,7 @@ class _Totals:
         return {
             "steps": self.steps,
             "malformed_actions": self._malformed,
-            "mean_reward": round(self._reward / self.steps, 6) if self.steps else None,
+            "mean_reward": round(self._reward / self._scored, 6) if self._scored else None,
             "process_score": self._process,
             "usage": self._usage,
             "cost_usd": self._cost,

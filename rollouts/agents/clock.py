@@ -2,7 +2,8 @@
 
 What an agent records before it asks cannot be later than the proxy's receipt, and what it records of an answer cannot
 be earlier than the answer's first byte. Each such pair bounds the offset from one side (Marzullo's intersection). The
-agent's times are moved only where leaving them as they are would contradict cause and effect.
+agent's times are moved only where leaving them as they are would contradict cause and effect; then by the bound from
+above, which the answer that was written down soonest gives.
 """
 
 from dataclasses import dataclass, field
@@ -23,9 +24,10 @@ class Clock:
     pairs: int = 0
     _pairs: list[tuple[datetime, datetime, bool]] = field(default_factory=list[tuple[datetime, datetime, bool]])
 
-    def before(self, theirs: datetime | None, ours: datetime | None) -> None:
-        """Something of theirs happened before something of ours."""
+    def before(self, theirs: datetime | None, ours: datetime | None, slack: float = 0.0) -> None:
+        """Something of theirs happened before something of ours, but may have been written down `slack` s later."""
         if theirs is not None and ours is not None:
+            theirs -= timedelta(seconds=slack)
             bound = (theirs - ours).total_seconds()
             self.lower = bound if self.lower is None else max(self.lower, bound)
             self._pairs.append((theirs, ours, True))
@@ -41,15 +43,11 @@ class Clock:
 
     @property
     def offset(self) -> float:
-        """By how much their times are moved: 0 when that contradicts nothing."""
+        """By how much their times are moved: 0 when that contradicts nothing, else what the least delay says."""
         lower, upper = self.lower, self.upper
-        if lower is not None and upper is not None and lower > upper:
-            return round((lower + upper) / 2, 6)
-        if lower is not None and lower > 0:
-            return round(lower if upper is None else (lower + upper) / 2, 6)
-        if upper is not None and upper < 0:
-            return round(upper if lower is None else (lower + upper) / 2, 6)
-        return 0.0
+        wrong = (lower is not None and lower > 0) or (upper is not None and upper < 0)
+        best = upper if upper is not None else lower
+        return round(best, 6) if wrong and best is not None else 0.0
 
     def ours(self, theirs: datetime | None) -> datetime | None:
         """A moment of their clock by ours."""

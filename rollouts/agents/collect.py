@@ -48,11 +48,7 @@ def collect(
         workdir=workdir, trace_id=trace, transcript=told, exchanges=exchanges, facts=facts, samples=samples
     )
     joined = join(records)
-    events = joined.events
-    if joined.tools:
-        offered = payloads.Note.of(kind="tools", source="proxy", data={"tools": joined.tools})
-        events = [Timed(payload=offered, t_start=exchanges[0].t_start), *events]
-    return Collected(events, exchanges, {"join": {**joined.quality, "transcripts": read}})
+    return Collected(joined.events, exchanges, {"join": {**joined.quality, "transcripts": read}})
 
 
 def _transcripts(fetched: Sequence[Fetched]) -> tuple[list[Timed], list[dict[str, Any]]]:

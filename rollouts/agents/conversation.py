@@ -67,15 +67,13 @@ def _calls(thread: Thread) -> int:
     return sum(len(dialogue.calls) for dialogue in thread.dialogues)
 
 
-def tell(exchanges: Iterable[Exchange]) -> tuple[list[Timed], list[dict[str, object]]]:
-    """The events of an episode, in the order in which things ended, and the tools that the agent offered its model."""
+def tell(exchanges: Iterable[Exchange]) -> list[Timed]:
+    """The events of an episode, in the order in which things ended."""
     threads = threads_of(found for one in exchanges if (found := dialogue_of(one)) is not None)
     told = [(event, thread) for thread in threads for event in _tell(thread)]
     told.sort(key=lambda pair: pair[0].t_end or pair[0].t_start or datetime.min)
     steps = dict[tuple[int, int], int]()
-    events = [_numbered(event, id(thread), steps) for event, thread in told]
-    own = threads[0].dialogues if threads else []
-    return events, max((dialogue.tools for dialogue in own), key=len, default=[])
+    return [_numbered(event, id(thread), steps) for event, thread in told]
 
 
 def _numbered(event: Timed, thread: int, steps: dict[tuple[int, int], int]) -> Timed:

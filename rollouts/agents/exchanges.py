@@ -174,16 +174,16 @@ def _gemini(found: Dialogue, body: dict[str, Any], answer: dict[str, Any]) -> No
             inner = as_dict(response.get("response"))
             said = inner.get("output", inner.get("error"))
             text = as_text(said) if isinstance(said, str | list) else json.dumps(inner, ensure_ascii=False)
-            found.results[as_str(response.get("id")) or f"call-{told}"] = Result(text, "error" in inner)
+            found.results[f"call-{told}"] = Result(text, "error" in inner)
             told += 1
     best = as_dict(next(iter(as_dicts(answer.get("candidates"))), {})).get("content")
     texts, thoughts = list[str](), list[str]()
     for part in _parts([as_dict(best)]):
         if "functionCall" in part:
             function = as_dict(part["functionCall"])
-            # The API may leave calls without ids: a call is known by its place among all of the conversation.
-            call_id = as_str(function.get("id")) or f"call-{asked}"
-            asked += 1
+            # The API leaves calls without ids, whatever the agent gives them afterwards: a call is known by its place
+            # among all of the conversation.
+            call_id, asked = f"call-{asked}", asked + 1
             found.calls.append(_call(call_id, function.get("name"), function.get("args")))
         elif part.get("text"):
             (thoughts if part.get("thought") else texts).append(as_text(part["text"]))

@@ -3,12 +3,13 @@
 Names are those that Claude Code, Codex and Gemini CLI document for their events, and those of the GenAI conventions.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from ..adapters.reading import as_float, as_int, as_str
+from ..adapters.reading import as_float, as_str
 from ..otlp import LogRecord, MetricPoint, SpanRecord, Telemetry
 from ..payloads import Note
 
@@ -20,7 +21,9 @@ _IDS = (
 )
 _REQUESTS = ("api_request", "api_response", "llm_request")
 _CALLS = ("tool_result", "tool_call", "tool", "execution", "blocked_on_user", "tool_decision")
+_WORKS = ("tool_result", "tool_call", "execution")
 _TOOL = ("tool_name", "function_name", "gen_ai.tool.name", "name")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _OUTPUT = ("output_tokens", "output_token_count", "gen_ai.usage.output_tokens")
 
 
@@ -32,15 +35,19 @@ class Fact:
     about: Literal["request", "call"] | None
     ids: frozenset[str]
     tool: str | None
-    output_tokens: int | None
+    output_tokens: float | None
     duration_ms: float | None
     start: datetime | None
     end: datetime | None
     """When it happened, by the sender's clock."""
     received: datetime
+    kind: Literal["log", "span", "metric"]
     trace: str = ""
-    session: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    span: str = ""
+    """Of a span its own id, of a log record that of the span it belongs to."""
+    parent: str = ""
+    works: bool = False
+    """Its duration is that of a tool's work, and not of waiting for leave to work."""
 
 
 def fact_of(record: Telemetry) -> Fact:
@@ -48,15 +55,16 @@ def fact_of(record: Telemetry) -> Fact:
     attributes = record.attributes
     ids = frozenset(str(attributes[key]) for key in _IDS if attributes.get(key))
     tool = next((as_str(attributes[key]) for key in _TOOL if attributes.get(key)), None)
-    tokens = next((as_int(attributes[key]) for key in _OUTPUT if key in attributes), None)
-    duration = as_float(attributes.get("duration_ms"))
+    tokens = next((_number(attributes[key]) for key in _OUTPUT if key in attributes), None)
+    duration = _number(attributes.get("duration_ms"))
     start = end = record.start if isinstance(record, SpanRecord) else record.time
     name, trace = "", ""
     if isinstance(record, SpanRecord):
         name, end, trace = record.name, record.end, record.trace_id
         duration = record.duration_ms if duration is None else duration
     elif isinstance(record, LogRecord):
-        name, trace = record.event_name, record.trace_id
+        # Some agents name the place in their source as the record's event, and the event as an attribute.
+        name, trace = as_str(attributes.get("event.name")) or record.event_name, record.trace_id
     else:
         name = record.name
     return Fact(
@@ -69,9 +77,17 @@ def fact_of(record: Telemetry) -> Fact:
         start=start,
         end=end,
         received=record.received,
+        kind="span" if isinstance(record, SpanRecord) else "log" if isinstance(record, LogRecord) else "metric",
         trace=trace,
-        session=as_str(attributes.get("session.id")) or as_str(attributes.get("conversation.id")),
+        span="" if isinstance(record, MetricPoint) else record.span_id,
+        parent=record.parent_span_id if isinstance(record, SpanRecord) else "",
+        works=name.rpartition(".")[2] in _WORKS or name.startswith("execute_tool "),
     )
+
+
+def _number(value: Any) -> float | None:
+    """A figure; some agents send theirs as text."""
+    return as_float(value) if not isinstance(value, str) else float(value) if _NUMBER.fullmatch(value) else None
 
 
 def _about(name: str, attributes: Mapping[str, Any], record: Telemetry) -> Literal["request", "call"] | None:
@@ -81,7 +97,7 @@ def _about(name: str, attributes: Mapping[str, Any], record: Telemetry) -> Liter
     timed = "duration_ms" in attributes or isinstance(record, SpanRecord)
     if short.startswith("chat ") or (short in _REQUESTS and timed):
         return "request"
-    if short == "sse_event" and attributes.get("event.kind") == "response.completed":
+    if short == "sse_event" and attributes.get("event.kind") == "response.completed" and _OUTPUT[1] in attributes:
         return "request"
     return "call" if short.startswith("execute_tool ") or short in _CALLS else None
 

@@ -6,7 +6,7 @@ took and what it cost; telemetry how long tools say they took. Without a transcr
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import payloads
@@ -23,6 +23,9 @@ from .ordering import in_order
 from .telemetry import Attached, Target, attach
 
 __all__ = ["Joined", "Records", "join"]
+
+_LAG = 10.0
+"""Seconds by which an agent may write down late that it asked; some write in batches."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,8 +48,6 @@ class Joined:
 
     events: list[Timed]
     quality: dict[str, Any]
-    tools: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    """What the agent offered its model, as far as the proxy saw it."""
 
 
 def join(records: Records) -> Joined:
@@ -59,15 +60,22 @@ def join(records: Records) -> Joined:
     _bound(clock, records.transcript, answers, answered, pairs)
     base = enriched(records.transcript, answers, dialogues, answered, pairs, clock)
     matched = {id(answered[pair.dialogue].exchange) for pair in pairs}
-    rest, tools = tell(one for one in records.exchanges if id(one) not in matched)
+    rest = tell(one for one in records.exchanges if id(one) not in matched)
     base += _left_over(rest, base, own=not records.transcript)
     attached = attach(records.facts, _targets(base, answered, pairs), clock, records.trace_id)
     base = [_with_internal(event, attached) for event in base]
-    aside = [*records.samples, *attached.notes, *_refused(records.exchanges)]
+    aside = [*records.samples, *attached.notes, *_refused(records.exchanges), *_offered(answered)]
     events = list(in_order(base, aside, Phases(records.workdir)))
-    offered = [dialogue.tools for dialogue in answered]
-    quality = _quality(records, answers, answered, pairs, attached, clock)
-    return Joined(events, quality, tools or max(offered, key=len, default=[]))
+    return Joined(events, _quality(records, answers, answered, pairs, attached, clock))
+
+
+def _offered(answered: Sequence[Dialogue]) -> list[Timed]:
+    """The tools that the agent offered its model: those of the request that offers most."""
+    best = max(answered, key=lambda dialogue: len(dialogue.tools), default=None)
+    if best is None or not best.tools:
+        return []
+    note = payloads.Note.of(kind="tools", source="proxy", data={"tools": best.tools})
+    return [Timed(payload=note, t_start=best.exchange.t_start)]
 
 
 def _bound(
@@ -80,7 +88,7 @@ def _bound(
         answer, exchange = answers[pair.answer], dialogues[pair.dialogue].exchange
         sent, said = asked.get(request_id_of(answer)), answer.t_end or answer.t_start
         if sent is not None and sent != said:
-            clock.before(sent, exchange.t_start)
+            clock.before(sent, exchange.t_start, _LAG)
         clock.after(said, exchange.t_first_byte or exchange.t_start)
 
 

@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from ..adapters.base import Timed
+from ..adapters.reading import compact
+from ..payloads import Note
 from .clock import Clock
 from .facts import Fact
 
@@ -60,6 +63,7 @@ def attach(facts: Sequence[Fact], targets: Sequence[Target], clock: Clock, trace
             joined[number] = target, "id"
             taken.add((fact.note.kind, id(target)))
             clock.after(fact.end, target.first_byte)
+    _by_trace(facts, joined)
     for number, fact in enumerate(facts):
         if fact.about is not None and number not in joined:
             likely = _likely(fact, (one for one in targets if (fact.note.kind, id(one)) not in taken), clock)
@@ -68,7 +72,22 @@ def attach(facts: Sequence[Fact], targets: Sequence[Target], clock: Clock, trace
                 taken.add((fact.note.kind, id(likely[0])))
     for number, fact in enumerate(facts):
         _tell(found, fact, joined.get(number), clock)
+    found.notes += _metrics(facts, clock)
     return found
+
+
+def _by_trace(facts: Sequence[Fact], joined: dict[int, tuple[Target, str]]) -> None:
+    """Join what belongs to a span that is joined already: the span's log records and its children."""
+    spans = {fact.span: number for number, fact in enumerate(facts) if fact.kind == "span"}
+    for number, fact in enumerate(facts):
+        above = fact.parent if fact.kind == "span" else fact.span
+        found, seen = joined.get(spans.get(above, -1)), {fact.span}
+        while found is None and above in spans and above not in seen:
+            seen.add(above)
+            above = facts[spans[above]].parent
+            found = joined.get(spans.get(above, -1))
+        if number not in joined and fact.about is not None and found is not None and found[0].about == fact.about:
+            joined[number] = found[0], "trace"
 
 
 def _likely(fact: Fact, targets: Iterable[Target], clock: Clock) -> tuple[Target, str] | None:
@@ -97,10 +116,29 @@ def _tell(found: Attached, fact: Fact, joined: tuple[Target, str] | None, clock:
         found.by[how] += 1
         link = {"joined_by": how, **({"joined_request": target.request_id} if target.request_id else {})}
         note = note.model_copy(update={"step": target.step, "data": {**note.data, **link}})
-        if target.about == "call" and target.step is not None and fact.duration_ms is not None:
+        if fact.works and target.step is not None and fact.duration_ms is not None:
             found.internal_ms.setdefault(target.step, fact.duration_ms)
     elif fact.about is not None:
         found.unmatched += 1
     else:
         found.other += 1
+        if fact.kind != "log":
+            return  # an agent's inner workings: they stay in the raw record
     found.notes.append(Timed(payload=note, t_start=clock.ours(fact.start), t_end=clock.ours(fact.end)))
+
+
+def _metrics(facts: Iterable[Fact], clock: Clock) -> list[Timed]:
+    """All metrics as one note: of each name and set of attributes the sum of what was sent as deltas, else the last."""
+    series, last = dict[str, dict[str, Any]](), None
+    for fact in facts:
+        value = fact.note.data.get("value")
+        if fact.kind != "metric" or not isinstance(value, int | float):
+            continue
+        last = fact.end if last is None or (fact.end is not None and fact.end > last) else last
+        told = {key: one for key, one in fact.note.data.items() if key != "value"}
+        row = series.setdefault(compact([fact.note.kind, told]), {"name": fact.note.kind, **told, "value": 0})
+        row["value"] = row["value"] + value if told.get("temporality") == "delta" else value
+    if not series:
+        return []
+    note = Note.of(kind="metrics", source="otlp", data={"series": list(series.values())})
+    return [Timed(payload=note, t_start=clock.ours(last))]

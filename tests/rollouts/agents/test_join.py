@@ -47,6 +47,10 @@ def joined(events: list[Timed], facts: list[Fact] | None = None, **more: Any) ->
     )
 
 
+def notes_of(found: Joined) -> list[Timed]:
+    return [event for event in found.events if isinstance(event.payload, payloads.Note)]
+
+
 def answers(found: Joined) -> list[Timed]:
     return [event for event in found.events if isinstance(event.payload, payloads.LlmResponse)]
 
@@ -87,12 +91,12 @@ def test_what_the_agent_recorded_is_kept() -> None:
 def test_a_clock_that_is_wrong_is_set_by_cause_and_effect(skew: float) -> None:
     found = joined(transcript(skew=skew))
     offset = found.quality["clock"]["offset_ms"] / 1000
-    assert offset == (0.0 if abs(skew) < 0.1 else pytest.approx(skew, abs=1.0))
+    assert offset == (0.0 if abs(skew) < 0.1 else pytest.approx(skew, abs=1.5))
     assert found.quality["clock"]["contradicted"] == 0
     results = [event for event in found.events if isinstance(event.payload, payloads.ToolResult)]
     for number, event in enumerate(results):
         assert event.t_end is not None
-        assert abs((event.t_end - at(10 * number + 9)).total_seconds()) < 1.0
+        assert abs((event.t_end - at(10 * number + 9)).total_seconds()) < 1.5
 
 
 def test_a_clock_that_nothing_explains_says_so() -> None:
@@ -151,16 +155,15 @@ def test_spans_of_the_given_trace_are_counted() -> None:
     )  # fmt: skip
     found = joined(transcript(), [fact_of(span)])
     assert found.quality["telemetry"]["in_trace"] == 1
-    note = next(event for event in found.events if isinstance(event.payload, payloads.Note))
+    note = next(event for event in notes_of(found) if event.payload.source == "otlp")  # type: ignore[union-attr]
     assert note.payload.step == 0 and note.t_start == at(2.5)  # type: ignore[union-attr]
 
 
 def test_samples_lie_between_the_steps_they_were_taken_in() -> None:
     samples = [Timed(payload=payloads.SandboxMetric(scope="sample"), t_start=at(s), t_end=at(s)) for s in (1, 5, 11)]
     found = joined(transcript(), samples=samples)
-    assert [type(event.payload).__name__ for event in found.events[:4]] == [
-        "LlmRequest", "SandboxMetric", "LlmResponse", "SandboxMetric",
-    ]  # fmt: skip
+    kinds = [type(event.payload).__name__ for event in found.events if not isinstance(event.payload, payloads.Note)]
+    assert kinds[:4] == ["LlmRequest", "SandboxMetric", "LlmResponse", "SandboxMetric"]
     begun = (payloads.Phase, payloads.ToolCall)
     ends = [event.t_end or event.t_start for event in found.events if not isinstance(event.payload, begun)]
     assert ends == sorted(ends, key=str)
@@ -171,5 +174,6 @@ def test_a_request_that_was_never_answered_is_a_note() -> None:
         update={"id": "lost", "status": 403, "fault": "denied", "response": None, "api": None, "path": "/v1/files"}
     )
     found = join(Records(workdir="/testbed", exchanges=[*exchanges(), lost]))
-    note = next(event.payload for event in found.events if isinstance(event.payload, payloads.Note))
+    note = next(event.payload for event in notes_of(found) if event.payload.kind == "denied")  # type: ignore[union-attr]
+    assert isinstance(note, payloads.Note)
     assert (note.kind, note.source, note.data["path"]) == ("denied", "proxy", "/v1/files")
