@@ -192,7 +192,9 @@ def _by_time(items: Iterator[Foreign]) -> Iterator[_Keyed]:
     latest = _START
     for item in items:
         if isinstance(item, Timed):
-            latest = max(latest, item.t_end or item.t_start or latest)
+            # An answer is told before the calls in it, which may begin before its last piece is there.
+            ended = None if isinstance(item.payload, payloads.LlmResponse) else item.t_end
+            latest = max(latest, ended or item.t_start or latest)
         yield latest, item
 
 

@@ -195,7 +195,7 @@ class Records:
         return self._answer
 
     def _item(self, item: dict[str, Any], at: datetime | None, where: str, *, alone: bool = False) -> None:
-        kind = item.get("type")
+        kind = as_str(item.get("type"))
         if kind == "message" and item.get("role") != "assistant":
             self._message(item, at, alone=alone)
         elif kind == "message":
@@ -297,7 +297,7 @@ class Records:
         )
 
     def _event(self, event: dict[str, Any], at: datetime | None, where: str) -> None:
-        kind, call_id = event.get("type"), as_str(event.get("call_id"))
+        kind, call_id = as_str(event.get("type")), as_str(event.get("call_id"))
         if kind == "user_message":
             text = as_text(event.get("message"))
             part = payloads.Part.of(kind="user_message", at=at, chars=len(text), source="event_msg.user_message")

@@ -1,5 +1,6 @@
 """Reading one source: every episode of it becomes a folder, every record of it is counted."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from .base import Adapter, Foreign, ForeignEpisode, Timed, Unread
 from .registry import FAULTS
 from .report import SourceReport
 from .sources import Source
-from .writing import EpisodeWriter
+from .writing import EpisodeWriter, is_whole
 
 __all__ = ["PARTIAL", "Job", "ingest_source"]
 
@@ -103,7 +104,7 @@ class _Reading:
             report.episodes += 1
             self._agents.add((episode.agent, episode.agent_version, episode.model))
         final = Path(job.run) / EPISODES / name
-        if left_out or final.exists():
+        if left_out or is_whole(final):
             self._drain(episode)
             return
         folder = Path(job.run) / PARTIAL / name
@@ -114,6 +115,8 @@ class _Reading:
             writer.abandon()
             raise
         final.parent.mkdir(exist_ok=True)
+        if final.exists():
+            shutil.rmtree(final)
         folder.rename(final)
         report.events += writer.events
 

@@ -145,8 +145,8 @@ class _Writer:
         inputs = [self._event(part, {}) for part in request.parts] if request is not None else []
         numbers = {str(tool["tool_call_id"]): tool for tool in tools}
         pieces = [self._event(part, numbers) for part in response.parts]
-        turn = request.parameters.get("turn_id") if request is not None else None
-        codex = {"turn_id": turn, "cwd": request.parameters.get("cwd") if request is not None else None}
+        asked = request.parameters if request is not None else {}
+        codex = {"turn_id": asked.get("turn_id"), **({"cwd": asked["cwd"]} if "cwd" in asked else {})}
         told: dict[str, Any] = {
             "provider": self._provider,
             **({"project": Path(self._workdir or "").name} if self._provider != "codex" else {}),
@@ -206,13 +206,14 @@ class _Writer:
         function = as_dict(call.get("function"))
         given = next((call[name] for name in ("input", "arguments", "action") if name in call), None)
         given = function.get("arguments") if given is None else given
+        secret = given is None and "input_chars" in call
         return {
             "tool_index": index,
             "tool_name": call.get("name") or function.get("name"),
             "tool_call_id": call.get("call_id") or call.get("id"),
             "emitted_at": None,
             "result_at": None,
-            "input": given,
+            **({} if secret else {"input": given}),
             "input_chars": call.get("input_chars", _chars(given)),
             "result_chars": None,
             "tool_wall_latency_ms": None,

@@ -122,7 +122,8 @@ class Session:
         """The conversation was replaced by a summary that comes as its first message."""
         conversation = self.conversation(thread)
         self._close(conversation)
-        conversation.told, conversation.answer = 0, None
+        self._unanswered(thread, conversation)
+        conversation.told, conversation.answer, conversation.messages = 0, None, []
 
     def answer(self, request_id: str, *, thread: str | None = None, kind: str = "assistant") -> Answer | None:
         """The answer of that id, begun if it is new; None when it is told already."""
@@ -230,10 +231,15 @@ class Session:
         """Everything, at the end."""
         for thread, conversation in self._conversations.items():
             self._close(conversation)
-            if conversation.records:
-                data = {"thread": thread, "messages": conversation.messages}
-                self.note("unanswered", data, conversation.at, what="user", records=conversation.records)
+            self._unanswered(thread, conversation)
         yield from self.ready()
+
+    def _unanswered(self, thread: str | None, conversation: _Conversation) -> None:
+        """Messages that no answer will follow, where nothing else tells them."""
+        if conversation.records:
+            data = {"thread": thread, "messages": conversation.messages}
+            self.note("unanswered", data, conversation.at, what="user", records=conversation.records)
+            conversation.records = 0
 
     def _told(self, answer: Answer) -> Iterator[Timed]:
         inputs = answer.inputs

@@ -11,11 +11,11 @@ from ...rewards.service.usage import Usage
 from .. import payloads
 from ..episode_log import PATCH
 from ..files import slug, write_atomic, write_json
-from ..log import EventWriter, Header
+from ..log import EventWriter, Header, last_event
 from ..log_file import EVENTS
 from .base import ForeignEpisode, Timed
 
-__all__ = ["EpisodeWriter", "Totals"]
+__all__ = ["EpisodeWriter", "Totals", "is_whole"]
 
 _BATCH = 64
 _VERDICT = "verdict.json"
@@ -113,6 +113,12 @@ def _later(start: datetime, ms: float) -> datetime:
         return start
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether an episode was written to its end by an adapter that did not fail in it."""
+    last = last_event(folder / EVENTS) if (folder / EVENTS).exists() else None
+    return last is not None and (last.payload.model_extra or {}).get("incomplete") is not True
+
+
 class EpisodeWriter:
     """Writes one episode into a folder of its own, which takes its place among the others when it is whole."""
 
@@ -194,7 +200,8 @@ class EpisodeWriter:
             said = message or "its record does not say how it ended; " + (
                 "its last answer calls a tool" if self._totals.calling else "its last answer calls no tool"
             )
-            self._end(payloads.EpisodeEnd.of(stop_reason=stop, message=said, steps=self._totals.steps))
+            cut = {} if message is None else {"incomplete": True}
+            self._end(payloads.EpisodeEnd.of(stop_reason=stop, message=said, steps=self._totals.steps, **cut))
         self._flush()
         self._writer.close()
         for name, data in self._episode.artifacts.items():
