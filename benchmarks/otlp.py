@@ -106,7 +106,7 @@ def _over_http(receiver: _Receiver) -> Callable[[bytes], None]:
 
 
 def _over_grpc(receiver: _Receiver) -> Callable[[bytes], None]:
-    export = grpc.insecure_channel(receiver.grpc).unary_unary(_METHOD)
+    export: Any = grpc.insecure_channel(receiver.grpc).unary_unary(_METHOD)
     return lambda body: export(body, metadata=_METADATA, timeout=30) and None
 
 

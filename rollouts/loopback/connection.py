@@ -99,6 +99,7 @@ class Connection:
     ) -> None:
         self._reader, self._writer = streams
         self._handler, self._admit, self._limits, self._held = handler, admit, limits, held
+        self._piece = min(_READ, limits.head_bytes)
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
 
     async def serve(self) -> None:
@@ -129,7 +130,7 @@ class Connection:
         except _Refused as refused:
             await self._refuse(reply, refused.refusal)
         except h11.RemoteProtocolError as error:
-            await self._refuse(reply, Refusal(error.error_status_hint or 400, b"not a request that HTTP/1.1 knows\n"))
+            await self._refuse(reply, Refusal(error.error_status_hint or 400, b"not a request\n"))
         finally:
             self._held.bytes -= held
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE and not reply.was_cut
@@ -152,17 +153,19 @@ class Connection:
         event = self._http.next_event()
         if event is h11.NEED_DATA and not self._http.trailing_data[0]:
             async with asyncio.timeout(self._limits.idle_s):
-                self._http.receive_data(await self._reader.read(_READ))
+                self._http.receive_data(await self._reader.read(self._piece))
         try:
             async with asyncio.timeout(self._limits.head_s):
                 while event is h11.NEED_DATA or event is h11.PAUSED:
                     event = self._http.next_event()
                     if event is h11.NEED_DATA:
-                        self._http.receive_data(await self._reader.read(_READ))
+                        self._http.receive_data(await self._reader.read(self._piece))
         except TimeoutError:
             raise _Refused(Refusal(408, b"the head of the request did not come\n")) from None
         if not isinstance(event, h11.Request):
             return None
+        if event.http_version not in (b"1.0", b"1.1"):
+            raise _Refused(Refusal(505, b"only HTTP/1.1 is spoken here\n"))
         head = _head_of(event)
         refusal = self._admit(head)
         if refusal is not None:

@@ -220,11 +220,8 @@ def _integer(value: Any, bounds: tuple[int, int], path: str) -> int:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
         raise Unacceptable(f"{path}: not an integer") from None
-    if (
-        isinstance(value, bool)
-        or not bounds[0] <= number <= bounds[1]
-        or (isinstance(value, float) and value != number)
-    ):
+    whole = not isinstance(value, float) or value.is_integer()
+    if isinstance(value, bool) or not whole or not bounds[0] <= number <= bounds[1]:
         raise Unacceptable(f"{path}: not an integer of the right size")
     return number
 

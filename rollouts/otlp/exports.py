@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
@@ -150,7 +150,7 @@ def _from_json(signal: Signal, body: bytes) -> tuple[dict[str, Any], Counter[str
     shape = SIGNALS[signal]
     normaliser = Normaliser(shape.records)
     try:
-        data = normaliser.message(json.loads(body), shape.request.DESCRIPTOR)
+        data = normaliser.message(json.loads(body), cast("Any", shape.request.DESCRIPTOR))
     except (ValueError, RecursionError) as error:  # also what is not UTF-8
         said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise Malformed(f"not OTLP/JSON of {signal}: {said}") from None
@@ -170,5 +170,9 @@ def _count(signal: Signal, data: dict[str, Any]) -> int:
     lists = SIGNALS[signal].lists(data)
     if signal != "metrics":
         return sum(map(len, lists))
-    parts = (part for metrics in lists for metric in metrics for part in metric.values() if isinstance(part, dict))
-    return sum(len(part.get("dataPoints", ())) for part in parts)
+    return sum(len(_points(metric)) for metrics in lists for metric in metrics)
+
+
+def _points(metric: dict[str, Any]) -> list[Any]:
+    kinds = ("gauge", "sum", "histogram", "exponentialHistogram", "summary")
+    return next((metric[kind].get("dataPoints", []) for kind in kinds if kind in metric), [])

@@ -3,6 +3,7 @@
 import socket
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,8 @@ class _Services(grpc.GenericRpcHandler):
     """Exports of all signals, as the bytes that came: their hash is the export's id."""
 
     def __init__(self, export: Any) -> None:
-        self._handlers = {
-            shape.method: grpc.unary_unary_rpc_method_handler(
-                lambda body, context, signal=signal: export(signal, body, context)
-            )
+        self._handlers: dict[str, Any] = {
+            shape.method: grpc.unary_unary_rpc_method_handler(partial(export, signal))
             for signal, shape in SIGNALS.items()
         }
 

@@ -143,8 +143,9 @@ class Forward:
         except (ValueError, RecursionError):
             draft.response = {"text": body[:_SHOWN].decode("utf-8", "replace")}
             return
-        if isinstance(draft.response, list) and self._route.dialect == "gemini.generate":
-            self._read_array(cast("list[Any]", draft.response))
+        found: Any = draft.response
+        if isinstance(found, list) and self._route.dialect == "gemini.generate":
+            self._read_array(cast("list[Any]", found))
             return
         draft.reading = read_answer(self._route.dialect, draft.response)
         if draft.status == 200 and self._route.generates:

@@ -152,7 +152,7 @@ def _client(service: Service) -> httpx.AsyncClient:
 
 def _api_of(head: Head, services: Sequence[Service]) -> Api | None:
     """In whose words to refuse a request that goes nowhere."""
-    apis = {service.upstream.api for service in services}
+    apis: set[Api] = {service.upstream.api for service in services}
     if len(apis) == 1:
         return apis.pop()
     if head.header("anthropic-version") or head.header("x-api-key"):

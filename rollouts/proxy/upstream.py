@@ -77,7 +77,7 @@ _ROUTES: dict[Api, tuple[Route, ...]] = {
         _route("POST", "/v1/messages/count_tokens", "anthropic.count_tokens"),
     ),
     "gemini": (
-        _route("POST", f"/v1beta/models/(?P<model>{_NAME}):(?:generate|streamGenerate)Content", "gemini.generate"),
+        _route("POST", f"/v1(?:beta)?/models/(?P<model>{_NAME}):(?:generate|streamGenerate)Content", "gemini.generate"),
     ),
 }
 _KEY_HEADERS: dict[Api, tuple[str, str]] = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ..upstream import Target
+from .base import obj
 
 __all__ = ["Asked", "read_request"]
 
@@ -51,9 +52,9 @@ def read_request(target: Target, content: bytes) -> Asked:
 
 def _with_usage(asked: Asked) -> Asked:
     options = asked.body.get("stream_options")
-    if options is not None and (not isinstance(options, dict) or cast("dict[str, Any]", options).get(_USAGE)):
+    if obj(options).get(_USAGE) or not isinstance(options, dict | None):
         return asked
-    wanted = {**asked.body, "stream_options": {**(options or {}), _USAGE: True}}
+    wanted: dict[str, Any] = {**asked.body, "stream_options": {**obj(options), _USAGE: True}}
     return Asked(asked.body, asked.model, asked.stream, _dump(wanted), hide_usage=True)
 
 

@@ -111,7 +111,7 @@ def stream_of(events: tuple[tuple[str | None, str], ...]) -> Any:
 def test_anthropics_client_reads_what_the_proxy_passes_on(world: Make) -> None:
     made = world(stream_of(MESSAGES.events))
     client = anthropic.Anthropic(base_url=made.proxy.url, api_key=TOKEN)
-    with client.messages.stream(model="claude-sonnet-4-20250514", messages=HELLO, max_tokens=100) as stream:
+    with client.messages.stream(model="claude-of-tomorrow", messages=HELLO, max_tokens=100) as stream:
         message = stream.get_final_message()
     assert message.usage.output_tokens == 42
     (exchange,) = made.exchanges()
@@ -125,7 +125,8 @@ def test_googles_client_reads_what_the_proxy_passes_on(world: Make) -> None:
     chunks = list(client.models.generate_content_stream(model="gemini-2.5-pro", contents="hi"))
     assert "".join(part.text or "" for c in chunks for part in _parts(c) if not part.thought) == "Hello"
     (exchange,) = made.exchanges()
-    assert (exchange.path, exchange.query) == ("/v1beta/models/gemini-2.5-pro:streamGenerateContent", "alt=sse")
+    assert exchange.path.endswith("/models/gemini-2.5-pro:streamGenerateContent")
+    assert exchange.query == "alt=sse"
     assert exchange.usage.reasoning_tokens == 6
 
 
@@ -141,7 +142,7 @@ def test_clients_understand_that_a_budget_is_used_up(world: Make) -> None:
         openai_client(made.proxy).chat.completions.create(model="gpt-4o", messages=HELLO)
     speaker = anthropic.Anthropic(base_url=made.proxy.url, api_key=TOKEN)
     with pytest.raises(anthropic.APIStatusError, match="credit balance is too low") as caught:
-        speaker.messages.create(model="claude-sonnet-4-20250514", messages=HELLO, max_tokens=5)
+        speaker.messages.create(model="claude-of-tomorrow", messages=HELLO, max_tokens=5)
     assert caught.value.status_code == 402
     client = genai.Client(api_key=TOKEN, http_options={"base_url": made.proxy.url})
     with pytest.raises(genai.errors.ClientError, match="RESOURCE_EXHAUSTED"):
@@ -160,7 +161,7 @@ def test_a_client_tries_again_and_each_try_is_told(world: Make) -> None:
 
     made = world(act)
     client = anthropic.Anthropic(base_url=made.proxy.url, api_key=TOKEN)
-    assert client.messages.create(model="claude-sonnet-4-20250514", messages=HELLO, max_tokens=5).id == "msg_01"
+    assert client.messages.create(model="claude-of-tomorrow", messages=HELLO, max_tokens=5).id == "msg_01"
     failed, good = made.exchanges()
     assert (failed.status, failed.error, good.status) == (529, "overloaded_error: Overloaded", 200)
     assert (failed.headers["x-stainless-retry-count"], good.headers["x-stainless-retry-count"]) == ("0", "1")
