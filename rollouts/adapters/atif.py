@@ -15,7 +15,20 @@ from ...rewards.service.usage import Usage
 from .. import payloads
 from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
 from .documents import Document, first_object, glimpse, open_document
-from .reading import Row, as_dict, as_dicts, as_float, as_int, as_list, as_str, as_text, compact, json_rows, moment
+from .reading import (
+    Row,
+    as_dict,
+    as_dicts,
+    as_float,
+    as_int,
+    as_list,
+    as_str,
+    as_text,
+    compact,
+    head_records,
+    json_rows,
+    moment,
+)
 from .telling import Answer, Call, Teller, instance_of, repo_of, tool_call
 
 __all__ = ["ADAPTER", "LOSES", "AtifAdapter"]
@@ -40,6 +53,7 @@ _OURS: Mapping[str, type[payloads.Payload]] = {
 }
 """What our export keeps in the document's `extra`, in the order in which it is told."""
 _TIMES = ("t_start", "t_end", "duration_ms")
+_HEAD = 4 << 20
 _RESULT = frozenset({"data", "ok", "step", "error", "exit_code", *_TIMES})
 _HEADER = ("run_id", "task_id", "repo", "commit", "seed", "agent_version", "episode_start")
 
@@ -76,10 +90,12 @@ class AtifAdapter:
 
 
 def _is_lines(path: Path) -> bool:
-    """Whether the first line is a document of its own, and others follow."""
+    """Whether a document stands on a line of its own, and is not all there is."""
     with path.open("rb") as file:
-        lines = file.read(1 << 22).lstrip(b"\xef\xbb\xbf").split(b"\n", 1)
-    return len(lines) > 1 and bool(lines[1].strip()) and lines[0].rstrip().endswith(b"}")
+        head = file.read(_HEAD)
+    records = head_records(head, most=1)
+    several = sum(bool(line.strip()) for line in head.split(b"\n", 3)[:3]) > 1
+    return several and bool(records) and "schema_version" in records[0]
 
 
 def _episode(document: Document, broken: list[Unread], where: str) -> ForeignEpisode:

@@ -215,11 +215,14 @@ def _spoken(messages: list[Any]) -> list[dict[str, Any]]:
     return told
 
 
-def _step(teller: Teller, step: dict[str, Any], messages: _History) -> Iterator[Timed]:
+def _step(teller: Teller, step: dict[str, Any], messages: _History) -> Iterator[Foreign]:
     action, response = as_text(step.get("action")), as_text(step.get("response"))
     query = as_dicts(step.get("query") or step.get("messages"))
-    if not action.strip() and (query == [{}] or (not query and response.startswith("Exit"))):
+    if not action.strip() and response.startswith("Exit"):
         yield teller.note("exit", step, what="step")
+        return
+    if not action.strip() and "response" not in step:
+        yield Unread(kind="step without action and response")
         return
     said, recorded = messages.take(response)
     if query:
