@@ -58,6 +58,7 @@ class TrlExporter:
     output = ".jsonl or .parquet"
     options = NoOptions
     loses = LOSES
+    unread: Mapping[str, str] = {}
 
     def open(self, target: Target) -> Sink:
         """See `rollouts.exporters.base.Exporter`."""

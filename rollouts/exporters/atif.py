@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from ..events import AnyEvent, LlmRequestEvent, UnknownEvent
 from .base import Exporter, NoOptions, RecordedEpisode, Sink, Target
 from .output import Folder
@@ -29,6 +31,35 @@ LOSES: Mapping[str, str] = {
 }
 
 
+_DELTAS = "told whole at each step; read back as text, not as what a request adds"
+_BESIDE = "in the `extra` of a result; read back as data of the result"
+UNREAD: Mapping[str, str] = {
+    "llm_request.endpoint": "in the `extra` of a step",
+    "llm_request.kept_messages": _DELTAS,
+    "llm_request.kept_tokens": _DELTAS,
+    "llm_request.token_ids": _DELTAS,
+    "llm_request.messages": _DELTAS,
+    "llm_request.parts": "in the `extra` of a step",
+    "llm_request.parameters": "read back with `llm_call_count` among them",
+    "llm_request.model": "the model that answered is read back for both",
+    "llm_request.thread": "read back as the id of the embedded trajectory",
+    "llm_response.prompt_token_ids": "read back for every answer, where the log holds what a request adds",
+    "llm_response.tool_calls": "read back as the calls that were carried out",
+    "llm_response.failed_attempts": "in the `extra` of a step",
+    "llm_response.parts": "in the `extra` of a step",
+    "llm_response.time_to_first_token_ms": "in the `extra` of the metrics",
+    "llm_response.usage.repeated_input_tokens": "in the `extra` of the metrics",
+    "llm_response.usage.repeated_cached_tokens": "in the `extra` of the metrics",
+    "tool_call.call_id": "a call without one is given one",
+    "tool_result.data": "read back with what else the file tells of the result",
+    "tool_result.internal_ms": _BESIDE,
+    "sandbox_metric.*": f"that of a step is {_BESIDE}",
+    "step_reward.*": _BESIDE,
+    "test_run.*": _BESIDE,
+    "unknown.*": "in the `extra` of the document",
+}
+
+
 class AtifExporter:
     """See `base.Exporter`."""
 
@@ -37,6 +68,7 @@ class AtifExporter:
     output = "folder of .json, or one .json"
     options = NoOptions
     loses = LOSES
+    unread = UNREAD
 
     def open(self, target: Target) -> Sink:
         """See `base.Exporter`."""
@@ -291,4 +323,8 @@ def _root_extra(run_id: str, story: Story) -> dict[str, Any]:
 
 def _event(event: AnyEvent, name: str) -> dict[str, Any]:
     kind = {"event_type": event.event_type} if name == "other" or isinstance(event, UnknownEvent) else {}
-    return kind | times_of(event) | rest_of(event.payload)
+    payload = event.payload
+    if not isinstance(payload, BaseModel):
+        return kind | times_of(event) | rest_of(payload)
+    needed = {key for key, field in type(payload).model_fields.items() if field.is_required()}
+    return kind | times_of(event) | payload.model_dump(mode="json", include=needed) | rest_of(payload)

@@ -102,6 +102,10 @@ class Exporter(Protocol):
     """Fields of our events that an export does not hold, and why: `event_type.field`, `event_type.*` for all of one,
     `event.field` for what every event carries, `unknown.*` for events of types that this version does not know."""
 
+    unread: Mapping[str, str]
+    """Fields that an export holds and `trajhub trace ingest` does not give back as they were, and why; empty for a
+    format that it does not read."""
+
     def open(self, target: Target) -> Sink:
         """Begin an export. Raises UsageError when it cannot be done as asked."""
         ...

@@ -67,6 +67,7 @@ class ChromeExporter:
     output = ".json for ui.perfetto.dev or chrome://tracing"
     options = ChromeOptions
     loses = LOSES
+    unread: Mapping[str, str] = {}
 
     def open(self, target: Target) -> Sink:
         """See `base.Exporter`."""

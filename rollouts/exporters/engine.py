@@ -37,6 +37,8 @@ class ExportReport:
     """Why an episode was not written, by run and episode."""
     lost: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Fields of our events that the export does not hold; see `losses.LossCounter.rows`."""
+    unread: dict[str, str] = field(default_factory=dict[str, str])
+    """Fields that the export holds and that are not read back as they were; see `base.Exporter.unread`."""
     redacted: dict[str, int] = field(default_factory=dict[str, int])
     """Credentials that were taken out, by kind."""
     damaged: list[str] = field(default_factory=list[str])
@@ -104,7 +106,7 @@ def _write(exporter: Exporter, target: Target, episodes: Iterator[RecordedEpisod
     except BaseException:
         sink.abandon()
         raise
-    report.lost = counter.rows()
+    report.lost, report.unread = counter.rows(), dict(exporter.unread)
 
 
 def _names(report: ExportReport, target: Target) -> list[str]:

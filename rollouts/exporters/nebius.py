@@ -10,7 +10,15 @@ from .output import LineSink
 from .parts import compact, text_of
 from .story import Act, Story, Turn
 
-__all__ = ["LOSES_OPENHANDS", "LOSES_SWE_AGENT", "OPENHANDS", "SWE_AGENT", "NebiusExporter"]
+__all__ = [
+    "LOSES_OPENHANDS",
+    "LOSES_SWE_AGENT",
+    "OPENHANDS",
+    "SWE_AGENT",
+    "UNREAD_OPENHANDS",
+    "UNREAD_SWE_AGENT",
+    "NebiusExporter",
+]
 
 _NO_COLUMN = "the data set has no column for it"
 _TIMES = "the data set tells no times"
@@ -56,13 +64,24 @@ _LESS: Mapping[str, str] = {
     "unknown.*": _NO_COLUMN,
 }
 _HEARD = frozenset({"system", "developer", "user"})
-_EXITS = {
+_OPENHANDS_EXITS = {
+    "submitted": "submit",
+    "step_limit": "maximum iterations",
+    "cost_limit": "maximum budget",
+    "token_limit": "maximum context",
+    "time_limit": "timed out",
+    "environment_error": "AgentRuntimeError",
+    "interrupted": "interrupted",
+}
+_SWE_AGENT_EXITS = {
     "submitted": "submitted",
     "cost_limit": "exit_cost",
     "token_limit": "exit_context",
     "policy_error": "exit_error",
     "environment_error": "exit_environment",
     "time_limit": "exit_total_execution_time",
+    "early_stopped": "early_exit",
+    "interrupted": "skipped",
 }
 
 
@@ -77,12 +96,14 @@ class NebiusExporter:
         name: str,
         title: str,
         loses: Mapping[str, str],
+        unread: Mapping[str, str],
         row: Callable[[RecordedEpisode], dict[str, Any]],
         schema: Callable[[], Any],
     ) -> None:
         self.name = name
         self.title = title
         self.loses = loses
+        self.unread = unread
         self._row = row
         self._schema = schema
 
@@ -124,17 +145,17 @@ def _swe_agent_row(episode: RecordedEpisode) -> dict[str, Any]:
         "model_name": story.header.model or story.header.agent,
         "target": verdict.resolved if verdict is not None else None,
         "trajectory": rows,
-        "exit_status": _exit(story),
+        "exit_status": _exit(story, _SWE_AGENT_EXITS),
         "generated_patch": story.patch or "",
         "eval_logs": _logs(story),
     }
 
 
-def _exit(story: Story) -> str | None:
+def _exit(story: Story, words: Mapping[str, str]) -> str | None:
     if story.end is None:
         return None
     reason = str(story.end.payload.stop_reason)
-    return _EXITS.get(reason, reason)
+    return words.get(reason, reason)
 
 
 def _logs(story: Story) -> str:
@@ -147,7 +168,7 @@ def _text_row(role: str, text: str) -> dict[str, Any]:
         "role": role,
         "text": None if system else text,
         "system_prompt": text if system else None,
-        "mask": role != "ai",
+        "mask": False,
         "cutoff_date": None,
     }
 
@@ -186,7 +207,6 @@ def _openhands_row(episode: RecordedEpisode) -> dict[str, Any]:
         raise NotExported("it has no step")
     tools = list(story.start.payload.tools) if story.start is not None else []
     resolved = story.verdict.payload.resolved if story.verdict is not None else None
-    reason = _exit(story)
     return {
         "trajectory_id": f"{episode.run_id}/{story.header.episode_id}",
         "instance_id": story.header.task_id,
@@ -194,7 +214,7 @@ def _openhands_row(episode: RecordedEpisode) -> dict[str, Any]:
         "trajectory": messages,
         "tools": [dict(tool) for tool in tools],
         "model_patch": story.patch,
-        "exit_status": "submit" if reason == "submitted" else reason,
+        "exit_status": _exit(story, _OPENHANDS_EXITS),
         "resolved": int(resolved) if resolved is not None else None,
         "gen_tests_correct": None,
         "pred_passes_gen_tests": None,
@@ -278,10 +298,28 @@ LOSES_OPENHANDS: Mapping[str, str] = {
     "tool_call.action": "told as name and arguments",
 }
 
+_READ = "messages are read back with the results of calls as the data set tells them"
+UNREAD_SWE_AGENT: Mapping[str, str] = {
+    "llm_request.messages": _READ,
+    "llm_response.content": "thought and action are told in one text",
+    "tool_call.tool": "an action is told as a command",
+    "tool_call.arguments": "an action is told as a command",
+    "tool_call.action": "an action is told as a command",
+    "tool_result.observation": "what follows the last action without a result",
+    "episode_end.stop_reason": "told in that agent's words, of which some say less",
+    "verdict.report": "read back as text",
+}
+UNREAD_OPENHANDS: Mapping[str, str] = {
+    "llm_request.messages": _READ,
+    "episode_start.tools": "fields that are null are left out",
+    "tool_result.observation": "what an answer without a call was told is read back as a message",
+}
+
 SWE_AGENT: Exporter = NebiusExporter(
     "nebius-swe-agent",
     "rows of nebius/SWE-agent-trajectories",
     LOSES_SWE_AGENT,
+    UNREAD_SWE_AGENT,
     _swe_agent_row,
     _swe_agent_schema,
 )
@@ -289,6 +327,7 @@ OPENHANDS: Exporter = NebiusExporter(
     "nebius-openhands",
     "rows of nebius/SWE-rebench-openhands-trajectories",
     LOSES_OPENHANDS,
+    UNREAD_OPENHANDS,
     _openhands_row,
     _openhands_schema,
 )

@@ -53,6 +53,7 @@ class OtlpExporter:
     output = "folder of traces, logs and metrics: .jsonl or .binpb"
     options = OtlpOptions
     loses = LOSES
+    unread: Mapping[str, str] = {}
 
     def open(self, target: Target) -> Sink:
         """See `base.Exporter`."""

@@ -29,6 +29,9 @@ LOSES: Mapping[str, str] = {
 }
 
 
+UNREAD: Mapping[str, str] = {"event.model": "read back as the agent"}
+
+
 class PredictionsExporter:
     """See `base.Exporter`."""
 
@@ -37,6 +40,7 @@ class PredictionsExporter:
     output = ".jsonl; one for each run and seed, where there are several"
     options = NoOptions
     loses = LOSES
+    unread = UNREAD
 
     def open(self, target: Target) -> Sink:
         """See `base.Exporter`."""
