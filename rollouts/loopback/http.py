@@ -42,11 +42,6 @@ class HttpServer:
         self._open = set[asyncio.Task[None]]()
         self._thread = LoopThread(self._main, name)
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that handlers run in."""
-        return self._thread.loop
-
     def start(self) -> None:
         """Begin to serve."""
         self._socket.setblocking(False)

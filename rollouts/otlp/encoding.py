@@ -32,6 +32,10 @@ _NARROW = {
 }
 _NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
+_pairs: dict[bytes, dict[str, Any]] = {}
+"""Attributes seen before; they are read, never changed."""
+_REMEMBERED, _SHORT = 4096, 256
+
 _Convert = Callable[[Any], Any]
 _ANY, _PAIR = AnyValue.DESCRIPTOR, KeyValue.DESCRIPTOR
 
@@ -91,10 +95,17 @@ def _encode_double(value: float) -> float | str:
 
 
 def _encode_pair(pair: KeyValue) -> dict[str, Any]:
-    # The most frequent message by far: spelled out.
-    if not pair.key:
-        return encode(pair)
-    return {"key": pair.key, "value": _encode_any(pair.value)}
+    """The most frequent message by far, and most of them say the same again (session, user, model)."""
+    raw = pair.SerializeToString()
+    known = _pairs.get(raw)
+    if known is not None:
+        return known
+    shown = {"key": pair.key, "value": _encode_any(pair.value)} if pair.key else encode(pair)
+    if len(raw) <= _SHORT:
+        if len(_pairs) >= _REMEMBERED:
+            _pairs.clear()
+        _pairs[raw] = shown
+    return shown
 
 
 def _encode_any(value: AnyValue) -> dict[str, Any]:

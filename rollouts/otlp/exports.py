@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace
+from pydantic_core import PydanticSerializationError, to_json
 
 from ..moments import now
 from .encoding import Normaliser, encode
@@ -131,8 +132,15 @@ def read_export(signal: Signal, body: bytes, form: Form, via: str) -> Export:
     if unknown:
         # The names of its unknown fields are not in a protobuf message; all of it is kept for who knows them.
         line["protobuf"] = base64.b64encode(body).decode()
-    text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    text = _dump(line) + b"\n"
     return Export(signal, text, records, lost, "; ".join(f"{number} x {why}" for why, number in rejected.items()))
+
+
+def _dump(line: dict[str, Any]) -> bytes:
+    try:
+        return to_json(line)
+    except PydanticSerializationError:  # half characters, which JSON can write and UTF-8 cannot
+        return json.dumps(line, separators=(",", ":")).encode()
 
 
 def _from_protobuf(signal: Signal, body: bytes) -> tuple[dict[str, Any], Counter[str], bool]:

@@ -8,6 +8,7 @@ import httpx
 
 from ..loopback import Refusal, Reply
 from .apis import Answer, Asked, answer_of, error_body, read_answer
+from .apis.errors import Kind
 from .draft import Draft
 from .headers import to_agent, to_service, told_of_answer, without_key
 from .masking import KeyFilter
@@ -35,6 +36,8 @@ class Forward:
         """Ask and answer. Raises ConnectionError when the agent is gone."""
         try:
             await self._ask(asked, reply)
+        except (httpx.LocalProtocolError, httpx.InvalidURL) as error:
+            await self._give_up("bad_request", f"this cannot be sent on: {error}", reply)
         except httpx.TimeoutException as error:
             await self._give_up("timeout", f"{self._service.name} was silent for too long ({_name(error)})", reply)
         except httpx.ConnectError as error:
@@ -48,7 +51,7 @@ class Forward:
         if reply.started:
             reply.cut()
             return
-        kind = "timeout" if fault == "timeout" else "unreachable"
+        kind: Kind = fault if fault in ("timeout", "bad_request") else "unreachable"
         problem = error_body(self._service.upstream.api, kind, message)
         self._draft.status = problem.status
         await reply.whole(Refusal(problem.status, problem.body, problem.headers))
@@ -78,9 +81,10 @@ class Forward:
         query = without_key(self._draft.head.target.partition("?")[2])
         return f"{self._service.root}{self._target.path}{'?' if query else ''}{query}"
 
-    def _headers(self) -> list[tuple[str, str]]:
+    def _headers(self) -> list[tuple[bytes, bytes]]:
         headers = to_service(self._draft.head.headers)
-        return [*headers, ("accept-encoding", "identity"), *self._service.key_header().items()]
+        every = [*headers, ("accept-encoding", "identity"), *self._service.key_header().items()]
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in every]
 
     def _answer_headers(self, response: httpx.Response, shortened: bool) -> list[tuple[str, str]]:
         headers = [(name, self._blot(value)) for name, value in to_agent(response.headers.items())]

@@ -468,6 +468,17 @@ def test_odd_bodies_are_recorded_too(world: Make) -> None:
     assert found[0].response == json.loads(answer)
 
 
+def test_headers_go_on_as_they_are_but_for_what_belongs_to_the_connection(world: Make) -> None:
+    made = world(whole)
+    sent = [(b"anthropic-beta", b"a"), (b"x-odd", b"caf\xe9"), (b"x-mine", b"1"), (b"x-forwarded-for", b"1.2.3.4")]
+    hop = [(b"connection", b"x-mine"), (b"te", b"trailers"), (b"authorization", f"Bearer {TOKEN}".encode())]
+    assert httpx.post(made.proxy.url + CHAT.path, json=BODY, headers=[*sent, *hop]).status_code == 200
+    found = made.service.talks[0].headers
+    assert (found["anthropic-beta"], found["x-odd"]) == ("a", "caf\xe9")
+    assert not {"x-mine", "te", "x-forwarded-for"} & found.keys()
+    assert made.exchanges()[0].headers["anthropic-beta"] == "a"
+
+
 def test_a_long_conversation_costs_space_once(world: Make) -> None:
     made = world(whole)
     messages, system = list[dict[str, Any]](), "You are an agent. " * 500
