@@ -47,7 +47,8 @@ class Source:
         """Copy what is measured out of the files, once. `where` is SQL over episodes. Raises UsageError."""
         import duckdb
 
-        for setting in (f"memory_limit = '{memory}'", "threads = 2", "preserve_insertion_order = false"):
+        # One thread: sums of floating-point numbers depend on their order, and equal tables shall give equal bytes.
+        for setting in (f"memory_limit = '{memory}'", "threads = 1"):
             connection.execute(f"SET {setting}")
         picked = "SELECT * FROM episodes" + (f" WHERE {where}" if where else "")
         picked += " ORDER BY run_id, episode_id" + (f" LIMIT {limit:d}" if limit is not None else "")

@@ -206,8 +206,8 @@ def _capped(source: Source) -> dict[str, Share]:
         f"""
         SELECT (SELECT sum(model_ms) / 1000 FROM e WHERE timing = 'recorded') AS model,
             (SELECT sum(tool_ms) / 1000 FROM e WHERE timing = 'recorded') AS tool,
-            (SELECT sum(least(r.human_ms / 1000, {_CAP_S})) FROM r JOIN e USING (key) WHERE timing = 'recorded')
-                AS human,
+            (SELECT sum(least(r.human_ms / 1000, {_CAP_S})) FROM r JOIN e USING (key)
+                WHERE timing = 'recorded' AND r.human_ms IS NOT NULL) AS human,
             (SELECT count(*) FROM e WHERE timing = 'recorded') AS n
         """
     )
