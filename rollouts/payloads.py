@@ -364,3 +364,10 @@ class EpisodeEnd(Payload, frozen=True):
     memory_peak_bytes: int | None = None
     recovered: bool = False
     """Written afterwards for an episode whose process died."""
+    join: dict[str, Any] | None = None
+    """Of a black box: how its records fit together (`matched`, `unmatched`, `share`, `by`, `clock`, `sources` …; see
+    `docs/agents.md`). Since 1.3."""
+    sampling: dict[str, Any] | None = None
+    """Of a black box: how many samples were taken, and what that cost. Since 1.3."""
+    process: dict[str, Any] | None = None
+    """Of a black box: exit code, output and limits of the agent's process. Since 1.3."""

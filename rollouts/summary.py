@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .payloads import Usage
+from .payloads import EpisodeEnd, Usage
 from .plan import latest
 from .run_dir import Episode, read_episodes, read_manifest
 from .serving.metrics import total
@@ -83,6 +83,8 @@ class Summary:
     """None when a request's cost is not known."""
     service: dict[str, float]
     """What the model server counted during the run's sittings, whoever asked it."""
+    join: dict[str, int]
+    """Of black boxes: how many requests and records of telemetry were matched, and how many were not."""
 
     @property
     def sentences(self) -> list[str]:
@@ -97,6 +99,9 @@ class Summary:
             cost = "unknown (no price)" if self.cost_usd is None else f"{self.cost_usd:.4f} USD"
             said += self._cache_sentence
             said.append(f"{self.usage.input_tokens or 0} tokens in, {self.usage.output_tokens or 0} out, cost {cost}")
+        if everything := sum(self.join.values()):
+            share = self.join["matched"] / everything
+            said.append(f"records of the agent joined: {self.join['matched']} of {everything} ({share:.1%})")
         return said
 
     @property
@@ -142,7 +147,14 @@ def summarise(run: Path) -> Summary:
         usage=usage,
         cost_usd=_total([end.cost_usd for end in ends]),
         service=total(sitting.get("service") or {} for sitting in manifest.get("sittings") or ()),
+        join=_joined(ends),
     )
+
+
+def _joined(ends: Sequence[EpisodeEnd]) -> dict[str, int]:
+    told = [end.join or {} for end in ends]
+    sums = {name: sum(int(one.get(name, 0)) for one in told) for name in ("matched", "unmatched")}
+    return sums if any(sums.values()) else {}
 
 
 def _why_not(episode: Episode) -> str | None:

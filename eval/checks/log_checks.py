@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
+from ...rewards.foreign import canonical
 from ...rollouts.episode_log import EVENTS
 from ...rollouts.events import (
     EpisodeEndEvent,
@@ -51,8 +52,13 @@ def chain(record: Record) -> Iterator[Finding]:
 
 
 def sequence(record: Record) -> Iterator[Finding]:
-    """Numbers count from 0 without a gap, and no event ends before it begins or before the one ahead of it."""
-    previous = None
+    """Numbers count from 0 without a gap, and no event ends before it begins or before the one ahead of it.
+
+    Of an agent with tools of its own, a call and the phase that it begins are told with the call's result: what
+    happened meanwhile stands before them.
+    """
+    joined = record.trajectory is not None and not record.trajectory.start.tools
+    previous, latest = None, None
     for index, event in enumerate(record.events):
         expected = 0 if previous is None else previous.seq + 1
         if event.seq != expected:
@@ -61,10 +67,13 @@ def sequence(record: Record) -> Iterator[Finding]:
             yield Finding.error("sequence", record.at(index), "ends before it begins")
         if event.duration_ms < 0:
             yield Finding.error("sequence", record.at(index), f"lasts {event.duration_ms} ms")
-        if previous is not None and event.t_end < previous.t_end:
-            back = (previous.t_end - event.t_end).total_seconds()
-            yield Finding.error("sequence", record.at(index), f"ends {back:.6f} s before the event ahead of it")
         previous = event
+        if joined and isinstance(event, ToolCallEvent | PhaseEvent):
+            continue
+        if latest is not None and event.t_end < latest:
+            back = (latest - event.t_end).total_seconds()
+            yield Finding.error("sequence", record.at(index), f"ends {back:.6f} s before the event ahead of it")
+        latest = event.t_end
 
 
 def identity(record: Record, manifest: RunManifest) -> Iterator[Finding]:
@@ -157,7 +166,8 @@ def phases(record: Record) -> Iterator[Finding]:
     if found is None or not any(phase.name == PhaseName.RESET for phase in marked):
         return  # written by somebody else, or before 1.2
     workdir = str(found.start.sandbox.get("workdir") or "/")
-    derived = {phase.step: phase.name for phase in phases_of(found.steps, workdir) if phase.step is not None}
+    steps = found.steps if found.start.tools else map(canonical, found.steps)  # an agent with tools of its own
+    derived = {phase.step: phase.name for phase in phases_of(steps, workdir) if phase.step is not None}
     recorded = {phase.step: phase.name for phase in marked if phase.step is not None}
     for step in sorted(derived.keys() | recorded.keys()):
         if derived.get(step) != recorded.get(step):

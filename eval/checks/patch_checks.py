@@ -56,7 +56,9 @@ def verdict(record: Record) -> Iterator[Finding]:
 def edits(record: Record) -> Iterator[Finding]:
     """The patch is the diff of the recorded edits, as far as these are known: other agents' records do not tell."""
     found = record.trajectory
-    if found is None or found.patch is None or not found.patch.patch or found.start.origin is not None:
+    if found is None or found.patch is None or not found.patch.patch:
+        return
+    if found.start.origin is not None or not found.start.tools:
         return
     history = _histories(found)
     opaque = [step.index for step in found.steps if _may_change_anything(step)]
