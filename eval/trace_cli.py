@@ -2,6 +2,7 @@
 
 import typer
 
+from ..rollouts.adapters.formats_cli import formats
 from ..rollouts.adapters.ingest_cli import ingest
 from ..rollouts.adapters.rounds_cli import rounds
 from ..rollouts.attribution.attribute_cli import attribute
@@ -18,6 +19,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Read, tabulate, measure and export records of any agent.", no_args_is_help=True)
 app.command("ingest")(ingest)
+app.command("formats")(formats)
 app.command("rounds")(rounds)
 app.command("report")(report)
 app.command("export")(export)

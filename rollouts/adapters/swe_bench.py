@@ -13,7 +13,7 @@ from .. import payloads
 from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
 from .documents import glimpse, open_document
 from .reading import NotJson, Row, as_dict, as_str, as_text, compact
-from .swe_bench_reports import Said, is_report, read_report
+from .swe_bench_reports import Report, Said, is_report, read_report
 from .tabular import dataset_rows, first_row
 from .telling import Teller, final_patch, repo_of
 
@@ -28,6 +28,7 @@ LOSES: Mapping[str, str] = {
 
 _TOLD = frozenset({"instance_id", "model_name_or_path", "model_patch", "patch", "prefix"})
 _LARGEST = 64 << 20
+_UNTRIED = "instance without a prediction"
 
 
 class SweBenchAdapter:
@@ -61,10 +62,10 @@ class SweBenchAdapter:
         """One episode an instance."""
         report = _report_at(path)
         if report is not None:
-            yield from _of_report(path, *report)
+            yield from _of_report(path, report)
             return
         ids, models = _ids(path)
-        said = [(file, *read_report(file)) for file in _reports(path, ids, models)]
+        said = [(file, read_report(file)) for file in _reports(path, ids, models)]
         yield from _of_predictions(path, said)
 
 
@@ -74,7 +75,7 @@ def _is_prediction(row: Mapping[str, Any]) -> bool:
     return "model_patch" in row or ("patch" in row and "prefix" in row)
 
 
-def _report_at(path: Path) -> tuple[dict[str, Said], str | None] | None:
+def _report_at(path: Path) -> Report | None:
     """What the report at `path` says; None where it is none."""
     if path.suffix != ".json" or path.stat().st_size > _LARGEST:
         return None
@@ -124,14 +125,14 @@ def _reports(path: Path, ids: frozenset[str], models: frozenset[str]) -> list[Pa
     about = list[Path]()
     for file in sorted(path.parent.glob("*.json")):
         report = _report_at(file) if file != path and file.is_file() else None
-        if report is not None and ids & report[0].keys():
+        if report is not None and ids & report.said.keys():
             about.append(file)
     named = [file for file in about if any(file.name.startswith(model.replace("/", "__")) for model in models)]
     return named or about
 
 
-def _of_predictions(path: Path, reports: list[tuple[Path, dict[str, Said], str | None]]) -> Iterator[ForeignEpisode]:
-    broken = [Unread(kind="torn report", where=f"{file.name}: {why}", broken=True) for file, _, why in reports if why]
+def _of_predictions(path: Path, reports: list[tuple[Path, Report]]) -> Iterator[ForeignEpisode]:
+    broken = [unread for file, report in reports for unread in _left_over(file, report)]
     seen = set[str]()
     for row in _rows(path):
         if isinstance(row, Unread):
@@ -140,14 +141,27 @@ def _of_predictions(path: Path, reports: list[tuple[Path, dict[str, Said], str |
         value = as_dict(row.value)
         task = as_str(value.get("instance_id")) or row.where
         seen.add(task)
-        said = [(file.name, found[task]) for file, found, _ in reports if task in found]
+        said = [(file.name, report.said[task]) for file, report in reports if task in report.said]
         yield _episode(task, _model(value), _prediction(value, said, broken), row.where)
         broken = []
-    for file, found, _ in reports:
-        for task in sorted(found.keys() - seen):
-            broken.append(Unread(kind="instance without a prediction", where=f"{file.name}: {task}"))
-    if broken:
-        yield _episode("unread", None, iter([Timed(payload=payloads.EpisodeStart()), *broken]), "end")
+    for file, report in reports:
+        for task in sorted(report.said.keys() - seen):
+            broken.append(Unread(kind=_UNTRIED, where=f"{file.name}: {task}"))
+    yield from _rest(broken)
+
+
+def _left_over(file: Path, report: Report) -> Iterator[Unread]:
+    """What of a report becomes no event."""
+    if report.problem:
+        yield Unread(kind="torn report", where=f"{file.name}: {report.problem}", broken=True)
+    if report.untried:
+        yield Unread(kind=_UNTRIED, where=f"{file.name}: {report.untried[0]}", records=len(report.untried))
+
+
+def _rest(unread: list[Unread]) -> Iterator[ForeignEpisode]:
+    """An episode for what belongs to none."""
+    if unread:
+        yield _episode("unread", None, iter([Timed(payload=payloads.EpisodeStart()), *unread]), "end")
 
 
 def _episode(task: str, model: str | None, events: Iterator[Foreign], key: str) -> ForeignEpisode:
@@ -182,17 +196,16 @@ def _ended(teller: Teller, patched: bool) -> Timed:
     return teller.end(StopReason.SUBMITTED, None if patched else Failure.MODEL, message)
 
 
-def _of_report(path: Path, found: dict[str, Said], problem: str | None) -> Iterator[ForeignEpisode]:
+def _of_report(path: Path, report: Report) -> Iterator[ForeignEpisode]:
     """The instances of a report that lies without its predictions."""
     beside = path.parent / "patch.diff"
     text = beside.read_text("utf-8", "replace") if path.name == "report.json" and beside.is_file() else None
-    broken = [Unread(kind="torn report", where=f"{path.name}: {problem}", broken=True)] if problem else []
+    broken = list(_left_over(path, report))
     model = path.parent.parent.name if path.name == "report.json" else path.name.split(".")[0]
-    for task, said in found.items():
+    for task, said in report.said.items():
         yield _episode(task, model.replace("__", "/") or None, _reported(said, text, broken), "report")
         broken = []
-    if broken:
-        yield _episode("unread", None, iter([Timed(payload=payloads.EpisodeStart()), *broken]), "end")
+    yield from _rest(broken)
 
 
 def _reported(said: Said, text: str | None, broken: list[Unread]) -> Iterator[Foreign]:

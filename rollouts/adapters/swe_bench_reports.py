@@ -1,6 +1,6 @@
 """Reports of SWE-bench's harness (of a run, of an instance, of its first version), and Pro's results by instance."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from ...errors import Failure
 from .. import payloads
 from .reading import as_dict, as_list, read_json
 
-__all__ = ["Said", "is_report", "read_report", "verdicts"]
+__all__ = ["Report", "Said", "is_report", "read_report", "verdicts"]
 
 _STATES: Mapping[str, tuple[bool | None, str]] = {
     "resolved_ids": (True, "resolved"),
@@ -65,10 +65,23 @@ def _by_result(found: Mapping[str, Any]) -> bool:
     return all(isinstance(value, bool) and "__" in key for key, value in found.items())
 
 
-def read_report(path: Path) -> tuple[dict[str, Said], str | None]:
-    """What a report says, by instance, and what is wrong with it. Raises NotJson."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was read of a report."""
+
+    said: Mapping[str, Said]
+    """By instance."""
+    untried: Sequence[str] = ()
+    """Instances that nobody predicted."""
+    problem: str | None = None
+    """Why it could not be read to its end."""
+
+
+def read_report(path: Path) -> Report:
+    """What a report says. Raises NotJson."""
     value, problem = read_json(path, partial=True)
-    return dict(verdicts(as_dict(value))), problem
+    found = as_dict(value)
+    return Report(dict(verdicts(found)), _names(found, "incomplete_ids"), problem)
 
 
 def verdicts(report: Mapping[str, Any]) -> Iterator[tuple[str, Said]]:

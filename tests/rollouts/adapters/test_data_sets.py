@@ -146,6 +146,7 @@ def test_shapes_of_predictions(tmp_path: Path, shape: str) -> None:
 def test_reports_alone_are_verdicts(tmp_path: Path) -> None:
     found = told(SWE_BENCH, write_json(tmp_path / "org__m-1.run.json", run_report()))
     assert [one.payloads(Verdict)[0].resolved for one in found] == [True, False, False, None]
+    assert [item.where for one in found for item in one.unread] == ["org__m-1.run.json: acme__tool-9"]
     folder = tmp_path / "logs" / "org__m-1" / TASK
     write_json(folder / "report.json", instance_report())
     (folder / "patch.diff").write_text(DIFF)
