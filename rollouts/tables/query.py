@@ -14,7 +14,7 @@ from .fresh import path_of, stale
 
 __all__ = ["Answer", "ask", "open_tables"]
 
-_UNKNOWN = re.compile(r'(?:column|Column|named|name) "?([\w.]+)"?')
+_UNKNOWN = re.compile(r"column(?: named)? \"([\w.]+)\"")
 _QUESTIONS = ("SELECT", "EXPLAIN")
 
 
@@ -109,8 +109,10 @@ def ask(connection: Any, question: str) -> Answer:
 def _helped(message: str) -> str:
     """DuckDB's message, with columns of ours that are near what was asked for."""
     first = message.split("\n\n")[0].strip()
+    if "Table with name" in first:
+        return f"{first.splitlines()[0]} There are {', '.join(TABLES)}"
     found = _UNKNOWN.search(first)
-    if found is None or "not found" not in first + message:
+    if found is None:
         return first
     known = {column.name: table for table in TABLES for column in COLUMNS[table]}
     near = get_close_matches(found[1].rsplit(".", 1)[-1], known, n=4, cutoff=0.4)

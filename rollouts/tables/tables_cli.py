@@ -1,6 +1,7 @@
 """`trajhub trace build | sql | columns`: layer 2 on the command line."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -102,7 +103,7 @@ def sql(
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(answer.columns)
-        writer.writerows(rows)
+        writer.writerows([[json.dumps(value) if isinstance(value, list) else value for value in row] for row in rows])
     else:
         _show(answer)
 
