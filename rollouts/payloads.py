@@ -288,6 +288,10 @@ class SandboxMetric(Payload, frozen=True):
     pressure_cpu_us: int | None = None
     pressure_memory_us: int | None = None
     pressure_io_us: int | None = None
+    power_w: float | None = None
+    """What the GPUs drew at that moment; since 1.3."""
+    energy_j: float | None = None
+    """What the GPUs took, the share of this episode where several went on at once; since 1.3."""
     sources: dict[str, str] = Field(default_factory=dict[str, str])
 
 

@@ -8,7 +8,7 @@ replaced, so nothing waits for a straggler; what an environment does is bounded 
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,7 @@ from .autonomous import Autonomous
 from .budget import Ledger, RunLedger
 from .config import RolloutConfig
 from .crew import Order, Report, Underway
+from .energy import EnergySampler, sample_energy
 from .episode_log import EpisodeLog
 from .named_place import NamesPlace
 from .payloads import EpisodeEnd
@@ -96,6 +97,7 @@ class ThreadCrew:
         self._given = 0
         self._workers: set[Worker] = set()
         self._stopped_at = float("inf")
+        self._energy: EnergySampler | None = sample_energy(config, self._writers)
 
     # What a runner calls -----------------------------------------------------------------------------------------
 
@@ -188,6 +190,8 @@ class ThreadCrew:
         deadline = time.monotonic() + (_TEARDOWN_SECONDS if self.stopped is None else _PATIENCE)
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
+        if self._energy is not None:
+            self._energy.close()
         self._pool.close()
         self.hurry()
         if self._rubric is not None:
@@ -240,6 +244,10 @@ class ThreadCrew:
 
     def _turns(self) -> list[Turn]:
         return [turn for worker in list(self._workers) if (turn := worker.turn) is not None]
+
+    def _writers(self) -> list[Callable[..., None]]:
+        """What writes into the record of each episode whose policy acts."""
+        return [turn.recorder.emit for turn in self._turns() if turn.session is not None]
 
     def _hire(self) -> None:
         worker = Worker(self)

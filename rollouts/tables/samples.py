@@ -41,8 +41,8 @@ class Samples:
                 "net_rx_bytes": metric.net_rx_bytes,
                 "net_tx_bytes": metric.net_tx_bytes,
                 "pids": metric.pids,
-                "power_w": _figure(more.get("power_w")),
-                "energy_j": _figure(more.get("energy_j")),
+                "power_w": metric.power_w,
+                "energy_j": metric.energy_j,
             }
         )
 
