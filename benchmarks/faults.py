@@ -4,7 +4,6 @@ Each fault yields the folder of a run with one episode in which it happened. Epi
 written as their records and read by the adapters.
 """
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from ..rollouts.attribution import Kind
 from ..rollouts.config import read_overrides
 from ..rollouts.policies.base import Action, Context, Gave, Policy, PolicyBase, Session, TaskView
 from ..rollouts.policies.scripted import ScriptedPolicy
+from .fault_records import claude_code_record, mini_swe_agent_record, swe_agent_record
 from .fault_service import Answer, call, closed_port, service, text
 
 __all__ = ["FAULTS", "Fault", "Stage", "make_stage"]
@@ -178,34 +178,6 @@ def _once(deed: Callable[[], object]) -> Callable[[], None]:
             left.pop()()
 
     return once
-
-
-def _traj(status: str | None, steps: int = 2) -> str:
-    step = {"action": "ls", "observation": "src", "response": "look", "thought": "look", "execution_time": 0.1}
-    info = {"exit_status": status, "submission": "", "model_stats": {"api_calls": steps}}
-    return json.dumps({"trajectory": [step] * steps, "history": [], "info": info, "environment": "swe_main"})
-
-
-def _mini(status: str) -> str:
-    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "fix"}]
-    info = {"exit_status": status, "submission": "", "model_stats": {"instance_cost": 0.1, "api_calls": 1}}
-    return json.dumps({"trajectory_format": "mini-swe-agent-1.1", "messages": messages, "info": info})
-
-
-def _claude(error: str, message: str) -> str:
-    common = {"sessionId": "s", "cwd": "/testbed", "version": "2.0.0", "isSidechain": False}
-    asked = {"type": "user", "uuid": "u1", "timestamp": "2026-01-01T00:00:00.000Z"}
-    asked["message"] = {"role": "user", "content": "fix it"}  # pyright: ignore[reportArgumentType]
-    failed: dict[str, Any] = {"type": "assistant", "uuid": "u2", "parentUuid": "u1", "isApiErrorMessage": True}
-    failed |= {"timestamp": "2026-01-01T00:00:09.000Z", "error": error}
-    failed["message"] = {
-        "id": "m1",
-        "role": "assistant",
-        "model": "<synthetic>",
-        "content": [{"type": "text", "text": message}],
-        "usage": {"input_tokens": 0, "output_tokens": 0},
-    }
-    return "".join(json.dumps({**common, **record}) + "\n" for record in (asked, failed))
 
 
 _OVERFLOW = {
@@ -377,45 +349,63 @@ _GRADER = (
 )
 
 _OTHERS = (
-    Fault("SWE-agent: exit_format", (Kind.MALFORMED_ACTIONS,), lambda s: s.ingested("a.traj", _traj("exit_format"))),
-    Fault("SWE-agent: exit_context", (Kind.CONTEXT_OVERFLOW,), lambda s: s.ingested("a.traj", _traj("exit_context"))),
-    Fault("SWE-agent: exit_cost", (Kind.LIMIT,), lambda s: s.ingested("a.traj", _traj("exit_cost"))),
+    Fault(
+        "SWE-agent: exit_format",
+        (Kind.MALFORMED_ACTIONS,),
+        lambda s: s.ingested("a.traj", swe_agent_record("exit_format")),
+    ),
+    Fault(
+        "SWE-agent: exit_context",
+        (Kind.CONTEXT_OVERFLOW,),
+        lambda s: s.ingested("a.traj", swe_agent_record("exit_context")),
+    ),
+    Fault("SWE-agent: exit_cost", (Kind.LIMIT,), lambda s: s.ingested("a.traj", swe_agent_record("exit_cost"))),
     Fault(
         "SWE-agent: exit_api",
         (Kind.CONNECTION, Kind.SERVER_ERROR, Kind.REFUSED),
-        lambda s: s.ingested("a.traj", _traj("exit_api")),
+        lambda s: s.ingested("a.traj", swe_agent_record("exit_api")),
     ),
     Fault(
         "SWE-agent: exit_environment_error",
         (Kind.ENVIRONMENT_BROKEN,),
-        lambda s: s.ingested("a.traj", _traj("exit_environment_error")),
+        lambda s: s.ingested("a.traj", swe_agent_record("exit_environment_error")),
     ),
-    Fault("mini: LimitsExceeded", (Kind.LIMIT,), lambda s: s.ingested("a.traj.json", _mini("LimitsExceeded"))),
-    Fault("mini: RateLimitError", (Kind.RATE_LIMITED,), lambda s: s.ingested("a.traj.json", _mini("RateLimitError"))),
+    Fault(
+        "mini: LimitsExceeded",
+        (Kind.LIMIT,),
+        lambda s: s.ingested("a.traj.json", mini_swe_agent_record("LimitsExceeded")),
+    ),
+    Fault(
+        "mini: RateLimitError",
+        (Kind.RATE_LIMITED,),
+        lambda s: s.ingested("a.traj.json", mini_swe_agent_record("RateLimitError")),
+    ),
     Fault(
         "mini: ContextWindowExceededError",
         (Kind.CONTEXT_OVERFLOW,),
-        lambda s: s.ingested("a.traj.json", _mini("ContextWindowExceededError")),
+        lambda s: s.ingested("a.traj.json", mini_swe_agent_record("ContextWindowExceededError")),
     ),
     Fault(
         "Claude Code: overloaded",
         (Kind.SERVER_ERROR,),
-        lambda s: s.ingested("a.jsonl", _claude("unknown", "API Error: 529 overloaded_error")),
+        lambda s: s.ingested("a.jsonl", claude_code_record("unknown", "API Error: 529 overloaded_error")),
     ),
     Fault(
         "Claude Code: usage limit",
         (Kind.RATE_LIMITED,),
-        lambda s: s.ingested("a.jsonl", _claude("rate_limit", "Claude usage limit reached")),
+        lambda s: s.ingested("a.jsonl", claude_code_record("rate_limit", "Claude usage limit reached")),
     ),
     Fault(
         "Claude Code: bad key",
         (Kind.UNAUTHORIZED,),
-        lambda s: s.ingested("a.jsonl", _claude("authentication_failed", "Invalid API key. Please run /login")),
+        lambda s: s.ingested(
+            "a.jsonl", claude_code_record("authentication_failed", "Invalid API key. Please run /login")
+        ),
     ),
     Fault(
         "Claude Code: fetch failed",
         (Kind.CONNECTION,),
-        lambda s: s.ingested("a.jsonl", _claude("unknown", "API Error: Connection error (fetch failed)")),
+        lambda s: s.ingested("a.jsonl", claude_code_record("unknown", "API Error: Connection error (fetch failed)")),
     ),
 )
 
