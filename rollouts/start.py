@@ -8,6 +8,7 @@ from ..envs.engine import Engine
 from ..envs.sources import load_tasks
 from ..envs.task import Task
 from ..errors import ConfigError
+from .agents.recover import recover
 from .budget import RunLedger
 from .config import RolloutConfig, check_budget, choose, resolve
 from .counting import counted
@@ -49,6 +50,8 @@ def opened(
     places = _spread(run, config, policy, tasks, urls) if several else _here(run, config, policy, tasks, urls)
     with places as (facts, make_crew), RunLock(run):
         known = open_run(run, make_manifest(run, config, policy, tasks, facts))
+        if config.agent is not None:
+            recover(run)
         plan = make_plan(run, config, tasks)
         money = RunLedger(config.budget, plan.spent_usd)
         with counted(run, policy):

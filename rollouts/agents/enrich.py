@@ -56,6 +56,8 @@ def _told(event: Timed, dialogue: Dialogue, by: str, failed: Sequence[Exchange])
     seen = response_of(dialogue, failed)
     names = ("model", "finish_reason", "cost_usd", "time_to_first_token_ms", "content", "reasoning")
     update = {name: getattr(seen, name) for name in names if getattr(payload, name) is None}
+    if payload.cost_usd == 0:
+        update["cost_usd"] = seen.cost_usd  # agents write 0 where they know no price
     update["usage"] = _usage(payload.usage, seen.usage)
     update["parts"] = payload.parts or seen.parts
     update["failed_attempts"] = payload.failed_attempts or attempts_of(failed)

@@ -169,6 +169,7 @@ class BlackBox:
             "command": recipe.command,
             "environment": {key: value.replace(token, "***") for key, value in shown.items()},
             "files": files,
+            "workdir": values["TRAJHUB_WORKDIR"],
             "session": values["TRAJHUB_SESSION"],
             "trace": values["TRAJHUB_TRACE"],
         }

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from ...envs.engine import Engine
+from ...envs.sources import load_tasks
 from ...envs.task import Task
 from ...errors import ConfigError
-from ..config import RolloutConfig
+from ..config import RolloutConfig, check_budget, choose, resolve
+from ..start import opened
+from ..summary import Summary, summarise
 from .install import Installed, ensure_installed, image_name
 from .policy import AgentPolicy
 from .settings import AgentConfig
 
-__all__ = ["agent_of", "missing_images", "prepare_agent", "unprepared_agent"]
+__all__ = ["agent_of", "missing_images", "prepare_agent", "run_agent", "unprepared_agent"]
 
 
 def agent_of(config: RolloutConfig) -> AgentConfig:
@@ -53,3 +57,20 @@ def prepare_agent(
 def unprepared_agent(config: RolloutConfig) -> AgentPolicy:
     """The agent of a run before it is installed anywhere, to show what would be done."""
     return AgentPolicy(agent_of(config), config.prices, {})
+
+
+def run_agent(
+    run: str | Path, config: RolloutConfig, *, tasks: Sequence[Task] | None = None, host: str | None = None
+) -> Summary:
+    """Do a run of `config.agent`, or what is left of it, installing the agent where it is not yet."""
+    settled = resolve(config.model_copy(update={"policy": f"agent:{agent_of(config).recipe.name}"}))
+    chosen = choose(settled, load_tasks(settled.tasks) if tasks is None else tasks)
+    check_budget(settled, agent_of(settled).model)
+    engine = Engine(host)
+    try:
+        policy = prepare_agent(settled, chosen, engine)
+    finally:
+        engine.close()
+    with opened(Path(run), settled, policy, chosen, host) as runner:
+        runner.run()
+    return summarise(Path(run))

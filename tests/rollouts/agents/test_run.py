@@ -1,0 +1,169 @@
+"""A black box from install to verdict: the small agent in a sandbox that reaches proxy and receiver alone."""
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.task import Task
+from trajectory_hub.errors import ConfigError, StopReason
+from trajectory_hub.rollouts import payloads
+from trajectory_hub.rollouts.agents.recover import recover
+from trajectory_hub.rollouts.log import read_events
+from trajectory_hub.rollouts.run_dir import Episode, read_episodes
+
+from ...support.playback import Playback
+from .conftest import MEND, RunAgent, small_agent
+
+pytestmark = pytest.mark.docker
+
+
+def only(run: Path) -> Episode:
+    (episode,) = read_episodes(run)
+    return episode
+
+
+def events(run: Path, kind: type[payloads.Payload]) -> list[Any]:
+    log = read_events(only(run).folder / "events.jsonl")
+    return [event for event in log if isinstance(event.payload, kind)]
+
+
+def test_an_agent_mends_a_task_and_everything_is_in_one_log(run_small: RunAgent, tmp_path: Path) -> None:
+    with Playback(MEND, delay=0.3) as model:
+        summary = run_small(model, grade=True, recipe=small_agent(files={"AGENTS.md": "Be brief.\n"}))
+    run = tmp_path / "run"
+    assert (summary.resolved, summary.graded, summary.stop_reasons) == (1, 1, {"submitted": 1})
+    end, folder = only(run).end, only(run).folder
+    assert end is not None and (end.steps, end.requests, end.stop_reason) == (3, 4, StopReason.SUBMITTED)
+    assert end.usage.input_tokens == 1000 + 1050 + 1100 + 1150
+    assert end.cost_usd == pytest.approx((4300 * 1.0 + 86 * 2.0) / 1e6)
+    calls = [event.payload for event in events(run, payloads.ToolCall)]
+    assert [call.arguments["command"] for call in calls] == MEND
+    results = [event.payload.observation for event in events(run, payloads.ToolResult)]
+    assert "def triangle" in results[0] and "passed" in results[2]
+    # Times come from the proxy: the model thought 0.3 s each time.
+    assert all(event.duration_ms >= 300 for event in events(run, payloads.LlmResponse))
+    phases = [event.payload.name for event in events(run, payloads.Phase)]
+    assert phases == ["reset", "explore", "edit", "test", "submit"]
+    # What the agent was given is archived, told, and no part of its patch.
+    given = {path.name: path.read_text() for path in (folder / "artifacts" / "given").rglob("*") if path.is_file()}
+    assert given["AGENTS.md"] == "Be brief.\n" and given["prompt.txt"].startswith("The area of a triangle")
+    assert only(run).patch is not None and only(run).patch.files == ("shapes/area.py",)  # type: ignore[union-attr]
+    (started,) = [event.payload for event in events(run, payloads.Note) if event.payload.kind == "agent_started"]
+    assert {"AGENTS.md", "/opt/small_agent.py"} <= {file["path"] for file in started.data["files"]}
+
+
+def test_the_machine_is_sampled_while_the_agent_works(run_small: RunAgent, tmp_path: Path) -> None:
+    work = "python3 -c 'x = bytearray(80 << 20); import time; time.sleep(1.2)'"
+    run_small(None, recipe=small_agent(command=work, limits={"sample_seconds": 0.2}))
+    samples = [event.payload for event in events(tmp_path / "run", payloads.SandboxMetric)]
+    live = [sample for sample in samples if sample.scope == "sample"]
+    assert len(live) >= 5 and max(sample.memory_bytes or 0 for sample in live) > 60 << 20
+    (total,) = [sample for sample in samples if sample.scope == "episode"]
+    assert total.cpu_s == pytest.approx(sum(sample.cpu_s or 0 for sample in live), abs=0.3)
+    end = only(tmp_path / "run").end
+    assert end is not None and end.sampling is not None and end.sampling["samples"] == len(live)
+    raw = (only(tmp_path / "run").folder / "artifacts" / "samples.jsonl").read_text().splitlines()
+    assert len(raw) == len(live)
+
+
+def test_nothing_but_the_proxy_can_be_reached(run_small: RunAgent, tmp_path: Path) -> None:
+    look = (
+        "python3 - <<'E'\nimport os, socket, urllib.request as u\n"
+        "for host in ('1.1.1.1', '172.17.0.1'):\n"
+        "    try: socket.create_connection((host, 53), 1); print('reached', host)\n"
+        "    except OSError: print('refused', host)\n"
+        "url = os.environ['OPENAI_BASE_URL']\n"
+        "for key, path in (('wrong', '/chat/completions'), (os.environ['OPENAI_API_KEY'], '/files')):\n"
+        "    try: u.urlopen(u.Request(url + path, b'{}', {'Authorization': 'Bearer ' + key})); print('answered')\n"
+        "    except u.HTTPError as e: print(e.code)\nE"
+    )
+    with Playback(MEND) as model:
+        run_small(model, recipe=small_agent(command=look))
+        assert model.requests == []
+    said = (only(tmp_path / "run").folder / "artifacts" / "output.txt").read_text().split("\n")
+    assert said[:4] == ["refused 1.1.1.1", "refused 172.17.0.1", "401", "403"]
+    kinds = {event.payload.kind for event in events(tmp_path / "run", payloads.Note)}
+    assert {"unauthorized", "denied"} <= kinds
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "stop", "failure"),
+    [
+        ({"command": "sleep 60 & sleep 60"}, {"env": {"time_limit": 2}}, "time_limit", None),
+        ({"command": "exit 3"}, {}, "policy_error", "model"),
+        ({}, {"budget": {"tokens": 2000}}, "token_limit", None),
+    ],
+)
+def test_how_it_ends_is_told(
+    run_small: RunAgent, tmp_path: Path, recipe: Any, settings: Any, stop: str, failure: str | None
+) -> None:
+    with Playback(["sleep 0.6"] * 50) as model:
+        run_small(model, recipe=small_agent(**recipe), **settings)
+    end = only(tmp_path / "run").end
+    assert end is not None and (end.stop_reason, end.failure) == (stop, failure)
+
+
+def test_a_service_that_fails_is_not_the_agents_fault(run_small: RunAgent, tmp_path: Path) -> None:
+    with Playback(MEND, fail=1000) as model:
+        summary = run_small(model)
+    end = only(tmp_path / "run").end
+    assert end is not None and (end.stop_reason, end.failure) == ("policy_error", "service")
+    assert summary.counted == 0 and summary.excluded == {"service": 1}
+
+
+def test_a_command_that_is_not_there_ends_the_run(run_small: RunAgent) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be run \(status 127\)"):
+        run_small(None, recipe=small_agent(command="no-such-agent"))
+
+
+def test_a_stopped_run_is_resumed_and_a_killed_one_recovered(
+    run_small: RunAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trajectory_hub.rollouts.runner import Runner
+
+    def stop_soon(self: Runner) -> None:
+        threading.Thread(target=lambda: (time.sleep(2.5), self.stop("enough")), daemon=True).start()
+        begin(self)
+
+    begin = Runner.run
+    with Playback(["sleep 1"] * 30) as slow, monkeypatch.context() as patch:
+        patch.setattr(Runner, "run", stop_soon)
+        summary = run_small(slow)
+        assert summary.excluded == {"interrupted": 1}
+        first = only(tmp_path / "run")
+        assert first.end is not None and first.end.requests >= 1  # what was asked until then is known
+        # As if the process had been killed instead: the log ends with the agent's start.
+        log = first.folder / "events.jsonl"
+        lines = log.read_bytes().splitlines(keepends=True)
+        started = next(i for i, line in enumerate(lines) if json.loads(line)["payload"].get("kind") == "agent_started")
+        log.write_bytes(b"".join(lines[: started + 1]))
+        assert recover(tmp_path / "run") == [first.folder.name]
+        again = only(tmp_path / "run").end
+        assert again is not None and again.recovered and again.requests == first.end.requests
+        assert again.usage == first.end.usage
+    with Playback(MEND) as model:
+        model_at_the_same_address = model  # its URL may change on resume: it says nothing of an episode
+        summary = run_small(model_at_the_same_address)
+    assert summary.stop_reasons == {"submitted": 1} and summary.earlier_attempts == 1
+
+
+def test_images_with_an_agent_are_made_once_and_swept(
+    run_small: RunAgent, tmp_path: Path, engine: Engine, tiny_task: Task
+) -> None:
+    recipe = small_agent(
+        install="echo 4.5.6 > /opt/version; pwd", version_command="cat /opt/version", command="cat /opt/version"
+    )
+    before = {tag for image in engine.client.images.list("trajhub/agent") for tag in image.tags}
+    run_small(None, recipe=recipe)
+    made = {tag for image in engine.client.images.list("trajhub/agent") for tag in image.tags} - before
+    episode = only(tmp_path / "run")
+    assert episode.first.agent_version == "4.5.6"
+    assert (episode.folder / "artifacts" / "output.txt").read_text() == "4.5.6\n"
+    for tag in made:  # as `trajhub clean --images` does
+        labels = engine.api.inspect_image(tag)["Config"]["Labels"]
+        assert labels["trajhub.agent"] == "command" and labels["trajhub.agent.version"] == "4.5.6"
+        engine.client.images.remove(tag)
