@@ -87,7 +87,15 @@ def _first(text: str | None) -> str:
     return " ".join(paragraph.split())
 
 
-PAGES = {"docs/cli.md": cli_page, "docs/api.md": api_page}
+def losses_page() -> str:
+    """What each format of `trajhub trace export` does not hold."""
+    from trajectory_hub.rollouts.exporters.losses import losses_page as page
+    from trajectory_hub.rollouts.exporters.registry import exporters
+
+    return page(exporters().exporters)
+
+
+PAGES = {"docs/cli.md": cli_page, "docs/api.md": api_page, "docs/losses.md": losses_page}
 
 if __name__ == "__main__":
     assert trajectory_hub.__file__ is not None

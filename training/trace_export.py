@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..rollouts.exporters import Exporter, NoOptions, NotExported, RecordedEpisode, Sink, Target
+from pydantic import BaseModel, ConfigDict
+
+from ..rollouts.exporters import Exporter, NotExported, RecordedEpisode, Sink, Target
 from ..rollouts.exporters.losses import all_but
 from ..rollouts.exporters.output import LineSink
 from ..rollouts.payloads import EpisodeEnd, EpisodeStart, LlmRequest, LlmResponse, ToolCall, ToolResult
@@ -19,7 +21,7 @@ from .conversation import conversation_of
 from .messages import NotPortable
 from .records import Outline, Record, Source
 
-__all__ = ["EXPORTER", "LOSES", "TrlExporter"]
+__all__ = ["EXPORTER", "LOSES", "TrlExporter", "TrlOptions"]
 
 _NO_COLUMN = "the format has no place for it"
 _TIMES = "the format tells no times"
@@ -50,25 +52,38 @@ LOSES: Mapping[str, str] = {
 }
 
 
+class TrlOptions(BaseModel):
+    """Settings of the export."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    system_prompt: str | None = None
+    """In place of the recorded one; one for all makes episodes of different agents comparable."""
+    reasoning: bool = False
+    """Give a model's recorded reasoning as `reasoning_content`."""
+
+
 class TrlExporter:
     """See `rollouts.exporters.base.Exporter`."""
 
     name = "trl"
     title = "TRL conversations (messages and tools)"
     output = ".jsonl or .parquet"
-    options = NoOptions
+    options = TrlOptions
     loses = LOSES
     unread: Mapping[str, str] = {}
 
     def open(self, target: Target) -> Sink:
         """See `rollouts.exporters.base.Exporter`."""
-        return LineSink(target, lambda episode: [_row(episode)], lambda: arrow_schema(columns_of("sft")))
+        assert isinstance(target.options, TrlOptions)
+        config = ConversationConfig(**target.options.model_dump())
+        return LineSink(target, lambda episode: [_row(episode, config)], lambda: arrow_schema(columns_of("sft")))
 
 
 EXPORTER: Exporter = TrlExporter()
 
 
-def _row(episode: RecordedEpisode) -> dict[str, Any]:
+def _row(episode: RecordedEpisode, config: ConversationConfig) -> dict[str, Any]:
     trajectory = trajectory_of(iter(episode.events), episode.folder)
     assert trajectory is not None
     talk = [event.payload for event in episode.events]
@@ -76,7 +91,7 @@ def _row(episode: RecordedEpisode) -> dict[str, Any]:
     said = tuple(item for item in talk if isinstance(item, LlmRequest | LlmResponse) and item.request_id in own)
     record = Record(outline=_outline(episode, trajectory), trajectory=trajectory, talk=said)
     try:
-        conversation = conversation_of(record, ConversationConfig())
+        conversation = conversation_of(record, config)
     except NotPortable as error:
         raise NotExported(str(error)) from None
     if conversation is None:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..events import AnyEvent, LlmRequestEvent, UnknownEvent
+from .atif_losses import LOSES, UNREAD
 from .base import Exporter, NoOptions, RecordedEpisode, Sink, Target
 from .output import Folder
 from .parts import arguments_of, compact, iso, rest_of, text_of, times_of
@@ -24,40 +25,6 @@ _SCHEMA = "ATIF-v1.8"
 _SOURCES = {"system": "system", "developer": "system", "user": "user"}
 _MEDIA = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens", "cached_input_tokens": "cached_tokens"}
-
-LOSES: Mapping[str, str] = {
-    "event.schema_version": "the document has a version of its own",
-    "event.seq": "steps have numbers of their own; the order of events that belong to no step is told by their times",
-}
-
-
-_DELTAS = "told whole at each step; read back as text, not as what a request adds"
-_BESIDE = "in the `extra` of a result; read back as data of the result"
-UNREAD: Mapping[str, str] = {
-    "llm_request.endpoint": "in the `extra` of a step",
-    "llm_request.kept_messages": _DELTAS,
-    "llm_request.kept_tokens": _DELTAS,
-    "llm_request.token_ids": _DELTAS,
-    "llm_request.messages": _DELTAS,
-    "llm_request.parts": "in the `extra` of a step",
-    "llm_request.parameters": "read back with `llm_call_count` among them",
-    "llm_request.model": "the model that answered is read back for both",
-    "llm_request.thread": "read back as the id of the embedded trajectory",
-    "llm_response.prompt_token_ids": "read back for every answer, where the log holds what a request adds",
-    "llm_response.tool_calls": "read back as the calls that were carried out",
-    "llm_response.failed_attempts": "in the `extra` of a step",
-    "llm_response.parts": "in the `extra` of a step",
-    "llm_response.time_to_first_token_ms": "in the `extra` of the metrics",
-    "llm_response.usage.repeated_input_tokens": "in the `extra` of the metrics",
-    "llm_response.usage.repeated_cached_tokens": "in the `extra` of the metrics",
-    "tool_call.call_id": "a call without one is given one",
-    "tool_result.data": "read back with what else the file tells of the result",
-    "tool_result.internal_ms": _BESIDE,
-    "sandbox_metric.*": f"that of a step is {_BESIDE}",
-    "step_reward.*": _BESIDE,
-    "test_run.*": _BESIDE,
-    "unknown.*": "in the `extra` of the document",
-}
 
 
 class AtifExporter:

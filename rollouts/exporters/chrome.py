@@ -13,41 +13,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..events import AnyEvent, SandboxMetricEvent
+from ..events import AnyEvent
 from .base import Exporter, RecordedEpisode, Sink, Target
+from .chrome_counters import counters_of
+from .chrome_losses import LOSES
 from .output import Output
 from .parts import compact, line, micros, rest_of, text_of
 from .story import Act, Story, Turn
 
 __all__ = ["EXPORTER", "ChromeExporter", "ChromeOptions"]
-
-_SHOWN = "a viewer shows spans, not conversations; the first characters of texts are shown (`-c text=N`)"
-_TABLE = "a viewer shows spans, not tables of scores"
-
-LOSES: Mapping[str, str] = {
-    "event.schema_version": "the file has no version of ours",
-    "event.seq": "the order of events is told by their times",
-    "event.duration_ms": "a span's duration is the difference of its times",
-    "episode_start.tools": _SHOWN,
-    "episode_start.limits": "settings of the run, not of the timeline",
-    "episode_start.sandbox": "settings of the run, not of the timeline",
-    "llm_request.parameters": "settings of the run, not of the timeline",
-    "llm_request.messages": "told as their number",
-    "llm_request.token_ids": _SHOWN,
-    "llm_response.failed_attempts": "told as their number",
-    "llm_response.prompt_token_ids": _SHOWN,
-    "llm_response.completion_token_ids": _SHOWN,
-    "llm_response.logprobs": _SHOWN,
-    "llm_response.parts": "the order of an answer's parts is told by the spans that they led to",
-    "step_reward.criteria": _TABLE,
-    "step_reward.process": _TABLE,
-    "step_reward.record": _TABLE,
-    "test_run.tests": "told as counts",
-    "test_run.selected": "told as counts",
-    "sandbox_metric.step": "a counter's points are told by their times",
-    "sandbox_metric.sources": "a counter track has a name and figures only",
-    "verdict.report": _TABLE,
-}
 
 
 class ChromeOptions(BaseModel):
@@ -160,7 +134,7 @@ class _Timeline:
                 told.append(self._meta("thread_sort_index", lane, {"sort_index": lane}))
             told += [event for span in spans for event in self._told(span)]
             tid = max((span.tid for span in spans), default=tid)
-        return told + self._counters() + self._marks()
+        return told + counters_of(self.story, self._pid) + self._marks()
 
     def _meta(self, name: str, tid: int, args: dict[str, Any]) -> dict[str, Any]:
         return {"ph": "M", "name": name, "pid": self._pid, "tid": tid, "args": args}
@@ -268,37 +242,6 @@ class _Timeline:
             return text
         return f"{text[: self._text]}… ({len(text)} characters)"
 
-    def _counters(self) -> list[dict[str, Any]]:
-        """A point a sample and a step: figures as they were, and what was spent as a rate."""
-        told, before = list[dict[str, Any]](), dict[str, int]()
-        for event in self.story.events:
-            if isinstance(event, SandboxMetricEvent) and event.payload.scope != "episode":
-                begun = before.get(event.payload.scope, micros(event.t_start))
-                begun = begun if event.payload.scope == "sample" else micros(event.t_start)
-                told += self._points(event, begun)
-                before[event.payload.scope] = micros(event.t_end)
-        return told
-
-    def _points(self, event: SandboxMetricEvent, begun: int) -> list[dict[str, Any]]:
-        over, known = micros(event.t_end), event.payload.model_dump()
-        seconds = (known.get("wall_ms") or (over - begun) / 1000) / 1000
-        told = list[dict[str, Any]]()
-        for track, unit, series in _COUNTERS:
-            rate = unit.endswith("/s") or unit == "cores"
-            found = {name: known[key] for name, key in series.items() if isinstance(known.get(key), int | float)}
-            if rate:
-                found = {name: value / seconds for name, value in found.items()} if seconds > 0 else {}
-            if found:
-                name = f"{track} ({unit})" + (" sampled" if event.payload.scope == "sample" else "")
-                told.append(self._counter(name, over, found))
-        for key, value in (event.payload.model_extra or {}).items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                told.append(self._counter(key, over, {key: value}))
-        return told
-
-    def _counter(self, name: str, at: int, found: Mapping[str, float]) -> dict[str, Any]:
-        return {"ph": "C", "name": name, "pid": self._pid, "tid": 0, "ts": at, "args": found}
-
     def _marks(self) -> list[dict[str, Any]]:
         """What is an instant: errors, notes, patches and verdicts, and events that are not known."""
         story = self.story
@@ -318,16 +261,3 @@ class _Timeline:
 
 def _totals(story: Story) -> list[AnyEvent]:
     return [event for event in story.metrics if event.payload.scope == "episode"]
-
-
-_COUNTERS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
-    ("CPU", "cores", {"user": "cpu_user_s", "system": "cpu_system_s"}),
-    ("CPU in all", "cores", {"used": "cpu_s"}),
-    ("memory", "bytes", {"now": "memory_bytes", "peak": "memory_peak_bytes"}),
-    ("disk", "bytes/s", {"read": "io_read_bytes", "written": "io_write_bytes"}),
-    ("network", "bytes/s", {"received": "net_rx_bytes", "sent": "net_tx_bytes"}),
-    ("processes", "number", {"processes": "pids"}),
-    ("OOM kills", "number", {"kills": "oom_kills"}),
-    ("pressure", "us/s", {"cpu": "pressure_cpu_us", "memory": "pressure_memory_us", "io": "pressure_io_us"}),
-)
-"""Track, unit, and the field of each of its series."""

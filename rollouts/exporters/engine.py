@@ -13,8 +13,7 @@ from ...errors import UsageError
 from ..episode_log import EVENTS
 from ..files import write_json
 from ..log import EventReader
-from ..plan import latest
-from ..run_dir import Episode, read_episode, read_manifest
+from ..run_dir import Episode, read_manifest
 from ..trajectory import episode_folders
 from .base import Exporter, NotExported, RecordedEpisode, Target
 from .losses import LossCounter
@@ -54,7 +53,8 @@ class _Chosen:
     run_id: str
     manifest: Mapping[str, Any]
     folder: Path
-    episode: Episode
+    task: str
+    seed: int | None
     counts: bool
 
 
@@ -82,7 +82,7 @@ def export(
         options=settings,
         runs=list(dict.fromkeys(one.run_id for one in chosen)),
         episodes=[(one.run_id, one.folder.name) for one in chosen],
-        seeds=list(dict.fromkeys(one.episode.first.seed for one in chosen)),
+        seeds=list(dict.fromkeys(one.seed for one in chosen)),
     )
     report = ExportReport(exporter.name, str(target.path))
     _write(exporter, target, _recorded(chosen, report, redacted=redacted, advance=advance), report)
@@ -140,14 +140,28 @@ def _choose(runs: Sequence[Path], pattern: str | None, limit: int | None) -> lis
         if run_id in seen:
             raise UsageError(f"{seen[run_id]} and {run} are both called {run_id}: an export would mix them up")
         seen[run_id] = run
-        episodes = [episode for folder in episode_folders(run) if (episode := read_episode(folder)) is not None]
-        last = {id(episode) for episode in latest(episodes).values()}
-        found += [
-            _Chosen(run_id, manifest, episode.folder, episode, id(episode) in last)
-            for episode in episodes
-            if pattern is None or fnmatchcase(episode.first.task_id, pattern)
-        ]
+        told = _told(run, run_id, manifest)
+        found += [one for one in told if pattern is None or fnmatchcase(one.task, pattern)]
     return found[:limit]
+
+
+def _told(run: Path, run_id: str, manifest: Mapping[str, Any]) -> list[_Chosen]:
+    """The episodes of a run; of each task and seed the last attempt counts."""
+    episodes = [episode for folder in episode_folders(run) if (episode := _begun(folder)) is not None]
+    last = {(one.first.task_id, one.first.seed): one.folder for one in sorted(episodes, key=lambda one: one.attempt)}
+    return [
+        _Chosen(run_id, manifest, one.folder, task, seed, last[task, seed] == one.folder)
+        for one in episodes
+        for task, seed in [(one.first.task_id, one.first.seed)]
+    ]
+
+
+def _begun(folder: Path) -> Episode | None:
+    """How an episode began; None where its log holds no event."""
+    first = next(iter(EventReader(folder / EVENTS, tolerant=True)), None)
+    if first is None:
+        return None
+    return Episode(folder=folder, first=first, end=None, duration_ms=None, patch=None, verdict=None)
 
 
 def _recorded(

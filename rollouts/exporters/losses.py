@@ -8,11 +8,19 @@ from pydantic import BaseModel
 
 from ..events import EVENT_CLASSES, AnyEvent, Envelope, EventType
 from ..payloads import Payload
+from .base import Exporter
 
-__all__ = ["LossCounter", "all_but", "event_fields", "is_lost"]
+__all__ = ["LossCounter", "all_but", "event_fields", "is_lost", "losses_page"]
 
 _ENVELOPE = frozenset(Envelope.model_fields) - {"event_type", "chain"}
 _KNOWN = frozenset({"event", *EventType})
+_PAGE = """# What exports lose
+
+<!-- Written by docs/generate.py; do not edit. -->
+
+Fields are named `event_type.field`, as in [the schema](schema.md); `event.field` is carried by every event. *Lost* is
+not in the [export](exports.md). *Not read back* is in it, but `trajhub trace ingest` does not give it back as it was.
+"""
 _EMPTY: tuple[Any, ...] = (None, "", [], {}, ())
 
 
@@ -45,6 +53,23 @@ def is_lost(name: str, loses: Mapping[str, str]) -> str | None:
             if candidate in loses:
                 return candidate
     return None
+
+
+def losses_page(exporters: Mapping[str, Exporter]) -> str:
+    """What is declared, as a page in Markdown: the fields of one reason together."""
+    parts = [_PAGE]
+    for name, exporter in sorted(exporters.items()):
+        parts.append(f"\n## `{name}`: {exporter.title}\n\n### Lost\n\n{_listed(exporter.loses)}")
+        if exporter.unread:
+            parts.append(f"\n### Not read back\n\n{_listed(exporter.unread)}")
+    return "".join(parts)
+
+
+def _listed(fields: Mapping[str, str]) -> str:
+    reasons: dict[str, list[str]] = {}
+    for name, why in fields.items():
+        reasons.setdefault(why, []).append(f"`{name}`")
+    return "".join(f"- {', '.join(names)}: {why}\n" for why, names in reasons.items()) or "Nothing.\n"
 
 
 class LossCounter:

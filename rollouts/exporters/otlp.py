@@ -38,7 +38,7 @@ class OtlpOptions(BaseModel):
     encoding: Literal["json", "protobuf"] = "json"
     """Of the files; a receiver is always sent protobuf."""
     content: bool = True
-    """Whether the texts of prompts, answers, tools, tasks and patches are told, and not only that they were."""
+    """Whether texts are told (of prompts, answers, tools, tasks, patches, and what quotes them), not only figures."""
     endpoint: str | None = None
     """Address of a receiver that is sent everything as well, for example `http://127.0.0.1:4318`."""
     headers: dict[str, str] = Field(default_factory=dict[str, str])

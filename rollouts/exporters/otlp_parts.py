@@ -9,7 +9,7 @@ from ..events import AnyEvent
 from ..payloads import clean
 from .parts import compact, nanos
 
-__all__ = ["SIGNALS", "Ids", "attributes", "log_record", "point", "span", "wrap"]
+__all__ = ["SIGNALS", "Ids", "attributes", "log_record", "ours", "point", "span", "wrap"]
 
 SIGNALS: Mapping[str, tuple[str, str, str]] = {
     "traces": ("resourceSpans", "scopeSpans", "spans"),
@@ -30,6 +30,11 @@ class Ids:
     def span(self, what: int | str) -> str:
         """The id of the span of an event, by its number, or of something else, by its name."""
         return sha256(f"span\0{self._name}\0{what}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def ours(kind: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes that the conventions have no name for."""
+    return {f"trajhub.{kind}.{key}": value for key, value in known.items()}
 
 
 def attributes(known: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@
 beginning with `trajhub.`.
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +12,10 @@ from urllib.parse import urlsplit
 from ... import __version__
 from ..events import AnyEvent, LlmRequestEvent, LlmResponseEvent, SandboxMetricEvent
 from .base import RecordedEpisode
+from .otlp_logs import records_of
 from .otlp_messages import input_messages, output_messages
 from .otlp_metrics import metrics_of
-from .otlp_parts import Ids, log_record, span, wrap
+from .otlp_parts import Ids, ours, span, wrap
 from .parts import compact, nanos, rest_of
 from .story import Act, Story, Turn
 
@@ -51,7 +51,11 @@ def signals_of(episode: RecordedEpisode, *, content: bool = True) -> dict[str, d
     resource = {"service.name": teller.header.agent, "service.version": teller.header.agent_version}
     resource |= {"trajhub.run.id": episode.run_id}
     scope = {"name": "trajectory_hub", "version": __version__}
-    told = {"traces": teller.spans(), "logs": teller.logs(), "metrics": teller.metrics()}
+    told = {
+        "traces": teller.spans(),
+        "logs": records_of(teller.story, teller.ids, content=content),
+        "metrics": teller.metrics(),
+    }
     return {signal: wrap(signal, resource, scope, items) for signal, items in told.items() if items}
 
 
@@ -61,14 +65,10 @@ def _provider(model: str | None) -> str:
     return next((provider for start, provider in _PROVIDERS.items() if name.startswith(start)), "unknown")
 
 
-def _ours(kind: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"trajhub.{kind}.{key}": value for key, value in known.items()}
-
-
 def _usage(payload: Any) -> dict[str, Any]:
     known = payload.model_dump(mode="json")
-    told = {theirs: known.pop(ours) for ours, theirs in _USAGE.items()}
-    return told | _ours("usage", rest_of(known))
+    told = {theirs: known.pop(name) for name, theirs in _USAGE.items()}
+    return told | ours("usage", rest_of(known))
 
 
 class _Teller:
@@ -76,7 +76,7 @@ class _Teller:
         self.story: Story = episode.story
         self.header = self.story.header
         self._content = content
-        self._ids = Ids(episode.run_id, self.header.episode_id)
+        self.ids = Ids(episode.run_id, self.header.episode_id)
         self._run_id = episode.run_id
 
     def spans(self) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ class _Teller:
         return told
 
     def _parent(self, thread: str | None) -> str:
-        return self._ids.root if thread is None else self._ids.span(f"thread {thread}")
+        return self.ids.root if thread is None else self.ids.span(f"thread {thread}")
 
     def _root(self) -> dict[str, Any]:
         story, header = self.story, self.header
@@ -103,16 +103,16 @@ class _Teller:
         }
         if start is not None:
             told = ("tools",) if self._content else ("tools", "observation", "task")
-            known |= _ours("episode_start", rest_of(start, told)) | {"trajhub.attempt": start.attempt}
+            known |= ours("episode_start", rest_of(start, told)) | {"trajhub.attempt": start.attempt}
             known["trajhub.reset_ms"] = story.start.duration_ms if story.start is not None else None
         error = None
         if story.end is not None:
             end = story.end.payload
-            known |= _usage(end.usage) | _ours("episode_end", rest_of(end, ("usage",)))
+            known |= _usage(end.usage) | ours("episode_end", rest_of(end, ("usage",)))
             known["trajhub.duration_ms"] = story.end.duration_ms
             known["error.type"] = error = str(end.failure) if end.failure is not None else None
         times = nanos(story.events[0].t_start), max(nanos(event.t_end) for event in self._within())
-        told = span(self._ids, self._ids.root, None, f"invoke_agent {header.agent}", _INTERNAL, times, known)
+        told = span(self.ids, self.ids.root, None, f"invoke_agent {header.agent}", _INTERNAL, times, known)
         return told | _status(error)
 
     def _within(self) -> list[AnyEvent]:
@@ -134,7 +134,7 @@ class _Teller:
         events = [event for turn in turns for event in _events(turn)]
         times = min(nanos(event.t_start) for event in events), max(nanos(event.t_end) for event in events)
         return span(
-            self._ids, self._parent(thread), self._ids.root, f"invoke_agent {thread}", _INTERNAL, times,
+            self.ids, self._parent(thread), self.ids.root, f"invoke_agent {thread}", _INTERNAL, times,
             self._agent(thread) | {"trajhub.thread": thread},
         )  # fmt: skip
 
@@ -153,12 +153,12 @@ class _Teller:
         events = [event for event in (asked, said) if event is not None]
         times = nanos(events[0].t_start), nanos(events[-1].t_end)
         name = f"chat {model}" if model else "chat"
-        told = span(self._ids, self._chat_id(turn), self._parent(turn.thread), name, _CLIENT, times, known)
+        told = span(self.ids, self._chat_id(turn), self._parent(turn.thread), name, _CLIENT, times, known)
         return told | _status(None if said is not None else "no answer is recorded")
 
     def _chat_id(self, turn: Turn) -> str:
         event = turn.request or turn.response
-        return self._ids.span(event.seq if event is not None else "none")
+        return self.ids.span(event.seq if event is not None else "none")
 
     def _asked(self, event: LlmRequestEvent | None) -> dict[str, Any]:
         if event is None:
@@ -166,9 +166,9 @@ class _Teller:
         asked = event.payload
         known = dict[str, Any]()
         rest = dict(asked.parameters)
-        for ours, theirs in _PARAMETERS.items():
-            if isinstance(rest.get(ours), int | float):
-                known[theirs] = rest.pop(ours)
+        for name, theirs in _PARAMETERS.items():
+            if isinstance(rest.get(name), int | float):
+                known[theirs] = rest.pop(name)
         address = urlsplit(asked.endpoint or "")
         with suppress(ValueError):  # a port that is no number; the address as recorded follows
             known |= {"server.address": address.hostname, "server.port": address.port}
@@ -176,7 +176,7 @@ class _Teller:
             known["gen_ai.input.messages"] = compact(input_messages(asked.messages))
         taken = ("messages", "parameters", "model", "token_ids", "thread")
         told = rest_of(asked, taken) | rest_of({"parameters": rest})
-        known |= _ours("llm_request", told | {"duration_ms": event.duration_ms})
+        known |= ours("llm_request", told | {"duration_ms": event.duration_ms})
         return known | {"trajhub.llm_request.t_end": nanos(event.t_end)}
 
     def _said(self, event: LlmResponseEvent | None) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class _Teller:
             known["gen_ai.output.messages"] = compact(output_messages(said))
         taken = {"content", "reasoning", "tool_calls", "finish_reason", "usage", "model", "time_to_first_token_ms"}
         taken |= {"prompt_token_ids", "completion_token_ids", "logprobs"}
-        return known | _ours("llm_response", rest_of(said, taken) | {"duration_ms": event.duration_ms})
+        return known | ours("llm_response", rest_of(said, taken) | {"duration_ms": event.duration_ms})
 
     def _tool(self, act: Act, turn: Turn) -> dict[str, Any]:
         call, result = act.call.payload, act.result.payload if act.result is not None else None
@@ -207,84 +207,31 @@ class _Teller:
             "trajhub.step": call.step,
         }
         texts = () if self._content else ("action", "thought")
-        known |= _ours("tool_call", rest_of(call, ("tool", "arguments", "step", "call_id", *texts)))
+        known |= ours("tool_call", rest_of(call, ("tool", "arguments", "step", "call_id", *texts)))
         known["trajhub.tool_call.malformed"] = call.malformed
         if self._content:
             known["gen_ai.tool.call.arguments"] = compact(call.arguments)
         error = "no result is recorded" if result is None else None
         if result is not None and act.result is not None:
             taken = ("observation", "step", "error", *(() if self._content else ("data",)))
-            known |= _ours("tool_result", rest_of(result, taken) | {"ok": result.ok})
+            known |= ours("tool_result", rest_of(result, taken) | {"ok": result.ok})
             known["trajhub.tool_result.duration_ms"] = act.result.duration_ms
             known["error.type"] = result.error
             if self._content:
                 known["gen_ai.tool.call.result"] = result.observation
             error = None if result.ok else (result.error or "not ok")
+        quoted = () if self._content else ("command", "selected", "tests")
         for number, tests in enumerate(act.tests):
-            known |= _ours(f"test_run.{number}", rest_of(tests.payload, ("step",)) | {"parsed": tests.payload.parsed})
+            said = rest_of(tests.payload, ("step", *quoted)) | {"parsed": tests.payload.parsed}
+            known |= ours(f"test_run.{number}", said)
         shown = act.result or act.call
         times = nanos(shown.t_start), nanos(shown.t_end)
         parent = self._parent(turn.thread)
         name = f"execute_tool {call.tool or 'unknown'}"
-        told = span(self._ids, self._ids.span(act.call.seq), parent, name, _INTERNAL, times, known)
+        told = span(self.ids, self.ids.span(act.call.seq), parent, name, _INTERNAL, times, known)
         if turn.request is not None or turn.response is not None:
-            told["links"] = [{"traceId": self._ids.trace, "spanId": self._chat_id(turn)}]
+            told["links"] = [{"traceId": self.ids.trace, "spanId": self._chat_id(turn)}]
         return told | _status(error)
-
-    def logs(self) -> list[dict[str, Any]]:
-        story, root = self.story, self._ids.root
-        told = [log_record(self._ids, root, event, "trajhub.phase", _ours("phase", rest_of(event.payload)))
-                for event in story.phases]  # fmt: skip
-        for act in story.acts:
-            told += self._evaluations(act)
-        for event in (*story.errors, *story.notes, *story.rest):
-            taken = ("observation",) if not self._content else ()
-            known = _ours(event.event_type, rest_of(event.payload, taken) | {"duration_ms": event.duration_ms})
-            told.append(log_record(self._ids, root, event, f"trajhub.{event.event_type}", known))
-        for event in story.patches:
-            known = _ours("final_patch", rest_of(event.payload, ("patch",)))
-            body = event.payload.patch if self._content else None
-            told.append(log_record(self._ids, root, event, "trajhub.final_patch", known, body))
-        return told + [self._verdict(event) for event in story.verdicts]
-
-    def _verdict(self, event: Any) -> dict[str, Any]:
-        verdict = event.payload
-        known = {
-            "gen_ai.evaluation.name": "resolved",
-            "gen_ai.evaluation.score.value": float(verdict.resolved) if verdict.resolved is not None else None,
-            "gen_ai.evaluation.score.label": verdict.outcome,
-            "gen_ai.evaluation.explanation": verdict.report.get("detail") or None,
-        }
-        taken = ("outcome",) if self._content else ("outcome", "report")
-        known |= _ours("verdict", rest_of(verdict, taken) | {"duration_ms": event.duration_ms})
-        return log_record(self._ids, self._ids.root, event, "gen_ai.evaluation.result", known)
-
-    def _evaluations(self, act: Act) -> list[dict[str, Any]]:
-        """The reward of a step, then each criterion's score."""
-        event = act.reward
-        if event is None:
-            return []
-        known = {
-            "gen_ai.evaluation.name": "step_reward",
-            "gen_ai.evaluation.score.value": event.payload.reward,
-            "trajhub.step": event.payload.step,
-        }
-        known |= _ours("step_reward", rest_of(event.payload, ("reward", "criteria", "step")))
-        told = [known]
-        for item in event.payload.criteria:
-            reasons = [str(rule.get("evidence")) for rule in item.rules if rule.get("evidence")]
-            reason = (item.model_extra or {}).get("reason") or "; ".join(reasons)
-            told.append(
-                {
-                    "gen_ai.evaluation.name": item.criterion,
-                    "gen_ai.evaluation.score.value": item.score,
-                    "gen_ai.evaluation.explanation": reason or None,
-                    "trajhub.step": event.payload.step,
-                }
-                | _ours("criterion", rest_of(item, ("criterion", "score")))
-            )
-        owner = self._ids.span(act.call.seq)
-        return [log_record(self._ids, owner, event, "gen_ai.evaluation.result", one) for one in told]
 
     def metrics(self) -> list[dict[str, Any]]:
         events = [event for event in self.story.events if isinstance(event, SandboxMetricEvent)]

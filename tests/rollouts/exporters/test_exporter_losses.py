@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from trajectory_hub.rollouts.events import AnyEvent
-from trajectory_hub.rollouts.exporters.losses import is_lost
+from trajectory_hub.rollouts.exporters.losses import is_lost, losses_page
 from trajectory_hub.rollouts.exporters.registry import exporters
 
 from .whole import exported, fields_of, mutated, whole_episode
 
+PAGE = Path(__file__).parents[3] / "docs" / "losses.md"
 FORMATS = sorted(exporters().exporters)
 ENVELOPE = (
     "schema_version seq t_start t_end duration_ms agent agent_version model repo commit seed task_id episode_id".split()
@@ -71,3 +72,7 @@ def test_a_declared_loss_is_a_field_that_there_is(name: str) -> None:
         kind, _, field = lost.partition(".")
         within = any(name.startswith(f"{lost}.") for name in known)
         assert kind == "event" or lost in known or within or (field == "*" and kind in kinds | {"unknown"}), lost
+
+
+def test_the_documentation_is_current() -> None:
+    assert PAGE.read_text() == losses_page(exporters().exporters), "run `python docs/generate.py`"

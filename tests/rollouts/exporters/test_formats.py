@@ -145,7 +145,16 @@ def test_rewards_and_verdicts_are_evaluations() -> None:
 
 def test_without_content_no_text_is_told() -> None:
     told = json.dumps(signals_of(recorded(whole_episode()), content=False))
-    for text in ("Mend the tool", "I look.", "Where is it?", "The tool is broken", "+new", "thought 1"):
+    for text in (
+        "Mend the tool",
+        "I look.",
+        "Where is it?",
+        "The tool is broken",
+        "+new",
+        "seen",
+        "t failed",
+        "thought 1",
+    ):
         assert text not in told, text
 
 

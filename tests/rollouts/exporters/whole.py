@@ -186,6 +186,9 @@ def _end() -> list[tuple[Payload, float, float]]:
         cpu_s=0.5,
         memory_peak_bytes=5000,
         recovered=True,
+        join={"matched": 3},
+        sampling={"every_s": 1.0},
+        process={"exit_code": 1},
     )  # fmt: skip
     verdict = payloads.Verdict(
         resolved=False, outcome="failed", patch_sha256="cd", report={"detail": "t failed", "failure": None}
