@@ -52,6 +52,7 @@ def fold_numbers(problem: Problem, folds: int, seed: int) -> NDArray[np.int64]:
 
 def alone() -> Any:
     """Numeric libraries use one thread meanwhile: sums come out alike on every machine, and small fits are faster."""
+    need("sklearn.ensemble", "predictions", "trace")  # only what is loaded by then can be limited
     return need("threadpoolctl", "predictions", "trace").threadpool_limits(limits=1)
 
 

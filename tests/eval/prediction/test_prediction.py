@@ -1,5 +1,7 @@
 """What is planted is found, what is not there is not, and errors are those that the literature means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, mean_pinball_loss, roc_auc_score
@@ -59,7 +61,7 @@ def test_no_group_is_on_both_sides_of_a_split() -> None:
     assert set(split) == set(range(5))
     assert all(len(set(split[problem.groups == group])) == 1 for group in np.unique(problem.groups))
     with pytest.raises(UsageError, match="one group"):
-        fold_numbers(success(episodes(60, tasks=1)), 5, 0)
+        fold_numbers(replace(problem, groups=np.zeros_like(problem.groups)), 5, 0)
 
 
 def test_intervals_are_wider_when_episodes_of_a_task_are_alike() -> None:
@@ -114,7 +116,7 @@ def test_a_predictor_without_scikit_learn_says_the_same() -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    settings = PredictSettings(at=(3,), resamples=30, folds=3)
+    settings = PredictSettings(at=(3,), resamples=30, folds=2, clusters=None)
     with alone():
         one, other = (study(episodes(100), ["made"], settings) for _ in range(2))
     assert one[0].model_dump_json() == other[0].model_dump_json()
@@ -128,7 +130,8 @@ def test_times_are_predicted_with_their_quantiles() -> None:
         problem = call_problem(traces, "tool_latency", [t.task for t in traces])
         result = evaluate(problem, resamples=50, folds=3, quantiles=(0.5, 0.9))
         predictor = make_predictor(traces, "tool_latency", Recipe(model="trees", quantiles=(0.5, 0.9)))
-    assert result.better, "tests take longer than the rest"
+    assert not result.better, "tests take longer than the rest: that is all there is, and a baseline knows it"
+    assert all(one.gains["pinball"].low > 0 for one in result.models[1:])
     best = next(one for one in result.models if one.name == result.best)
     assert best.scores["coverage_0.9"].value == pytest.approx(0.9, abs=0.05)
     assert best.scores["mae_log"].high < result.models[0].scores["mae_log"].low
@@ -165,13 +168,18 @@ def test_too_little_is_said_to_be_too_little() -> None:
 
 @pytest.mark.parametrize("method", ["kmeans", "agglomerative"])
 def test_strategies_are_found_and_described(method: str) -> None:
+    def sizes(count: int) -> list[int]:
+        return [int(size) for size in random.lognormal(6, 0.3, count)]
+
     random = np.random.default_rng(0)
     readers = [
-        episode(f"t{i}", [step("read", observation_chars=int(random.integers(500, 900)))] * 9, resolved=False)
+        episode(
+            f"t{i}", [step("read", observation_chars=n) for n in sizes(int(random.integers(7, 12)))], resolved=False
+        )
         for i in range(40)
     ]
     testers = [
-        episode(f"t{i}", [step("test", failed=True, tests_passed=i % 3, tests_failed=1)] * 4, resolved=True)
+        episode(f"t{i}", [step("test", failed=True, observation_chars=n) for n in sizes(int(random.integers(4, 6)))])
         for i in range(20)
     ]
     with alone():
