@@ -178,8 +178,7 @@ class _Collector:
         episode = Episode(
             folder=self._folder, first=self.first, end=end, duration_ms=None, patch=patch, verdict=verdict
         )
-        join = (end.model_extra or {}).get("join") if end is not None else None
-        share = join.get("share") if isinstance(join, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        share = (end.join or {}).get("share") if end is not None else None
         return {
             "stop_reason": str(end.stop_reason) if end is not None else None,
             "failure": str(episode.failure) if episode.failure is not None else None,
@@ -193,7 +192,7 @@ class _Collector:
             "patch_files": list(patch.files) if patch is not None else None,
             "lines_added": patch.lines_added if patch is not None else None,
             "lines_removed": patch.lines_removed if patch is not None else None,
-            "join_quality": float(share) if isinstance(share, int | float) else None,  # pyright: ignore[reportUnknownArgumentType]
+            "join_quality": float(share) if isinstance(share, int | float) else None,
         }
 
     @property
