@@ -41,18 +41,20 @@ def _service_failed(exchange: Exchange) -> bool:
     return exchange.status is not None and (exchange.status == 429 or exchange.status >= 500)
 
 
-def ending_of(result: CommandResult, ledger: Ledger, stop: tuple[StopReason, str] | None, *, stopped: bool) -> Ending:
-    """What the end of the agent's command says.
+def ending_of(
+    result: CommandResult, ledger: Ledger, stop: tuple[StopReason, str] | None, *, late: bool = False
+) -> Ending:
+    """What the end of the agent's command says; `late`: its time was up by then.
 
     Raises SandboxLost when its sandbox died, and ConfigError when its command cannot be run at all.
     """
     if result.recovered in _LOST:
         raise SandboxLost(f"the agent's container died and was {result.recovered}")
-    if stopped:
-        return _stopped(stop)
+    if stop is not None:
+        return Ending(stop[0], None, stop[1])
     if (over := ledger.exceeded()) is not None:
         return Ending(over[0], None, over[1])
-    if result.timed_out:
+    if result.timed_out or (late and result.exit_code is None):
         return Ending(StopReason.TIME_LIMIT, None, "the agent's time was up")
     if result.exit_code == 0:
         return Ending(StopReason.SUBMITTED, None, "the agent ended with status 0")
@@ -62,11 +64,6 @@ def ending_of(result: CommandResult, ledger: Ledger, stop: tuple[StopReason, str
             "the recipe's `install` and `command`"
         )
     return Ending(StopReason.POLICY_ERROR, Failure.MODEL, _why(result), crashed=True)
-
-
-def _stopped(stop: tuple[StopReason, str] | None) -> Ending:
-    reason, message = stop or (StopReason.INTERRUPTED, "the run was stopped")
-    return Ending(reason, None, message)
 
 
 def _why(result: CommandResult) -> str:

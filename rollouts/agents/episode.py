@@ -30,7 +30,7 @@ from .baggage import Baggage
 from .collect import PROXY, collect
 from .ending import Ending, ending_of
 from .recipe import expand
-from .sampler import Sampler
+from .sampler import SAMPLES, Sampler, read_samples
 from .settings import AgentConfig
 
 __all__ = ["ARTIFACTS", "OUTPUT", "BlackBox"]
@@ -56,6 +56,7 @@ class BlackBox:
         self._config, self._prices, self._env = config, prices, env
         self._turn, self._header, self._ledger = turn, header, ledger
         self._cancelled = False
+        self._told = False
         self._proxy: ModelProxy | None = None
         self._charged = (Usage(), 0.0, 0)
         self._session = uuid.uuid5(uuid.NAMESPACE_OID, f"{header.run_id}/{header.episode_id}")
@@ -71,10 +72,19 @@ class BlackBox:
             try:
                 self._work(world.unwrapped.sandbox)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
             except InfrastructureError as error:
-                turn.recorder.error("environment", error)
-                stopped = turn.stop
-                reason = StopReason.INTERRUPTED if stopped is not None else StopReason.ENVIRONMENT_ERROR
-                turn.recorder.end(reason, None if stopped is not None else Failure.ENVIRONMENT, str(error))
+                self._lost(error)
+
+    def _lost(self, error: InfrastructureError) -> None:
+        """The sandbox is gone: what was recorded outside it is told all the same."""
+        recorder, log, stopped = self._turn.recorder, self._log(), self._turn.stop is not None
+        folder = log.folder / ARTIFACTS
+        if not self._told and folder.exists():
+            samples = list(read_samples(folder / SAMPLES))
+            workdir = self._turn.job.task.workdir
+            log.adopt(collect(folder, [], samples, trace=self._session.hex, workdir=workdir).events)
+        recorder.error("environment", error)
+        reason = StopReason.INTERRUPTED if stopped else StopReason.ENVIRONMENT_ERROR
+        recorder.end(reason, None if stopped else Failure.ENVIRONMENT, str(error))
 
     def act(self, observation: str, info: Mapping[str, Any]) -> Any:
         """Never asked."""
@@ -105,13 +115,14 @@ class BlackBox:
             sampler.stop()
             seconds = time.monotonic() - began
             (folder / OUTPUT).write_bytes(result.output)
-            ending = ending_of(result, self._ledger, self._turn.stop, stopped=self._cancelled)
+            late = time.monotonic() >= self._turn.deadline
+            ending = ending_of(result, self._ledger, self._turn.stop, late=late)
             self._charge()
             transcripts = baggage.fetch()
             baggage.take_away()
         trace = values["TRAJHUB_TRACE"]
         found = collect(folder, transcripts, sampler.samples, trace=trace, workdir=sandbox.workdir)
-        ending = ending.blamed(found.exchanges)
+        self._told, ending = True, ending.blamed(found.exchanges)
         log.adopt([*found.events, *_totals(result, seconds), *_handed_in(found.phases, ending)])
         more = {**found.fields, "sampling": sampler.cost.as_dict(), "process": _process(result)}
         self._turn.recorder.stop(ending.reason, ending.failure, ending.message, **more)

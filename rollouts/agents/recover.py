@@ -5,19 +5,15 @@ agent has ended. On resume they are joined as they are, so that what an episode 
 as interrupted.
 """
 
-import json
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 from .. import payloads
-from ..adapters.base import Timed
 from ..episode_log import EVENTS
 from ..events import NoteEvent
 from ..log import EventWriter, Header, read_events
 from ..run_dir import Episode, close_abandoned, read_episode, read_episodes
 from .collect import collect
-from .sampler import SAMPLES
+from .sampler import SAMPLES, read_samples
 
 __all__ = ["recover"]
 
@@ -46,7 +42,7 @@ def _started(episode: Episode) -> payloads.Note | None:
 
 def _close(episode: Episode, started: payloads.Note) -> None:
     folder = episode.folder / _ARTIFACTS
-    samples = list(_samples(folder / SAMPLES))
+    samples = list(read_samples(folder / SAMPLES))
     workdir = str(started.data.get("workdir", "/"))
     found = collect(folder, [], samples, trace=str(started.data.get("trace", "")), workdir=workdir)
     with EventWriter(episode.folder / EVENTS, Header.of(episode.first)) as writer:
@@ -58,15 +54,3 @@ def _close(episode: Episode, started: payloads.Note) -> None:
     again = read_episode(episode.folder)
     if again is not None:
         close_abandoned(again)
-
-
-def _samples(path: Path) -> Iterator[Timed]:
-    """Samples as they were written; a torn last line is left out."""
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            return
-        told = json.loads(line)
-        moment = datetime.fromisoformat(told.pop("t"))
-        yield Timed(payload=payloads.SandboxMetric.of(**told), t_start=moment, t_end=moment)

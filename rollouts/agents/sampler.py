@@ -7,7 +7,9 @@ v1 are used, IO is summed over the container's processes, as `envs.cgroup` expla
 import json
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +18,7 @@ from ..adapters.base import Timed
 from ..events import now
 from ..payloads import SandboxMetric
 
-__all__ = ["SAMPLES", "Sampler", "Sampling"]
+__all__ = ["SAMPLES", "Sampler", "Sampling", "read_samples"]
 
 SAMPLES = "samples.jsonl"
 _SPENT = ("cpu_s", "cpu_user_s", "cpu_system_s", "net_rx_bytes", "net_tx_bytes", "oom_kills")
@@ -165,3 +167,15 @@ def _io(procs: Path | None) -> tuple[int | None, int | None]:
         read += int(counts["read_bytes"])
         written += int(counts["write_bytes"])
     return read, written
+
+
+def read_samples(path: Path) -> Iterator[Timed]:
+    """Samples as they were written; a torn last line is left out."""
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            return
+        told = json.loads(line)
+        moment = datetime.fromisoformat(told.pop("t"))
+        yield Timed(payload=SandboxMetric.of(**told), t_start=moment, t_end=moment)
