@@ -4,8 +4,9 @@ An agent's step is an answer together with its calls and what they led to. What 
 the patch, the verdict, why it ended) is read back; of other writers `extra` is kept as it is.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,29 @@ LOSES: Mapping[str, str] = {
 """What of the format has no place of its own in our log, and why."""
 
 _WHOLE = frozenset({"agent", "steps", "schema_version", "final_metrics", "subagent_trajectories", "extra"})
-_OURS: Mapping[str, type[payloads.Payload]] = {
+_MEANWHILE: Mapping[str, type[payloads.Payload]] = {
     "phase": payloads.Phase,
     "sandbox_metric": payloads.SandboxMetric,
     "error": payloads.Error,
     "note": payloads.Note,
+}
+"""What our export keeps in the document's `extra` of what happened between the steps."""
+_OF_STEP: Mapping[str, type[payloads.Payload]] = {
+    "step_reward": payloads.StepReward,
+    "sandbox_metric": payloads.SandboxMetric,
+    "test_run": payloads.TestRun,
+}
+"""What it keeps in the `extra` of a result."""
+_AFTER: Mapping[str, type[payloads.Payload]] = {
     "final_patch": payloads.FinalPatch,
     "verdict": payloads.Verdict,
     "episode_end": payloads.EpisodeEnd,
 }
-"""What our export keeps in the document's `extra`, in the order in which it is told."""
+"""And of what came after the last step, in the order in which it is told."""
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 _TIMES = ("t_start", "t_end", "duration_ms")
 _HEAD = 4 << 20
-_RESULT = frozenset({"data", "ok", "step", "error", "exit_code", *_TIMES})
+_RESULT = frozenset({"data", "ok", "step", "error", "exit_code", *_TIMES, *_OF_STEP})
 _HEADER = ("run_id", "task_id", "repo", "commit", "seed", "agent_version", "episode_start")
 
 
@@ -130,7 +141,8 @@ def _events(document: Document, broken: list[Unread]) -> Iterator[Foreign]:
             yield Unread(kind="steps that are no list")
         elif key not in _WHOLE:
             yield teller.note(key, {"value": value})
-    yield from _steps(teller, document.items("steps"))
+    meanwhile = sorted(_recorded(extra, _MEANWHILE), key=_begun)
+    yield from _between(_steps(teller, document.items("steps")), meanwhile)
     for part in as_dicts(fields.get("subagent_trajectories")):
         teller.switch(as_str(part.get("trajectory_id")) or as_str(part.get("session_id")) or "subagent")
         facts = {key: value for key, value in part.items() if key != "steps"}
@@ -273,14 +285,12 @@ def _call(call: Mapping[str, Any], extra: Mapping[str, Any], thought: str | None
     )
 
 
-def _result(teller: Teller, result: dict[str, Any], at: datetime | None) -> Iterator[Timed]:
+def _result(teller: Teller, result: dict[str, Any], at: datetime | None) -> Iterator[Foreign]:
     extra = as_dict(result.get("extra"))
     start, end, took = _times(extra)
     code, ok = extra.get("exit_code"), extra.get("ok")
     data = as_dict(extra.get("data"))
-    rest = {
-        key: value for key, value in extra.items() if key not in ("data", "ok", "step", "error", "exit_code", *_TIMES)
-    }
+    rest = {key: value for key, value in extra.items() if key not in _RESULT}
     refs = result.get("subagent_trajectory_ref")
     told = teller.result(
         as_str(result.get("source_call_id")),
@@ -299,23 +309,47 @@ def _result(teller: Teller, result: dict[str, Any], at: datetime | None) -> Iter
         yield Timed(payload=told.payload, t_start=start, t_end=end, duration_ms=took, kind="step")
     else:
         yield told
+    if told is not None and isinstance(told.payload, payloads.ToolResult):
+        yield from _recorded(extra, _OF_STEP, step=told.payload.step)
 
 
-def _ours(teller: Teller, extra: dict[str, Any]) -> Iterator[Foreign]:
-    """What our own export keeps in `extra`; the rest of it is a note."""
-    rest = {key: value for key, value in extra.items() if key not in _OURS and key not in _HEADER}
-    if rest:
-        yield teller.note("extra", rest)
-    for name, kind in _OURS.items():
-        for number, record in enumerate(as_dicts(extra.get(name))):
+def _begun(item: Foreign) -> datetime:
+    """When an event began; one without a time is last."""
+    return (item.t_start if isinstance(item, Timed) else None) or _LATEST
+
+
+def _between(events: Iterator[Foreign], others: list[Foreign]) -> Iterator[Foreign]:
+    """Events with others in between, each before the first event that began no earlier."""
+    waiting = deque(others)
+    for event in events:
+        begun = event.t_start if isinstance(event, Timed) else None
+        while waiting and begun is not None and _begun(waiting[0]) <= begun:
+            yield waiting.popleft()
+        yield event
+    yield from waiting
+
+
+def _recorded(extra: Mapping[str, Any], kinds: Mapping[str, type[payloads.Payload]], **more: Any) -> Iterator[Foreign]:
+    """The events that our own export keeps under their names."""
+    for name, kind in kinds.items():
+        found = extra.get(name)
+        for number, record in enumerate(as_dicts(found if isinstance(found, list) else [found])):
             start, end, took = _times(record)
             fields = {key: value for key, value in record.items() if key not in _TIMES}
             try:
-                payload = kind.of(**fields)
+                payload = kind.of(**{**more, **fields})
             except (ValidationError, TypeError):
                 yield Unread(kind=f"extra.{name}", where=f"extra.{name}[{number}]", records=0)
-                continue
-            yield Timed(payload=payload, t_start=start, t_end=end, duration_ms=took, kind=name)
+            else:
+                yield Timed(payload=payload, t_start=start, t_end=end, duration_ms=took, kind=name)
+
+
+def _ours(teller: Teller, extra: dict[str, Any]) -> Iterator[Foreign]:
+    """What our own export keeps in `extra` of the end; what is not ours is a note."""
+    rest = {key: value for key, value in extra.items() if key not in {*_MEANWHILE, *_AFTER, *_HEADER}}
+    if rest:
+        yield teller.note("extra", rest)
+    yield from _recorded(extra, _AFTER)
 
 
 def _ending(teller: Teller, metrics: dict[str, Any], extra: dict[str, Any]) -> Iterator[Timed]:

@@ -94,7 +94,7 @@ def _outcome(teller: Teller, row: dict[str, Any]) -> Iterator[Timed]:
             result = teller.result(call_id, "")
             yield from [result] if result is not None else []
             said = said or "finish"
-    patch = final_patch(row.get("model_patch"))
+    patch = final_patch(row.get("model_patch"), empty=True)
     if patch is not None:
         yield patch
     resolved = row.get("resolved")

@@ -136,7 +136,7 @@ def _outcome(teller: Teller, row: dict[str, Any]) -> Iterator[Timed]:
     if last is not None and said is not None:
         closing = teller.result(last, "")
         yield from [closing] if closing is not None else []
-    patch = final_patch(row.get("generated_patch"))
+    patch = final_patch(row.get("generated_patch"), empty=True)
     if patch is not None:
         yield patch
     target = row.get("target")

@@ -178,13 +178,13 @@ def _prediction(row: dict[str, Any], said: list[tuple[str, Said]], broken: list[
     if rest:
         yield teller.note("prediction", rest, records=0)
     given = row["model_patch"] if "model_patch" in row else row.get("patch")
-    patch = final_patch(given if isinstance(given, str | None) else compact(given))
+    patch = final_patch(given if isinstance(given, str | None) else compact(given), empty=True)
     if patch is not None:
         yield patch
     for name, found in said:
         yield teller.note("report", {"file": name}, records=0)
         yield Timed(payload=found.verdict(_sha256(patch)), kind="verdict")
-    yield _ended(teller, patch is not None)
+    yield _ended(teller, bool(given))
 
 
 def _sha256(patch: Timed | None) -> str | None:

@@ -236,10 +236,10 @@ def call_of(record: Any, thought: str | None = None) -> Call:
     )
 
 
-def final_patch(patch: Any) -> Timed | None:
-    """The patch that an episode ended with; None where there is none."""
+def final_patch(patch: Any, *, empty: bool = False) -> Timed | None:
+    """The patch that an episode ended with; None where there is none, or (without `empty`) nothing in it."""
     text = as_text(patch)
-    if not text.strip():
+    if not text.strip() and not (empty and isinstance(patch, str)):
         return None
     return Timed(payload=payloads.FinalPatch.of(patch=text, **patch_facts(text)), kind="patch")
 

@@ -138,7 +138,8 @@ def test_shapes_of_predictions(tmp_path: Path, shape: str) -> None:
     }[shape]()
     found = told(SWE_BENCH, path)
     assert [one.episode.task_id for one in found] == [row["instance_id"] for row in rows]
-    assert [len(one.payloads(FinalPatch)) for one in found] == [1, 1, 0, 1]
+    assert [one.payloads(FinalPatch)[0].patch for one in found] == [DIFF, DIFF, "", DIFF]
+    assert [one.payloads(EpisodeEnd)[0].message for one in found] == [None, None, "it submitted no patch", None]
     assert {one.episode.agent for one in found} == {"gpt" if shape == "pro" else "org/m-1"}
     assert sum(one.records for one in found) == 4
 
