@@ -348,64 +348,35 @@ _GRADER = (
     Fault("a patch that forges the report", (Kind.FORGED,), lambda s: s.script(_append(s, _FORGERY))),
 )
 
+
+def _recorded(name: str, kinds: Sequence[Kind], file: str, record: str) -> Fault:
+    return Fault(name, tuple(kinds), lambda stage: stage.ingested(file, record))
+
+
+_SWE_AGENT: Mapping[str, Sequence[Kind]] = {
+    "exit_format": (Kind.MALFORMED_ACTIONS,),
+    "exit_context": (Kind.CONTEXT_OVERFLOW,),
+    "exit_cost": (Kind.LIMIT,),
+    "exit_api": (Kind.CONNECTION, Kind.SERVER_ERROR, Kind.REFUSED),
+    "exit_environment_error": (Kind.ENVIRONMENT_BROKEN,),
+}
+_MINI: Mapping[str, Kind] = {
+    "LimitsExceeded": Kind.LIMIT,
+    "RateLimitError": Kind.RATE_LIMITED,
+    "ContextWindowExceededError": Kind.CONTEXT_OVERFLOW,
+}
+_CLAUDE: Mapping[str, tuple[Kind, str, str]] = {
+    "overloaded": (Kind.SERVER_ERROR, "unknown", "API Error: 529 overloaded_error"),
+    "usage limit": (Kind.RATE_LIMITED, "rate_limit", "Claude usage limit reached"),
+    "bad key": (Kind.UNAUTHORIZED, "authentication_failed", "Invalid API key. Please run /login"),
+    "fetch failed": (Kind.CONNECTION, "unknown", "API Error: Connection error (fetch failed)"),
+}
 _OTHERS = (
-    Fault(
-        "SWE-agent: exit_format",
-        (Kind.MALFORMED_ACTIONS,),
-        lambda s: s.ingested("a.traj", swe_agent_record("exit_format")),
-    ),
-    Fault(
-        "SWE-agent: exit_context",
-        (Kind.CONTEXT_OVERFLOW,),
-        lambda s: s.ingested("a.traj", swe_agent_record("exit_context")),
-    ),
-    Fault("SWE-agent: exit_cost", (Kind.LIMIT,), lambda s: s.ingested("a.traj", swe_agent_record("exit_cost"))),
-    Fault(
-        "SWE-agent: exit_api",
-        (Kind.CONNECTION, Kind.SERVER_ERROR, Kind.REFUSED),
-        lambda s: s.ingested("a.traj", swe_agent_record("exit_api")),
-    ),
-    Fault(
-        "SWE-agent: exit_environment_error",
-        (Kind.ENVIRONMENT_BROKEN,),
-        lambda s: s.ingested("a.traj", swe_agent_record("exit_environment_error")),
-    ),
-    Fault(
-        "mini: LimitsExceeded",
-        (Kind.LIMIT,),
-        lambda s: s.ingested("a.traj.json", mini_swe_agent_record("LimitsExceeded")),
-    ),
-    Fault(
-        "mini: RateLimitError",
-        (Kind.RATE_LIMITED,),
-        lambda s: s.ingested("a.traj.json", mini_swe_agent_record("RateLimitError")),
-    ),
-    Fault(
-        "mini: ContextWindowExceededError",
-        (Kind.CONTEXT_OVERFLOW,),
-        lambda s: s.ingested("a.traj.json", mini_swe_agent_record("ContextWindowExceededError")),
-    ),
-    Fault(
-        "Claude Code: overloaded",
-        (Kind.SERVER_ERROR,),
-        lambda s: s.ingested("a.jsonl", claude_code_record("unknown", "API Error: 529 overloaded_error")),
-    ),
-    Fault(
-        "Claude Code: usage limit",
-        (Kind.RATE_LIMITED,),
-        lambda s: s.ingested("a.jsonl", claude_code_record("rate_limit", "Claude usage limit reached")),
-    ),
-    Fault(
-        "Claude Code: bad key",
-        (Kind.UNAUTHORIZED,),
-        lambda s: s.ingested(
-            "a.jsonl", claude_code_record("authentication_failed", "Invalid API key. Please run /login")
-        ),
-    ),
-    Fault(
-        "Claude Code: fetch failed",
-        (Kind.CONNECTION,),
-        lambda s: s.ingested("a.jsonl", claude_code_record("unknown", "API Error: Connection error (fetch failed)")),
+    *(_recorded(f"SWE-agent: {said}", kinds, "a.traj", swe_agent_record(said)) for said, kinds in _SWE_AGENT.items()),
+    *(_recorded(f"mini: {said}", [kind], "a.traj.json", mini_swe_agent_record(said)) for said, kind in _MINI.items()),
+    *(
+        _recorded(f"Claude Code: {name}", [kind], "a.jsonl", claude_code_record(error, message))
+        for name, (kind, error, message) in _CLAUDE.items()
     ),
 )
 
