@@ -5,7 +5,7 @@ percentiles (Field & Welsh 2007, Journal of the Royal Statistical Society B 69, 
 compare rows of the same fold only: models of different folds do not score on one scale.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,6 @@ class Resamples:
     def sums(self, values: Floats) -> Floats:
         """The sum of `values` (one a row) in each sample."""
         return self.weights @ np.bincount(self.place, values, minlength=self.weights.shape[1])
-
-    def each(self, figure: Callable[[Floats], float]) -> Floats:
-        """A figure of the weights of rows, for each sample."""
-        return np.array([figure(weights[self.place]) for weights in self.weights])
 
 
 def estimate(samples: Floats) -> Estimate:

@@ -8,7 +8,7 @@ from ...page import Drawing
 from ...rewards.extras import need
 from .results import Importance, TaskResult
 
-__all__ = ["calibration", "figure", "importances", "over_steps", "svg"]
+__all__ = ["PALETTE", "calibration", "figure", "importances", "over_steps", "svg"]
 
 _STYLE = {
     "svg.hashsalt": "prediction",

@@ -17,6 +17,8 @@ from .sessions import Round
 __all__ = ["Replica", "Request"]
 
 _CLOSE = 1e-9
+_ROUNDING = 1e-15
+"""Relative; without it a clock that has run for months could stand still just before an event."""
 
 
 @dataclass(slots=True)
@@ -82,10 +84,12 @@ class Replica:
         if self.prefilling is not None:
             self.prefilling.left -= spent * prefill
         self._progress += spent * decode if self._decoding else 0.0
-        if self.prefilling is not None and self.prefilling.left <= _CLOSE * max(1.0, prefill):
+        close = max(_CLOSE, _ROUNDING * self.now)
+        if self.prefilling is not None and self.prefilling.left <= close * max(1.0, prefill):
             self._decode(self.prefilling)
             self.prefilling = None
-        while self._decoding and self._decoding[0][0] - self._progress <= _CLOSE * max(1.0, decode):
+        small = max(close * max(1.0, decode), _ROUNDING * self._progress)
+        while self._decoding and self._decoding[0][0] - self._progress <= small:
             request = heapq.heappop(self._decoding)[2]
             self.cache.free(request.round.context)
             done(request)
