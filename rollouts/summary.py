@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .events import EpisodeStartEvent
 from .payloads import EpisodeEnd, Usage
 from .plan import latest
 from .run_dir import Episode, read_episodes, read_manifest
@@ -52,7 +53,7 @@ class Row:
             process=end.process_score if end else None,
             outcome=_outcome(episode),
             failure=episode.failure,
-            wall_s=_rounded(episode.duration_ms, 1000),
+            wall_s=_rounded(episode.duration_ms if _clocked(episode) else None, 1000),
             cpu_s=_rounded(end.cpu_s if end else None, 1),
             peak_mib=_rounded(peak, _MIB),
             cost_usd=end.cost_usd if end and end.requests else None,
@@ -173,6 +174,13 @@ def _outcome(episode: Episode) -> str:
     if episode.verdict.resolved is None:
         return "ungradable"
     return "resolved" if episode.verdict.resolved else "unresolved"
+
+
+def _clocked(episode: Episode) -> bool:
+    """Whether its times are those at which things happened; a foreign record may not tell them."""
+    first = episode.first
+    origin = first.payload.origin if isinstance(first, EpisodeStartEvent) else None
+    return origin is None or origin.timing == "recorded"
 
 
 def _rounded(value: float | None, unit: float) -> float | None:
