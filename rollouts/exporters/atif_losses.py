@@ -33,7 +33,5 @@ UNREAD: Mapping[str, str] = {
     "tool_result.data": "read back with what else the file tells of the result",
     "tool_result.internal_ms": _BESIDE,
     "sandbox_metric.*": f"that of a step is {_BESIDE}",
-    "step_reward.*": _BESIDE,
-    "test_run.*": _BESIDE,
     "unknown.*": "in the `extra` of the document",
 }

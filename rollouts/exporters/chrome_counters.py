@@ -17,9 +17,13 @@ _COUNTERS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("network", "bytes/s", {"received": "net_rx_bytes", "sent": "net_tx_bytes"}),
     ("processes", "number", {"processes": "pids"}),
     ("OOM kills", "number", {"kills": "oom_kills"}),
+    ("GPU", "W", {"used": "energy_j"}),
     ("pressure", "us/s", {"cpu": "pressure_cpu_us", "memory": "pressure_memory_us", "io": "pressure_io_us"}),
 )
 """Track, unit, and the field of each of its series."""
+
+
+_TOLD = {"step", "wall_ms", *(key for _, _, series in _COUNTERS for key in series.values())}
 
 
 def counters_of(story: Story, pid: int) -> list[dict[str, Any]]:
@@ -41,14 +45,14 @@ def _points(event: SandboxMetricEvent, begun: int, pid: int) -> list[dict[str, A
     told = list[dict[str, Any]]()
     for track, unit, series in _COUNTERS:
         found = {name: known[key] for name, key in series.items() if isinstance(known.get(key), int | float)}
-        if unit.endswith("/s") or unit == "cores":
+        if unit.endswith("/s") or unit in ("cores", "W"):
             found = {name: value / seconds for name, value in found.items()} if seconds > 0 else {}
         if found:
             name = f"{track} ({unit})" + (" sampled" if event.payload.scope == "sample" else "")
             told.append(_counter(name, pid, over, found))
-    for key, value in (event.payload.model_extra or {}).items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            told.append(_counter(key, pid, over, {key: value}))
+    for key in sorted(known.keys() - _TOLD):
+        if isinstance(known[key], int | float) and not isinstance(known[key], bool):
+            told.append(_counter(key, pid, over, {key: known[key]}))
     return told
 
 

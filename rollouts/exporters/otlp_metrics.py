@@ -29,6 +29,7 @@ _METRICS: Mapping[str, _Metric] = {
     "io_write_bytes": _Metric("container.disk.io", "By", "sum", {"disk.io.direction": "write"}),
     "net_rx_bytes": _Metric("container.network.io", "By", "sum", {"network.io.direction": "receive"}),
     "net_tx_bytes": _Metric("container.network.io", "By", "sum", {"network.io.direction": "transmit"}),
+    "energy_j": _Metric("trajhub.energy", "J", "sum"),
     "pids": _Metric("trajhub.container.processes", "{process}", "gauge"),
     "oom_kills": _Metric("trajhub.container.oom_kills", "{kill}", "sum"),
     "pressure_cpu_us": _Metric("trajhub.container.pressure", "us", "sum", {"resource": "cpu"}),
@@ -55,12 +56,12 @@ def metrics_of(events: Sequence[SandboxMetricEvent], episode_id: str) -> list[di
 
 
 def _values(event: SandboxMetricEvent, episode_id: str) -> list[tuple[str, float | int, dict[str, Any]]]:
-    """Field, figure and attributes; fields of newer versions that hold a figure included."""
+    """Field, figure and attributes, of all fields that hold a figure."""
     payload = event.payload
     sources = compact(payload.sources) if payload.sources else None
     known = {"trajhub.episode.id": episode_id, "trajhub.scope": payload.scope, "trajhub.step": payload.step}
     known |= {"trajhub.duration_ms": event.duration_ms, "trajhub.sources": sources}
-    fields = {**{name: getattr(payload, name) for name in _METRICS}, **(payload.model_extra or {})}
+    fields = payload.model_dump(exclude={"step", "scope", "sources"})
     return [
         (name, value, known)
         for name, value in fields.items()

@@ -204,7 +204,7 @@ def whole_episode() -> list[AnyEvent]:
     told.append((payloads.Phase(name="explore", step=0, evidence="shell looks"), 4, 0))
     told += [talk[0], talk[1], *_step(0, "shell", "tool.py", 4), *_step(1, "file_read", "old", 5)]
     told += [talk[2], talk[3], *_step(2, None, "That was no call.", 7), talk[4], talk[5]]
-    told.append((_metric("sample", None, energy_j=2.5), 9, 0))
+    told.append((_metric("sample", None, energy_j=2.5, power_w=90.0, future=1.5), 9, 0))
     told.append((_metric("episode", None), 0, 10))
     error = payloads.Error(where="policy", kind="ServiceError", message="gone", failure=Failure.SERVICE, step=2)
     told.append((error, 9, 0))
