@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium
 
 from ...envs.sandbox import Sandbox
-from ...errors import Failure, InfrastructureError, StopReason
+from ...errors import ConfigError, Failure, InfrastructureError, StopReason
 from ...rewards.service.usage import PriceTable, Usage
 from ...tools.base import CommandResult, Telemetry
 from .. import payloads
@@ -138,6 +138,8 @@ class BlackBox:
 
     def _listen(self, sandbox: Sandbox, folder: Path, stack: ExitStack) -> dict[str, str]:
         """Proxy and receiver, listening in the sandbox's own network; the variables that tell of them."""
+        if not sandbox.telemetry_on_host:  # its first process is none of this machine's: its network cannot be entered
+            raise ConfigError("an agent's sandbox must be on this machine: give a --docker-host that is")
         token, trace = secrets.token_hex(16), self._session.hex
         values = {
             "TRAJHUB_WORKDIR": sandbox.workdir,

@@ -125,13 +125,19 @@ def test_a_stopped_run_is_resumed_and_a_killed_one_recovered(
 ) -> None:
     from trajectory_hub.rollouts.runner import Runner
 
-    def stop_soon(self: Runner) -> None:
-        threading.Thread(target=lambda: (time.sleep(2.5), self.stop("enough")), daemon=True).start()
+    begin = Runner.run
+
+    def stop_after_two_requests(self: Runner) -> None:
+        def watch() -> None:
+            while len(slow.requests) < 3:
+                time.sleep(0.05)
+            self.stop("enough")
+
+        threading.Thread(target=watch, daemon=True).start()
         begin(self)
 
-    begin = Runner.run
     with Playback(["sleep 1"] * 30) as slow, monkeypatch.context() as patch:
-        patch.setattr(Runner, "run", stop_soon)
+        patch.setattr(Runner, "run", stop_after_two_requests)
         summary = run_small(slow)
         assert summary.excluded == {"interrupted": 1}
         first = only(tmp_path / "run")
@@ -145,9 +151,8 @@ def test_a_stopped_run_is_resumed_and_a_killed_one_recovered(
         again = only(tmp_path / "run").end
         assert again is not None and again.recovered and again.requests == first.end.requests
         assert again.usage == first.end.usage
-    with Playback(MEND) as model:
-        model_at_the_same_address = model  # its URL may change on resume: it says nothing of an episode
-        summary = run_small(model_at_the_same_address)
+    with Playback(MEND) as model:  # its address may change on resume: it says nothing of an episode
+        summary = run_small(model)
     assert summary.stop_reasons == {"submitted": 1} and summary.earlier_attempts == 1
 
 
