@@ -165,7 +165,7 @@ class Connection:
         if not isinstance(event, h11.Request):
             return None
         if event.http_version not in (b"1.0", b"1.1"):
-            raise _Refused(Refusal(505, b"only HTTP/1.1 is spoken here\n"))
+            raise _Refused(Refusal(505, b"this version is not spoken here\n"))
         head = _head_of(event)
         refusal = self._admit(head)
         if refusal is not None:

@@ -16,6 +16,10 @@ from .thread import LoopThread
 
 __all__ = ["HttpServer"]
 
+_AT_ONCE = 64
+"""Connections accepted before others get their turn."""
+_PAUSE_S = 0.1
+
 
 class HttpServer:
     """Serves a listening socket of this machine in a thread of its own, between `start` and `close`.
@@ -55,10 +59,11 @@ class HttpServer:
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
         async with self._around:
+            loop.add_reader(self._socket, self._accept, loop)
             try:
-                while True:
-                    await self._accept(loop)
+                await asyncio.Event().wait()
             finally:
+                loop.remove_reader(self._socket)
                 await self._end_all()
 
     async def _end_all(self) -> None:
@@ -67,12 +72,19 @@ class HttpServer:
         if self._open:
             await asyncio.wait(self._open)
 
-    async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            client, _ = await loop.sock_accept(self._socket)
-        except OSError:
-            await asyncio.sleep(0.05)  # out of descriptors, or gone before it was accepted
-            return
+    def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                client, _ = self._socket.accept()
+            except OSError as error:
+                if not isinstance(error, BlockingIOError | ConnectionError):
+                    # Out of descriptors: some come back when others are done.
+                    loop.remove_reader(self._socket)
+                    loop.call_later(_PAUSE_S, loop.add_reader, self._socket, self._accept, loop)
+                return
+            self._welcome(client, loop)
+
+    def _welcome(self, client: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         if len(self._open) >= self.limits.connections:
             client.close()
             return

@@ -183,4 +183,5 @@ def _count(signal: Signal, data: dict[str, Any]) -> int:
 
 def _points(metric: dict[str, Any]) -> list[Any]:
     kinds = ("gauge", "sum", "histogram", "exponentialHistogram", "summary")
-    return next((metric[kind].get("dataPoints", []) for kind in kinds if kind in metric), [])
+    parts: list[dict[str, Any]] = [metric[kind] for kind in kinds if kind in metric]
+    return [point for part in parts for point in part.get("dataPoints", ())]

@@ -51,7 +51,7 @@ class Choices(Answer):
     def _take(self, event: Json, at: datetime) -> None:
         for choice in objs(event.get("choices")):
             index = choice.get("index", 0)
-            known = self._choices.setdefault(index, {"index": index})
+            known = self._choices.setdefault(index, Json(index=index))
             rest = {name: value for name, value in choice.items() if name != "delta"}
             delta = choice.get("delta")
             _merge(known, rest if delta is None else {**rest, "message": delta})

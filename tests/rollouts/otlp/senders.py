@@ -57,7 +57,8 @@ Senders = Mapping[str, Callable[[OtlpReceiver], tuple[Any, Any, Any]]]
 
 
 def _http(receiver: OtlpReceiver) -> tuple[Any, Any, Any]:
-    url, more = receiver.http_url, {"headers": receiver.headers, "compression": Compression.Gzip}
+    url = receiver.http_url
+    more: dict[str, Any] = {"headers": receiver.headers, "compression": Compression.Gzip}
     deltas = {Counter: AggregationTemporality.DELTA, Histogram: AggregationTemporality.DELTA}
     return (
         HttpLogs(endpoint=f"{url}/v1/logs", **more),

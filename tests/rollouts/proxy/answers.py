@@ -135,7 +135,7 @@ RESPONSES = Said(
     (("text", None), ("tool_call", "call_9")),
 )
 
-_START = {
+_START: dict[str, Any] = {
     "id": "msg_01",
     "type": "message",
     "role": "assistant",

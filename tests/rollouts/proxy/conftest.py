@@ -1,9 +1,9 @@
 """A proxy before a service that a test scripts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from trajectory_hub.rollouts.proxy import Exchange, ModelProxy, Upstream, read_exchanges
@@ -27,7 +27,10 @@ class World:
         return list(read_exchanges(self.proxy.record))
 
 
-Make = Callable[..., World]
+class Make(Protocol):
+    """Makes a world."""
+
+    def __call__(self, act: Act, *, upstream: dict[str, Any] | None = None, **more: Any) -> World: ...
 
 
 @pytest.fixture
@@ -42,7 +45,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
                 api: Upstream(api, service.url, "KEY_OF_SERVICE", **(upstream or {}))
                 for api in ("openai", "anthropic", "gemini")
             }
-            proxy = ModelProxy(apis, tmp_path / "requests.jsonl", **{"token": TOKEN, **more})
+            settings: dict[str, Any] = {"token": TOKEN, **more}
+            proxy = ModelProxy(apis, tmp_path / "requests.jsonl", **settings)
             return World(service, stack.enter_context(proxy))
 
         yield make

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -93,7 +93,7 @@ class Scripted:
 
 
 @contextmanager
-def scripted(act: Act) -> Iterator[Scripted]:
+def scripted(act: Act) -> Generator[Scripted]:
     """A service on a free port of this machine."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         service = Scripted(act, port=listening.getsockname()[1])

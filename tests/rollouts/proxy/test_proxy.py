@@ -482,7 +482,7 @@ def test_headers_go_on_as_they_are_but_for_what_belongs_to_the_connection(world:
 def test_a_long_conversation_costs_space_once(world: Make) -> None:
     made = world(whole)
     messages, system = list[dict[str, Any]](), "You are an agent. " * 500
-    sent = list[int]()
+    sent, body = list[int](), dict[str, Any]()
     with httpx.Client(headers=made.headers) as client:
         for number in range(60):
             messages.append({"role": "user", "content": f"{number} " + "some output of a tool " * 50})
@@ -512,7 +512,7 @@ def test_hundreds_of_streams_at_once(world: Make) -> None:
     def act(talk: Talk) -> None:
         talk.stream()
         talk.event(CHAT.events[3][1])
-        gate.wait(60)
+        gate.wait(200)
         for name, data in CHAT.events[4:]:
             talk.event(data, name)
         talk.end()
@@ -520,16 +520,19 @@ def test_hundreds_of_streams_at_once(world: Make) -> None:
     made = world(act)
     answers = list[str]()
 
+    client = httpx.Client(headers=made.headers, timeout=200, verify=False, limits=httpx.Limits(max_connections=None))
+
     def ask() -> None:
         body = {**BODY, "stream": True, "stream_options": {"include_usage": True}}
-        answers.append(httpx.post(made.proxy.url + CHAT.path, json=body, headers=made.headers, timeout=60).text)
+        answers.append(client.post(made.proxy.url + CHAT.path, json=body).text)
 
     threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:
         thread.start()
-    gate.wait(60)
+    gate.wait(200)
     for thread in threads:
         thread.join()
+    client.close()
     assert len(answers) == count
     assert len(set(answers)) == 1
     exchanges = made.exchanges()

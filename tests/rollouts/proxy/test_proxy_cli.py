@@ -32,7 +32,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         given = json.loads(text)["environment"]
         headers = {"authorization": f"Bearer {given['OPENAI_API_KEY']}"}
         url = f"{given['OPENAI_BASE_URL']}/chat/completions"
-        body = {"model": "m", "messages": []}
+        body = {"model": "m", "prompt": ""}
         assert [httpx.post(url, json=body, headers=headers).status_code for _ in range(2)] == [200, 429]
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=30)
