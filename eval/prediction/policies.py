@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import UsageError
 from ...rollouts.files import write_atomic
@@ -110,6 +111,6 @@ def _chosen(base: Ledger, judges: Judges, samples: Resamples, ways: Sequence[_Wa
     return f"per_{unit}", chosen.model_copy(update={"setting": None})
 
 
-def _rate(ledger: Ledger, unit: str, rows: np.ndarray) -> float:
+def _rate(ledger: Ledger, unit: str, rows: NDArray[np.bool_]) -> float:
     spent = float(np.nansum(ledger.spent[unit][rows]))
     return float(ledger.resolved[rows].sum()) / spent if spent > 0 else 0.0
