@@ -35,6 +35,7 @@ from .synthetic_tables import synthetic_run
 
 __all__ = ["build", "build_here", "main", "sampling", "synthetic_run", "write_logs"]
 
+_HERE = "trajectory_hub.benchmarks.trace_tables"
 _STEPS = 40
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _OBSERVATION = "a line of output that an agent would read\n" * 24
@@ -89,7 +90,7 @@ def build(steps: int, workers: int) -> dict[str, Any]:
         run = Path(folder) / "bench"
         run.mkdir()
         size = write_logs(run, steps)
-        code = f"from {__name__} import build_here; build_here({str(run)!r}, {workers})"
+        code = f"from {_HERE} import build_here; build_here({str(run)!r}, {workers})"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         told = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
