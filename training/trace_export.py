@@ -69,8 +69,8 @@ class TrlExporter:
     name = "trl"
     title = "TRL conversations (messages and tools)"
     output = ".jsonl or .parquet"
-    options = TrlOptions
-    loses = LOSES
+    options: type[BaseModel] = TrlOptions
+    loses: Mapping[str, str] = LOSES
     unread: Mapping[str, str] = {}
 
     def open(self, target: Target) -> Sink:

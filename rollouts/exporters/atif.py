@@ -15,7 +15,7 @@ from ..events import AnyEvent, LlmRequestEvent, UnknownEvent
 from .atif_losses import LOSES, UNREAD
 from .base import Exporter, NoOptions, RecordedEpisode, Sink, Target
 from .output import Folder
-from .parts import arguments_of, compact, iso, rest_of, text_of, times_of
+from .parts import arguments_of, as_items, as_mapping, compact, iso, rest_of, text_of, times_of
 from .story import Act, Story, Turn
 from .tokens import Prompts
 
@@ -33,9 +33,9 @@ class AtifExporter:
     name = "atif"
     title = "ATIF 1.8 (harbor)"
     output = "folder of .json, or one .json"
-    options = NoOptions
-    loses = LOSES
-    unread = UNREAD
+    options: type[BaseModel] = NoOptions
+    loses: Mapping[str, str] = LOSES
+    unread: Mapping[str, str] = UNREAD
 
     def open(self, target: Target) -> Sink:
         """See `base.Exporter`."""
@@ -183,16 +183,16 @@ class _Steps:
 
 def _content(content: object) -> Any:
     """A message's content: text, or parts where some are images."""
-    if not isinstance(content, list):
+    parts = as_items(content)
+    if parts is None:
         return text_of(content)
-    parts: list[Any] = content
     return [_image(part) or {"type": "text", "text": text_of([part])} for part in parts]
 
 
 def _image(part: Any) -> dict[str, Any] | None:
     """An image by its address, where its kind is one that the format knows."""
-    address = part.get("image_url") if isinstance(part, Mapping) else None
-    url = address.get("url") if isinstance(address, Mapping) else None
+    address = as_mapping((as_mapping(part) or {}).get("image_url"))
+    url = address.get("url") if address is not None else None
     kind = url[5:].split(";")[0] if isinstance(url, str) and url.startswith("data:") else None
     if kind not in _MEDIA:
         return None
@@ -208,8 +208,7 @@ def _calls(turn: Turn) -> list[dict[str, Any]]:
         call_id = str(call.get("id") or f"call-{number}")
         if call_id in known or (not call.get("id") and number < len(turn.acts)):
             continue
-        function = call.get("function")
-        given: Mapping[str, Any] = function if isinstance(function, Mapping) else call
+        given = as_mapping(call.get("function")) or call
         arguments = arguments_of(given.get("arguments"))
         told.append(
             {

@@ -39,8 +39,8 @@ class ChromeExporter:
     name = "chrome"
     title = "Chrome trace / Perfetto JSON"
     output = ".json for ui.perfetto.dev or chrome://tracing"
-    options = ChromeOptions
-    loses = LOSES
+    options: type[BaseModel] = ChromeOptions
+    loses: Mapping[str, str] = LOSES
     unread: Mapping[str, str] = {}
 
     def open(self, target: Target) -> Sink:
@@ -117,7 +117,7 @@ class _Timeline:
     def events(self) -> list[dict[str, Any]]:
         """Names of tracks, then spans with their arrows, then counters and marks."""
         header = self.story.header
-        told = [
+        told: list[dict[str, Any]] = [
             self._meta("process_name", 0, {"name": self._name}),
             self._meta("process_labels", 0, {"labels": f"{header.agent} {header.model or ''}".strip()}),
             self._meta("process_sort_index", 0, {"sort_index": self._pid}),
@@ -142,7 +142,7 @@ class _Timeline:
     def _told(self, span: _Span) -> list[dict[str, Any]]:
         place = {"pid": self._pid, "tid": span.tid}
         whole = {"ph": "X", "name": span.name, "cat": span.category, "ts": span.begin, "dur": span.end - span.begin}
-        told = [whole | place | ({"args": span.args} if span.args else {})]
+        told: list[dict[str, Any]] = [whole | place | ({"args": span.args} if span.args else {})]
         if span.flow is not None:
             flow = {"name": "calls", "cat": "calls", "id": self._flow_id(span.flow)} | place
             told.append({"ph": "s" if span.flow_out else "f", "ts": span.begin, "bp": "e"} | flow)

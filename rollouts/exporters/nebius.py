@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from ..payloads import LlmRequest
 from .base import Exporter, NoOptions, NotExported, RecordedEpisode, Sink, Target
 from .nebius_losses import LOSES_OPENHANDS, LOSES_SWE_AGENT, UNREAD_OPENHANDS, UNREAD_SWE_AGENT
@@ -38,7 +40,7 @@ class NebiusExporter:
     """See `base.Exporter`."""
 
     output = ".jsonl or .parquet"
-    options = NoOptions
+    options: type[BaseModel] = NoOptions
 
     def __init__(
         self,

@@ -51,8 +51,8 @@ class OtlpExporter:
     name = "otlp"
     title = "OTLP spans, logs and metrics (GenAI conventions)"
     output = "folder of traces, logs and metrics: .jsonl or .binpb"
-    options = OtlpOptions
-    loses = LOSES
+    options: type[BaseModel] = OtlpOptions
+    loses: Mapping[str, str] = LOSES
     unread: Mapping[str, str] = {}
 
     def open(self, target: Target) -> Sink:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..payloads import LlmResponse
-from .parts import arguments_of, text_of
+from .parts import arguments_of, as_items, as_mapping, text_of
 
 __all__ = ["input_messages", "output_messages"]
 
@@ -37,8 +37,8 @@ def _parts(reasoning: Any, content: Any, calls: Sequence[Mapping[str, Any]]) -> 
     parts = list[dict[str, Any]]()
     if reasoning:
         parts.append({"type": "reasoning", "content": text_of(reasoning)})
-    if isinstance(content, list):
-        found: list[Any] = content
+    found = as_items(content)
+    if found is not None:
         parts += [_content_part(item) for item in found]
     elif content is not None and (content or not calls):
         parts.append({"type": "text", "content": text_of(content)})
@@ -47,8 +47,8 @@ def _parts(reasoning: Any, content: Any, calls: Sequence[Mapping[str, Any]]) -> 
 
 def _content_part(item: Any) -> dict[str, Any]:
     """A text, or the part as it was, under the name of its type."""
-    if isinstance(item, Mapping):
-        part: Mapping[str, Any] = item
+    part = as_mapping(item)
+    if part is not None:
         if isinstance(part.get("text"), str):
             return {"type": "text", "content": part["text"]}
         return {**part, "type": str(part.get("type") or "other")}
@@ -56,8 +56,7 @@ def _content_part(item: Any) -> dict[str, Any]:
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
-    function = call.get("function")
-    given: Mapping[str, Any] = function if isinstance(function, Mapping) else call
+    given = as_mapping(call.get("function")) or call
     raw = given.get("arguments")
     arguments = arguments_of(raw)
     told = {"type": "tool_call", "id": call.get("id"), "name": str(given.get("name") or "")}

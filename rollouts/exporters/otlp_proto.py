@@ -56,7 +56,7 @@ def send(endpoint: str, headers: Mapping[str, str], signal: str, data: bytes) ->
     """
     import httpx
 
-    url = f"{endpoint.rstrip('/')}/v1/{signal}"
+    url, problem = f"{endpoint.rstrip('/')}/v1/{signal}", ""
     sent = {"content-type": "application/x-protobuf", **headers}
     for attempt in range(_TRIES):
         try:

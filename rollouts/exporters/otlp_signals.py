@@ -34,8 +34,18 @@ _PARAMETERS = {
     "n": "gen_ai.request.choice.count",
     "stream": "gen_ai.request.stream",
 }
-_PROVIDERS = {"claude": "anthropic", "gpt": "openai", "o1": "openai", "o3": "openai", "gemini": "gcp.gemini"}
-_PROVIDERS |= {"deepseek": "deepseek", "grok": "x_ai", "mistral": "mistral_ai", "command": "cohere"}
+_PROVIDERS = {
+    "claude": "anthropic",
+    "gpt": "openai",
+    "o1": "openai",
+    "o3": "openai",
+    "o4": "openai",
+    "gemini": "gcp.gemini",
+    "deepseek": "deepseek",
+    "grok": "x_ai",
+    "mistral": "mistral_ai",
+    "command": "cohere",
+}
 _USAGE = {
     "input_tokens": "gen_ai.usage.input_tokens",
     "cached_input_tokens": "gen_ai.usage.cache_read.input_tokens",

@@ -11,7 +11,19 @@ from pydantic import BaseModel
 from ..events import AnyEvent
 from ..payloads import clean
 
-__all__ = ["arguments_of", "compact", "iso", "line", "micros", "nanos", "rest_of", "text_of", "times_of"]
+__all__ = [
+    "arguments_of",
+    "as_items",
+    "as_mapping",
+    "compact",
+    "iso",
+    "line",
+    "micros",
+    "nanos",
+    "rest_of",
+    "text_of",
+    "times_of",
+]
 
 _EMPTY: tuple[Any, ...] = (None, "", [], {}, ())
 
@@ -38,6 +50,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in cast("Iterable[Any]", value)]
     return value
+
+
+def as_mapping(value: object) -> Mapping[str, Any] | None:
+    """An object of JSON; None when it is none."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+
+
+def as_items(value: object) -> list[Any] | None:
+    """A list of JSON; None when it is none."""
+    return cast("list[Any]", value) if isinstance(value, list) else None
 
 
 def line(value: Any) -> bytes:

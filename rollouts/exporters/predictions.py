@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from ...errors import Failure, StopReason
 from ..files import slug
 from .base import Exporter, NoOptions, NotExported, RecordedEpisode, Sink, Target
@@ -38,9 +40,9 @@ class PredictionsExporter:
     name = "predictions"
     title = "SWE-bench predictions"
     output = ".jsonl; one for each run and seed, where there are several"
-    options = NoOptions
-    loses = LOSES
-    unread = UNREAD
+    options: type[BaseModel] = NoOptions
+    loses: Mapping[str, str] = LOSES
+    unread: Mapping[str, str] = UNREAD
 
     def open(self, target: Target) -> Sink:
         """See `base.Exporter`."""

@@ -43,8 +43,8 @@ def _walk(value: Any, found: dict[str, int]) -> Any:
         items = cast("Mapping[Any, Any]", value).items()
         return {_walk(key, found): _walk(item, found) for key, item in items}
     if isinstance(value, list | tuple):
-        items = cast("Sequence[Any]", value)
-        return value if items and isinstance(items[0], int | float) else [_walk(item, found) for item in items]
+        items = list(cast("Sequence[Any]", value))
+        return items if items and isinstance(items[0], int | float) else [_walk(item, found) for item in items]
     return value
 
 

@@ -18,8 +18,15 @@ from typer.testing import CliRunner
 from .whole import whole_episode
 
 RUNS = Path(__file__).parents[2] / "data" / "runs-1.0"
-FORMATS = {"atif": "", "chrome": ".json", "otlp": "", "predictions": ".jsonl", "trl": ".jsonl"}
-FORMATS |= {"nebius-openhands": ".jsonl", "nebius-swe-agent": ".parquet"}
+FORMATS = {
+    "atif": "",
+    "chrome": ".json",
+    "nebius-openhands": ".jsonl",
+    "nebius-swe-agent": ".parquet",
+    "otlp": "",
+    "predictions": ".jsonl",
+    "trl": ".jsonl",
+}
 KEY = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2
 runner = CliRunner()
 

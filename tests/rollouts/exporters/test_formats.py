@@ -17,6 +17,7 @@ from trajectory_hub.rollouts.exporters.atif import document
 from trajectory_hub.rollouts.exporters.chrome import ChromeOptions
 from trajectory_hub.rollouts.exporters.otlp_proto import encode, request_of
 from trajectory_hub.rollouts.exporters.otlp_signals import signals_of
+from trajectory_hub.rollouts.exporters.parts import as_items, as_mapping
 from trajectory_hub.rollouts.exporters.registry import exporters
 from trajectory_hub.rollouts.otlp import OtlpReceiver, SpanRecord, read_otlp
 
@@ -40,10 +41,10 @@ def _hostile() -> list[AnyEvent]:
     keys = {"observation", "content", "thought", "action", "reasoning", "patch", "message", "problem_statement", "tool"}
 
     def poison(value: Any, key: str = "") -> Any:
-        if isinstance(value, dict):
-            return {name: poison(item, name) for name, item in value.items()}
-        if isinstance(value, list):
-            return [poison(item, key) for item in value]
+        if (known := as_mapping(value)) is not None:
+            return {name: poison(item, name) for name, item in known.items()}
+        if (items := as_items(value)) is not None:
+            return [poison(item, key) for item in items]
         return HOSTILE if isinstance(value, str) and key in keys else value
 
     told = list[AnyEvent]()
@@ -251,12 +252,13 @@ def test_rows_have_the_columns_of_the_data_sets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nebius-openhands", "nebius-swe-agent", "trl"])
 def test_parquet_holds_the_same_as_json(name: str, tmp_path: Path) -> None:
-    import pyarrow.parquet as parquet
+    from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
 
+    parquets: Any = parquet
     for ending in ("jsonl", "parquet"):
         export([RUNS / "random"], name, tmp_path / f"a.{ending}")
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
-    table: Any = parquet.read_table(tmp_path / "a.parquet")
+    table: Any = parquets.read_table(tmp_path / "a.parquet")
     assert table.column_names == list(rows[0]) or set(table.column_names) == set(rows[0])
     for row, other in zip(rows, table.to_pylist(), strict=True):
         read = {key: _parsed(value) for key, value in other.items()}
@@ -264,9 +266,8 @@ def test_parquet_holds_the_same_as_json(name: str, tmp_path: Path) -> None:
 
 
 def _parsed(value: Any) -> Any:
-    if isinstance(value, list) and value and isinstance(value[0], str):
-        return [json.loads(item) for item in value]
-    return value
+    items = as_items(value)
+    return [json.loads(item) for item in items] if items and isinstance(items[0], str) else value
 
 
 def test_conversations_are_those_of_the_training_export(tmp_path: Path) -> None:
