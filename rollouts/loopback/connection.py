@@ -40,6 +40,8 @@ class Reply:
         self.started = False
         """Whether a status was sent."""
         self.was_cut = False
+        self.gone = False
+        """Whether a handler was cancelled because whoever asked is gone, and not because the server ends."""
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Send status and headers; without `content-length` the body goes in chunks."""
@@ -212,6 +214,7 @@ class Connection:
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            reply.gone = gone.done() and not work.done()
             gone.cancel()
             if not work.done():
                 work.cancel()

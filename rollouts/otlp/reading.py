@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic_core import from_json
+
 from ...errors import UsageError
 from .decoding import records_of
 from .records import Signal, Telemetry
@@ -77,11 +79,20 @@ def read_otlp(path: Path) -> Iterator[Telemetry]:
     return iter(OtlpReader(path))
 
 
-def _export(line: bytes) -> dict[str, Any] | None:
+def _loads(line: bytes) -> Any:
+    """What a line says; None for what is no JSON."""
     try:
-        value: Any = json.loads(line)
+        return from_json(line)  # quick, and the same names are the same strings
+    except ValueError:
+        pass
+    try:
+        return json.loads(line)  # also half characters
     except ValueError:
         return None
+
+
+def _export(line: bytes) -> dict[str, Any] | None:
+    value = _loads(line)
     wanted = {"export": str, "signal": str, "received": str, "records": int, "data": dict}
     if not isinstance(value, dict):
         return None

@@ -118,7 +118,6 @@ class ModelProxy:
 
     def close(self) -> None:
         """Stop; requests under way are cut and recorded as interrupted. May be called again."""
-        self._serving.closing()
         self._server.close()
         self._recorder.close()
 

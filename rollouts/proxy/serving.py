@@ -35,7 +35,6 @@ class Serving:
         self._clients: Mapping[str, httpx.AsyncClient] = {}
         self._exit = AsyncExitStack()
         self._busy = 0
-        self._closing = False
 
     async def __aenter__(self) -> Self:
         clients = {service.name: _client(service) for service in self._services}
@@ -46,10 +45,6 @@ class Serving:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._exit.aclose()
-
-    def closing(self) -> None:
-        """From now on, requests that end early were interrupted by the proxy."""
-        self._closing = True
 
     def admit(self, head: Head) -> Refusal | None:
         """Refuse by the head what nobody may ask; it is recorded."""
@@ -76,8 +71,10 @@ class Serving:
         try:
             await self._serve(target, request, reply, draft)
         except asyncio.CancelledError:
-            gone = "the proxy was closed" if self._closing else "the agent closed its connection"
-            draft.fail("interrupted" if self._closing else "client_gone", gone)
+            if reply.gone:
+                draft.fail("client_gone", "the agent closed its connection")
+            else:
+                draft.fail("interrupted", "the proxy was closed")
             raise
         except ConnectionError as error:
             draft.fail("client_gone", str(error) or "the agent closed its connection")
