@@ -93,7 +93,8 @@ def evaluate(
     learnt = ("linear", "trees")
     best = min(learnt, key=lambda name: scored[name][primary][0])
     simple = [name for name in scored if name not in learnt]
-    better = all(estimate(scored[name][primary] - scored[best][primary]).low > 0 for name in simple)
+    leads = {name: estimate(scored[name][primary] - scored[best][primary]) for name in simple}
+    strongest = min(simple, key=lambda name: scored[name][primary][0])
     base = scored[simple[0]]
     middle = float(problem.y.mean()) if problem.binary else expm1(float(np.median(problem.y)))
     return TaskResult(
@@ -104,7 +105,9 @@ def evaluate(
         mean=middle,
         models=tuple(_compared(name, scores, base) for name, scores in scored.items()),
         best=best,
-        better=better,
+        baseline=strongest,
+        lead=leads[strongest],
+        better=all(lead.low > 0 for lead in leads.values()),
         calibration=_calibration(problem, fits[best], samples) if problem.binary else (),
         importances=_importances(problem, fits[best], split, seed),
     )

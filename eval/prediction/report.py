@@ -33,14 +33,12 @@ def page_of(report: PredictionReport) -> Page:
 
 def verdict(result: TaskResult) -> str:
     """In one sentence whether anything can be predicted."""
-    name, best = ("log loss", "log_loss") if "log_loss" in result.models[0].gains else ("pinball loss", "pinball")
-    gain = next(one.gains[best] for one in result.models if one.name == result.best)
+    loss = "log loss" if "log_loss" in result.models[0].scores else "pinball loss"
     when = "" if result.at is None else f"After {result.at} step" + ("s: " if result.at > 1 else ": ")
     said = "better than" if result.better else "not shown to be better than"
-    kinds = "every baseline" if len(result.models) > 3 else "the baseline"
-    return (
-        f"{when}{result.best} is {said} {kinds}: {name} {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] gained."
-    )
+    base = "the baseline" if result.baseline == "baseline" else f"the baseline {result.baseline}"
+    lead = f"{result.lead.value:+.4f} [{result.lead.low:+.4f}, {result.lead.high:+.4f}]"
+    return f"{when}{result.best} is {said} {base}: {lead} of {loss} gained."
 
 
 def _about(report: PredictionReport) -> str:

@@ -57,8 +57,12 @@ class TaskResult(BaseModel):
     models: tuple[ModelScores, ...]
     best: str
     """The least loss among models other than the baselines."""
+    baseline: str
+    """The baseline with the least loss."""
+    lead: Estimate
+    """By how much the best model's loss (log loss, or pinball loss) is less than that baseline's."""
     better: bool
-    """Whether its gain over every baseline in the primary loss has an interval above zero."""
+    """Whether its gain over every baseline in that loss has an interval above zero."""
     calibration: tuple[CalibrationBin, ...] = ()
     importances: tuple[Importance, ...] = ()
 
