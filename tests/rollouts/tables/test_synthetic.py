@@ -10,8 +10,8 @@ from trajectory_hub.rollouts.tables.columns import arrow
 CONTRADICTIONS = {
     "counts": "SELECT count(*) FROM (SELECT any_value(e.steps) AS told, count(*) AS found FROM episodes e JOIN steps s "
     "USING (run_id, episode_id) GROUP BY e.episode_id) WHERE told != found",
-    "wall": "SELECT count(*) FROM episodes WHERE abs(model_ms + tool_ms + environment_ms + human_ms + idle_ms - wall_ms)"
-    " > 1e-3 OR idle_ms < 0",
+    "wall": "SELECT count(*) FROM episodes WHERE abs(wall_ms - model_ms - tool_ms - environment_ms - human_ms"
+    " - idle_ms) > 1e-3 OR idle_ms < 0",
     "order": "SELECT count(*) FROM steps WHERE t_end < t_start",
     "calls": "SELECT count(*) FROM steps s ANTI JOIN requests r USING (episode_id, request)",
     "cost": "SELECT count(*) FROM (SELECT any_value(e.cost_usd) AS told, sum(r.cost_usd) AS found FROM episodes e JOIN "
