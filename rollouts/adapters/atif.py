@@ -88,11 +88,11 @@ class AtifAdapter:
             return
         broken = list[Unread]()
         for row in json_rows(path):
-            if isinstance(row, Row) and isinstance(row.value, dict):
-                value = as_dict(row.value)
+            value = as_dict(row.value) if isinstance(row, Row) else {}
+            if value:
                 fields = {key: item for key, item in value.items() if key != "steps" or not isinstance(item, list)}
                 document = Document(path, fields=fields, held={"steps": as_list(value.get("steps"))})
-                yield _episode(document, broken, row.where)
+                yield _episode(document, broken, as_text(row.where))
                 broken = []
             else:
                 broken.append(row if isinstance(row, Unread) else Unread(kind="row that is no object", where=row.where))

@@ -4,7 +4,7 @@ A torn or damaged document gives what stands before the damage, and one `Unread`
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -121,15 +121,16 @@ class _Events:
         self._file = path.open("rb")
         if self._file.read(3) != _BOM:
             self._file.seek(0)
-        self._events = ijson.basic_parse(self._file, use_float=True)
-        self._builder = ijson.ObjectBuilder
-        self.broken = (ijson.JSONError, ValueError)
+        parser = cast("Any", ijson)
+        self._events = cast("Iterator[tuple[str, Any]]", parser.basic_parse(self._file, use_float=True))
+        self._builder = cast("Callable[[], Any]", parser.ObjectBuilder)
+        self.broken: tuple[type[Exception], ...] = (parser.JSONError, ValueError)
 
     def close(self) -> None:
         self._file.close()
 
     def next(self) -> tuple[str, Any]:
-        return cast("tuple[str, Any]", next(self._events, ("eof", None)))
+        return next(self._events, ("eof", None))
 
     def skip(self, event: str) -> None:
         """Pass over the value that begins with `event`."""
@@ -147,9 +148,11 @@ class _Events:
         depth = event.startswith("start_")
         while depth:
             event, value = self.next()
+            if event == "eof":
+                raise ValueError("ends within a value")
             builder.event(event, value)
             depth += event.startswith("start_") - event.startswith("end_")
-        return clean(builder.value)
+        return builder.value
 
 
 def _survey(path: Path, lists: frozenset[str]) -> Document:

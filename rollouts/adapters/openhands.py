@@ -74,8 +74,8 @@ def _rows(path: Path) -> Iterator[ForeignEpisode]:
             broken, last = [], None
         if isinstance(row, Unread):
             broken.append(row)
-        elif isinstance(row.value, dict):
-            last = (row.where, as_dict(row.value))
+        elif value := as_dict(row.value):
+            last = (row.where, value)
         else:
             broken.append(Unread(kind="row that is no object", where=row.where))
     if last is not None:

@@ -71,7 +71,8 @@ class SdkEvents:
             return
         yield from self._flush()
         found = list(self._take(kind, record, at))
-        self._last = at or self._last
+        if record.get("key") != "stats":  # token counts come with the answer, so they do not say when it was asked
+            self._last = at or self._last
         if self._started:
             yield from found
         elif self._answer or (kind == "MessageEvent" and record.get("source") == "user"):

@@ -65,6 +65,7 @@ class _Search:
         self._forced = forced
         self._seen = {leave_out.resolve()} if leave_out is not None else set[Path]()
         self._parts = set[Path]()
+        self._unknown = dict[str, Path]()
         self._names = dict[str, int]()
 
     def take(self, path: Path) -> None:
@@ -82,7 +83,8 @@ class _Search:
     def finish(self) -> Found:
         """Without the files that are read along with another source."""
         sources = [source for source in self.found.sources if Path(source.path) not in self._parts]
-        return Found(sources, self.found.unrecognised)
+        left = [name for name in self.found.unrecognised if self._unknown.get(name) not in self._parts]
+        return Found(sources, left)
 
     def _folder(self, folder: Path, name: str, *, top: bool = False) -> None:
         if folder in self._seen:
@@ -110,6 +112,7 @@ class _Search:
         self._seen.add(path)
         adapter = self._forced if top and self._forced is not None else self._choose(path, top=top)
         if adapter is None:
+            self._unknown[clean(name)] = path
             self.found.unrecognised.append(clean(name))
         else:
             self._add(path, name, adapter, [path])

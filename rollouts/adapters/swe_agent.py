@@ -129,7 +129,7 @@ def _events(attempt: _Attempt, config: Mapping[str, Any], model: str | None) -> 
     for number, step in enumerate(attempt.document.items("trajectory")):
         told = True
         if isinstance(step, dict):
-            yield from _step(teller, step, messages)
+            yield from _step(teller, as_dict(step), messages)
         else:
             yield Unread(kind="step that is no object", where=f"trajectory[{number}]")
     if not told:

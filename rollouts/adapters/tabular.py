@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .base import Sample, Unread
 from .documents import first_object, glimpse, open_document
@@ -26,17 +26,22 @@ def _columns(path: Path) -> dict[str, Any]:
     """A parquet file's columns; of a list of structures the names of their fields."""
     try:
         import pyarrow.parquet as parquet
-        from pyarrow import types
 
-        schema = parquet.read_schema(path)
+        columns = cast("Any", parquet.read_schema(path))
     except (ImportError, OSError, ValueError):
         return {}
-    found = dict[str, Any]()
-    for field in schema:
-        inner = field.type.value_type if types.is_list(field.type) or types.is_large_list(field.type) else None
-        is_struct = inner is not None and types.is_struct(inner)
-        found[field.name] = [{item.name: None for item in inner}] if is_struct else None
-    return found
+    return {str(column.name): _fields(column.type) for column in columns}
+
+
+def _fields(kind: Any) -> list[dict[str, None]] | None:
+    """The fields of the structures that a column lists; None where it lists none."""
+    from pyarrow import types
+
+    known = cast("Any", types)
+    inner = kind.value_type if known.is_list(kind) or known.is_large_list(kind) else None
+    if inner is None or not known.is_struct(inner):
+        return None
+    return [{str(field.name): None for field in inner}]
 
 
 def dataset_rows(path: Path) -> Iterator[Row | Unread]:

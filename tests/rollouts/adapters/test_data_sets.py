@@ -154,6 +154,7 @@ def test_reports_alone_are_verdicts(tmp_path: Path) -> None:
     (one,) = told(SWE_BENCH, folder / "report.json")
     assert (one.payloads(Verdict)[0].resolved, one.episode.agent) == (True, "org/m-1")
     assert one.payloads(FinalPatch)[0].patch == DIFF
+    assert ingest([tmp_path / "logs"], tmp_path / "run").unrecognised == [], "the patch is read along with its report"
     pro = {"instance_acme__tool-1-vabc": True, "instance_acme__tool-2-vabc": False}
     results = told(SWE_BENCH, write_json(tmp_path / "gpt.eval_results.json", pro))
     assert [one.payloads(Verdict)[0].resolved for one in results] == [True, False]

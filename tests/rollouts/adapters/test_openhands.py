@@ -118,6 +118,10 @@ def test_running_totals_become_what_each_answer_used(talk: Told) -> None:
     assert (second.usage.input_tokens, second.usage.output_tokens) == (60, 4)
     assert second.cost_usd == pytest.approx(0.1)
     assert talk.payloads(EpisodeEnd)[0].usage.input_tokens == 160
+    times = next(item for item in talk.timed if item.payload is first)
+    assert times.t_start is not None
+    assert times.t_end is not None
+    assert (times.t_end - times.t_start).total_seconds() == 4.0, "from the message on, not from the token counts"
 
 
 def test_results_rejections_and_the_end(talk: Told) -> None:
