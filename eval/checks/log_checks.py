@@ -55,9 +55,10 @@ def sequence(record: Record) -> Iterator[Finding]:
     """Numbers count from 0 without a gap, and no event ends before it begins or before the one ahead of it.
 
     Of an agent with tools of its own, a call and the phase that it begins are told with the call's result: what
-    happened meanwhile stands before them.
+    happened meanwhile stands before them. Of an episode made from another agent's record the order is that record's.
     """
     joined = record.trajectory is not None and not record.trajectory.start.tools
+    made = record.trajectory is not None and record.trajectory.start.origin is not None
     previous, latest = None, None
     for index, event in enumerate(record.events):
         expected = 0 if previous is None else previous.seq + 1
@@ -68,7 +69,7 @@ def sequence(record: Record) -> Iterator[Finding]:
         if event.duration_ms < 0:
             yield Finding.error("sequence", record.at(index), f"lasts {event.duration_ms} ms")
         previous = event
-        if joined and isinstance(event, ToolCallEvent | PhaseEvent):
+        if made or (joined and isinstance(event, ToolCallEvent | PhaseEvent)):
             continue
         if latest is not None and event.t_end < latest:
             back = (latest - event.t_end).total_seconds()

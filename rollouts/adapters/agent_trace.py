@@ -6,7 +6,7 @@ to which model call follows from `parent_span_id`, else from the names of its ca
 that are long enough for the next model call. With nothing but durations, times begin at `timestamp_utc`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,13 @@ from .reading import (
     parse_json,
 )
 
-__all__ = ["ADAPTER", "AgentTrace"]
+__all__ = ["ADAPTER", "LOSES", "AgentTrace"]
+
+LOSES: Mapping[str, str] = {
+    "spans[].start_ns": "of a clock that began with the machine only pauses are read: times follow from durations",
+    "llm_steps[].duration_ms": "a call began so long before its first span, or at the end of what was before it",
+}
+"""What of a record has no place of its own in a log; see `losses`."""
 
 _LISTS = ("spans", "llm_steps", "metadata")
 _KNOWN = frozenset({"trace_id", "timestamp_utc", "prompt", "model", "total_duration_ms"})

@@ -8,7 +8,7 @@ that is gone: its memory is unknown, not zero.
 
 import heapq
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,14 @@ from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
 from .claude_code import transcript_about, transcript_events
 from .reading import as_dict, as_dicts, as_float, as_int, as_list, as_str, as_text, moment, read_json
 
-__all__ = ["ADAPTER", "AgentCgroup"]
+__all__ = ["ADAPTER", "LOSES", "AgentCgroup"]
+
+LOSES: Mapping[str, str] = {
+    "tool_calls.json": "repeats the calls of the transcript; others than those are in a note",
+    "resources.json/samples[].mem_usage": "the first figure; the limit behind it is that of the machine",
+    "results.json/resource_samples": "left out where it repeats resources.json",
+}
+"""What of a record has no place of its own in a log; see `losses`."""
 
 _FILES = ("trace.jsonl", "resources.json", "tool_calls.json", "results.json")
 _SIZE = re.compile(r"^\s*([0-9.]+)\s*([kKMGT]?i?)B")

@@ -6,7 +6,7 @@ others (`isSidechain`), or in files of their own beside the transcript, which ar
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,15 @@ from .claude_records import Records
 from .cut import Cut, Named
 from .reading import Row, as_dict, as_float, as_str, head_records, json_rows, moment
 
-__all__ = ["ADAPTER", "About", "ClaudeCode", "transcript_about", "transcript_events"]
+__all__ = ["ADAPTER", "LOSES", "About", "ClaudeCode", "transcript_about", "transcript_events"]
+
+LOSES: Mapping[str, str] = {
+    "uuid, parentUuid, promptId": "the log is a sequence; a subagent is a thread",
+    "cwd, version, gitBranch, userType, entrypoint": "kept once, as the session begins with them",
+    "message.content[].server_tool_use": "counted as not read, and part of the messages that follow",
+    "message.usage.service_tier, speed, iterations": "kept are the token counts",
+}
+"""What of a record has no place of its own in a log; see `losses`."""
 
 _TYPES = frozenset({"user", "assistant", "system", "summary"})
 _PEEK = 400

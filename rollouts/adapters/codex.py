@@ -4,7 +4,7 @@ A record is `{timestamp, type, payload}`. What the model said comes as `response
 ends an answer with its token counts; without them an answer ends where the model goes on after hearing something.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from .codex_records import ITEMS, Records
 from .cut import Cut
 from .reading import as_dict, as_str, head_records, json_rows, moment
 
-__all__ = ["ADAPTER", "Codex"]
+__all__ = ["ADAPTER", "LOSES", "Codex"]
+
+LOSES: Mapping[str, str] = {
+    "event_msg/token_count.total_token_usage": "running totals; kept is what each answer used",
+    "event_msg/exec_command_end.aggregated_output": "repeats what the model was told; it is in a note",
+    "response_item/function_call.id, status": "part of the messages that follow",
+}
+"""What of a record has no place of its own in a log; see `losses`."""
 
 _TYPES = frozenset({"session_meta", "turn_context", "response_item", "event_msg", "compacted"})
 

@@ -1,31 +1,27 @@
 """Records of a Codex rollout, one after the other, told to a `Session`."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from ...errors import Failure
 from .. import payloads
 from .base import Foreign, Timed, Unread
+from .codex_outputs import exit_code, internal_ms, program_output, said_error, said_failed
 from .reading import (
-    NotJson,
     as_dict,
     as_dicts,
-    as_float,
     as_str,
     as_text,
     compact,
     moment,
     openai_usage,
     parse_arguments,
-    parse_json,
 )
 from .session import Answer, Session
 
-__all__ = ["ITEMS", "Records", "said_error"]
+__all__ = ["ITEMS", "Records"]
 
 _CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call"})
 _OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output", "local_shell_call_output"})
@@ -90,9 +86,6 @@ _EVENT_NOTES = frozenset(
 )
 _FAILURES = frozenset({"error", "stream_error"})
 _ENDS = frozenset({"exec_command_end", "mcp_tool_call_end", "patch_apply_end"})
-_EXIT = re.compile(r"(?:Exit code|Process exited with code)[: ]+(-?\d{1,9})")
-_WALL = re.compile(r"^Wall time:\s*(\d+(?:\.\d+)?)\s*seconds\b", re.MULTILINE)
-_HEAD = 4096
 
 
 class Records:
@@ -271,8 +264,8 @@ class Records:
     ) -> None:
         """What a call led to: what the model was told, with what the program told of it."""
         ended, facts = self._facts.pop(call_id, (None, {}))
-        output = item.get("output") if item is not None else _program_output(facts)
-        failed = _failed(facts)
+        output = item.get("output") if item is not None else program_output(facts)
+        failed = said_failed(facts)
         failed = said_error(output) if failed is None else failed
         at = ended or at
         raw = {} if isinstance(output, str) or output is None else {"raw_chars": _length(output)}
@@ -289,10 +282,10 @@ class Records:
             records=records,
             ok=failed is not True,
             error="tool_error" if failed is True else None,
-            exit_code=_exit_code(facts, observation),
+            exit_code=exit_code(facts, observation),
             observation=observation,
             data={key: value for key, value in facts.items() if key not in ("type", "call_id", "aggregated_output")},
-            internal_ms=_internal_ms(facts, output),
+            internal_ms=internal_ms(facts, output),
             **raw,
         )
 
@@ -338,64 +331,6 @@ class Records:
         self.session.done(answer.thread)
         self._answer = None
         return True
-
-
-def said_error(output: Any) -> bool | None:
-    """Whether a tool's output says that it failed; None when it says nothing."""
-    if not isinstance(output, str):
-        return None
-    found = _EXIT.search(output)
-    if found:
-        return int(found[1]) != 0
-    metadata = _metadata(output)
-    code, success = metadata.get("exit_code"), metadata.get("success")
-    if isinstance(code, int):
-        return code != 0
-    return not success if isinstance(success, bool) else None
-
-
-def _metadata(output: str) -> dict[str, Any]:
-    """Of an output that is JSON, as earlier versions wrote it."""
-    if output[:1] == "{" and output[-1:] == "}":
-        with suppress(NotJson):
-            return as_dict(as_dict(parse_json(output)).get("metadata"))
-    return {}
-
-
-def _program_output(facts: dict[str, Any]) -> Any:
-    if "aggregated_output" in facts:
-        return facts["aggregated_output"]
-    return as_text(facts.get("stdout")) + as_text(facts.get("stderr"))
-
-
-def _failed(facts: dict[str, Any]) -> bool | None:
-    code, success = facts.get("exit_code"), facts.get("success")
-    if isinstance(code, int):
-        return code != 0
-    return not success if isinstance(success, bool) else None
-
-
-def _exit_code(facts: dict[str, Any], output: str) -> int | None:
-    code = facts.get("exit_code", _metadata(output).get("exit_code"))
-    if isinstance(code, int) and not isinstance(code, bool) and abs(code) < 1 << 31:
-        return code
-    found = _EXIT.search(output)
-    return int(found[1]) if found else None
-
-
-def _internal_ms(facts: dict[str, Any], output: Any) -> float | None:
-    """How long the tool itself says it took."""
-    duration = as_dict(facts.get("duration"))
-    seconds, nanos = as_float(duration.get("secs")), as_float(duration.get("nanos"))
-    if seconds is not None:
-        return seconds * 1000 + (nanos or 0.0) / 1e6
-    if not isinstance(output, str):
-        return None
-    found = _WALL.search(output, 0, _HEAD)
-    if found:
-        return float(found[1]) * 1000
-    told = as_float(_metadata(output).get("duration_seconds"))
-    return told * 1000 if told is not None else None
 
 
 def _length(value: Any) -> int:

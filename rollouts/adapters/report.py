@@ -96,7 +96,8 @@ class SourceReport:
     @classmethod
     def of(cls, recorded: Mapping[str, Any]) -> Self:
         """What `as_dict` gave."""
-        return cls(**{**recorded, "kinds": Tally.of(recorded["kinds"])})
+        fields: dict[str, Any] = {**recorded, "kinds": Tally.of(recorded["kinds"])}
+        return cls(**fields)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

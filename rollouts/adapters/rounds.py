@@ -20,7 +20,7 @@ from ..files import room_for
 from ..log import first_event, read_events
 from ..log_file import EVENTS
 from ..trajectory import episode_folders
-from .codex_records import said_error
+from .codex_outputs import said_error
 from .reading import as_dict, as_str
 
 __all__ = ["ROUNDS", "rounds_of", "run_rounds", "write_rounds"]

@@ -4,7 +4,7 @@ A session is an episode. Texts are unknown, so their lengths are kept (`Part.cha
 rounds again they are the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,13 @@ from .reading import (
 )
 from .session import Answer, Session
 
-__all__ = ["ADAPTER", "TraceLab"]
+__all__ = ["ADAPTER", "LOSES", "TraceLab"]
+
+LOSES: Mapping[str, str] = {
+    "home, user": "people and their machines; kept once, as the session begins with them",
+    "timing_events": "lengths and times of pieces whose texts are unknown",
+}
+"""What of a record has no place of its own in a log; see `losses`."""
 
 _AGENTS = {"claude": "claude-code", "codex": "codex"}
 _INPUTS = frozenset({"user_message", "tool_result"})

@@ -85,8 +85,9 @@ def main() -> None:
         answers.write(json.dumps(value).encode() + b"\n")
 
     while True:
-        told = json.loads(jobs.get())
-        job = Job(**{**told, "source": Source(**told["source"])})
+        told: dict[str, Any] = json.loads(jobs.get())
+        told["source"] = Source(**told["source"])
+        job = Job(**told)
         try:
             adapter = adapters().get(job.source.format)
             tell({"report": ingest_source(job, adapter, lambda done, events: tell({"at": [done, events]})).as_dict()})

@@ -10,6 +10,7 @@ from ...errors import StopReason
 from ...rewards.service.usage import Usage
 from .. import payloads
 from ..episode_log import PATCH
+from ..events import EpisodeEndEvent
 from ..files import slug, write_atomic, write_json
 from ..log import EventWriter, Header, last_event
 from ..log_file import EVENTS
@@ -116,7 +117,7 @@ def _later(start: datetime, ms: float) -> datetime:
 def is_whole(folder: Path) -> bool:
     """Whether an episode was written to its end by an adapter that did not fail in it."""
     last = last_event(folder / EVENTS) if (folder / EVENTS).exists() else None
-    return last is not None and (last.payload.model_extra or {}).get("incomplete") is not True
+    return isinstance(last, EpisodeEndEvent) and (last.payload.model_extra or {}).get("incomplete") is not True
 
 
 class EpisodeWriter:
