@@ -67,6 +67,7 @@ class Messages(Answer):
 
 
 def read_anthropic(dialect: Dialect, body: Json) -> Reading:
+    """What a message says; `input_tokens` are all of the prompt, from the cache and into it included."""
     usage = obj(body.get("usage"))
     plain, cached = usage.get("input_tokens"), usage.get("cache_read_input_tokens")
     created = usage.get("cache_creation_input_tokens")

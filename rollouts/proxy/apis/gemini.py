@@ -49,6 +49,7 @@ class Contents(Answer):
 
 
 def read_gemini(dialect: Dialect, body: Json) -> Reading:
+    """What an answer says; thoughts count as output."""
     usage = obj(body.get("usageMetadata"))
     prompt, thoughts = usage.get("promptTokenCount"), usage.get("thoughtsTokenCount")
     written = usage.get("candidatesTokenCount")

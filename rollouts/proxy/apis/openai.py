@@ -31,12 +31,12 @@ def _merge(into: Json, delta: Mapping[str, Any]) -> None:
 
 def _merge_list(into: list[Any], delta: list[Any]) -> list[Any]:
     for item in delta:
-        index = cast("Json", item).get("index") if isinstance(item, dict) else None
-        known = next((old for old in into if isinstance(old, dict) and cast("Json", old).get("index") == index), None)
+        index = obj(item).get("index")
+        known = next((old for old in objs(into) if old.get("index") == index), None)
         if index is None or known is None:
             into.append(item)
         else:
-            _merge(cast("Json", known), item)
+            _merge(known, item)
     return into
 
 
@@ -119,6 +119,7 @@ class Responses(Answer):
 
 
 def read_openai(dialect: Dialect, body: Json) -> Reading:
+    """What an answer of these APIs says."""
     if dialect == "openai.responses":
         why = obj(body.get("incomplete_details")).get("reason") or body.get("status")
         return Reading(_responses_usage(obj(body.get("usage"))), body.get("model"), body.get("id"), why)

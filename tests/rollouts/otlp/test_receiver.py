@@ -171,9 +171,10 @@ def test_protobuf_answers_partial_success_too(receiver: OtlpReceiver) -> None:
     told = trace_pb.ExportTraceServiceResponse.FromString(answer.content)
     assert told.partial_success.rejected_spans == 1
     assert "traceId" in told.partial_success.error_message
-    with grpc.insecure_channel(receiver.grpc_target) as channel:
+    channel: Any = grpc.insecure_channel(receiver.grpc_target)
+    with channel:
         read: Any = trace_pb.ExportTraceServiceResponse.FromString
-        export: Any = channel.unary_unary(TRACE_METHOD, response_deserializer=read)
+        export = channel.unary_unary(TRACE_METHOD, response_deserializer=read)
         metadata = tuple(receiver.headers.items())
         assert export(request.SerializeToString(), metadata=metadata).partial_success.rejected_spans == 1
 
@@ -226,8 +227,9 @@ def test_what_is_no_export_is_refused(
     ],
 )
 def test_grpc_refuses_alike(receiver: OtlpReceiver, token: str, body: bytes, code: grpc.StatusCode) -> None:
-    with grpc.insecure_channel(receiver.grpc_target) as channel:
-        export: Any = channel.unary_unary(TRACE_METHOD)
+    channel: Any = grpc.insecure_channel(receiver.grpc_target)
+    with channel:
+        export = channel.unary_unary(TRACE_METHOD)
         for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
             with pytest.raises(grpc.RpcError) as caught:
                 export(body, metadata=(("authorization", f"Bearer {token}"),), compression=compression, timeout=10)
