@@ -27,7 +27,7 @@ class Asked:
 
 
 def read_request(target: Target, content: bytes) -> Asked:
-    """Raises ValueError for a body that is no JSON object."""
+    """What a request asks for. Raises ValueError for a body that is no JSON object."""
     route, upstream = target.route, target.service.upstream
     if route.method == "GET":
         return Asked(None, None, False, b"")
