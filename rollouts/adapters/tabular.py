@@ -27,7 +27,7 @@ def _columns(path: Path) -> dict[str, Any]:
     try:
         import pyarrow.parquet as parquet
 
-        columns = cast("Any", parquet.read_schema(path))
+        columns = cast("Any", parquet).read_schema(path)
     except (ImportError, OSError, ValueError):
         return {}
     return {str(column.name): _fields(column.type) for column in columns}
