@@ -103,8 +103,8 @@ def _turns(rng: Any, turns: Any, agent: Any) -> dict[str, Any]:
     asks = (rng.random(len(episode)) < 0.03) & (agent[episode] == 0) & ~last
     calls = np.where(asks | last, 0, calls)
     output = rng.lognormal(5.2, 0.8, len(episode)).astype(np.int64) + 10
-    fresh: Any = rng.lognormal(6.2, 1.1, len(episode)).astype(np.int64) + output
-    fresh = np.where(index == 0, fresh + 9_000, fresh)
+    said: Any = rng.lognormal(6.2, 1.1, len(episode)).astype(np.int64) + output
+    fresh: Any = said + np.where(index == 0, 9_000, 0)
     total = _cumulated(fresh, turns)
     seen = np.where(index == 0, 0, total - fresh)
     cached = np.where(rng.random(len(episode)) < 0.93, seen, 0)

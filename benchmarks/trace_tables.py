@@ -23,9 +23,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..envs.cgroup import host_account
-from ..envs.engine import Engine
-from ..envs.sandbox import Sandbox, SandboxConfig
+from trajectory_hub.envs.cgroup import host_account
+from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
+
 from ..rollouts import payloads
 from ..rollouts.files import write_json
 from ..rollouts.log import EventWriter, Header

@@ -25,11 +25,11 @@ def read_prices(items: Sequence[str]) -> PriceTable:
     table = default_prices().model_dump(mode="json")
     for item in items:
         given = _given(item)
-        models = given.pop("models", None) or {}
+        models: object = given.pop("models", None) or {}
         if not isinstance(models, Mapping):
             raise ConfigError(f"{item}: models should be prices by name")
         for name, price in cast("Mapping[str, Any]", models).items():
-            known = table["models"].get(name) or {}
+            known: dict[str, Any] = table["models"].get(name) or {}
             table["models"][name] = known | price if isinstance(price, dict) else price
         table |= given
     try:

@@ -28,7 +28,7 @@ _PATCH = """*** Begin Patch
 
 def step(tool: str | None, arguments: Mapping[str, Any], saw: str = "", **more: Any) -> Step:
     """A step of some agent."""
-    facts = {
+    facts: dict[str, Any] = {
         "index": 0,
         "action": str(arguments),
         "ok": True,
@@ -172,6 +172,7 @@ def test_real_records_are_understood(tmp_path: Path) -> None:
     ingest([DATA / name for name in names], tmp_path / "run", IngestConfig(max_workers=1))
     told = [one for t in read_trajectories(tmp_path / "run") for one in t.steps if not one.malformed]
     told = [one for one in told if one.arguments or one.tool == "submit"]
-    unknown = [one.tool for one in told if canonical(one).tool not in OURS]
-    print(f"{len(told) - len(unknown)} of {len(told)} real steps are read as ours; left alone: {sorted(set(unknown))}")
+    unknown = [str(one.tool) for one in told if canonical(one).tool not in OURS]
+    known = f"{len(told) - len(unknown)} of {len(told)}"
+    print(f"{known} real steps are read as ours; left alone: {sorted(set(unknown))}")
     assert len(told) > 400 and len(unknown) / len(told) < 0.01

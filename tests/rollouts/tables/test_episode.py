@@ -22,11 +22,11 @@ def _rows(folder: Path) -> EpisodeRows:
     return rows
 
 
-def _made(tmp_path: Path, *happenings: Happening, **header: object) -> EpisodeRows:
+def _made(tmp_path: Path, *happenings: Happening, **header: Any) -> EpisodeRows:
     return _rows(write_episode(tmp_path / "run", happenings, **header))
 
 
-def _one(tmp_path: Path, *happenings: Happening, **header: object) -> dict[str, Any]:
+def _one(tmp_path: Path, *happenings: Happening, **header: Any) -> dict[str, Any]:
     return _made(tmp_path, *happenings, **header)["episodes"][0]
 
 
