@@ -28,6 +28,7 @@ from .reading import (
     as_text,
     compact,
     head_records,
+    is_object,
     json_rows,
     moment,
     parse_arguments,
@@ -81,7 +82,7 @@ class AgentTrace:
         for row in parquet_rows(path) if columnar else json_rows(path):
             if isinstance(row, Unread):
                 unread.append(row)
-            elif not isinstance(row.value, dict):
+            elif not is_object(row.value):
                 unread.append(Unread(kind="record that is no object", where=row.where))
             else:
                 yield _Run(row).episode(unread)

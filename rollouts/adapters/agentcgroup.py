@@ -19,7 +19,7 @@ from .. import payloads
 from ..episode_log import patch_facts
 from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
 from .claude_code import transcript_about, transcript_events
-from .reading import as_dict, as_dicts, as_float, as_int, as_list, as_str, as_text, moment, read_json
+from .reading import as_dict, as_dicts, as_float, as_int, as_list, as_str, as_text, is_object, moment, read_json
 
 __all__ = ["ADAPTER", "LOSES", "AgentCgroup"]
 
@@ -89,7 +89,7 @@ class _Folder:
         self.repeated = again == resources
         self.resources = resources or again
         samples = as_list(self.resources.get("samples"))
-        self.samples = [as_dict(sample) for sample in samples if isinstance(sample, dict)]
+        self.samples = [as_dict(sample) for sample in samples if is_object(sample)]
         if len(samples) > len(self.samples):
             kind = "sample of another shape"
             self.unread.append(Unread(kind=kind, where="resources.json", records=len(samples) - len(self.samples)))

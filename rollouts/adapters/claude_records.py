@@ -9,7 +9,7 @@ from ...errors import Failure
 from ...rewards.service.usage import RequestAttempt
 from .. import payloads
 from .base import Timed, Unread
-from .reading import anthropic_usage, as_dict, as_float, as_int, as_list, as_str, as_text, compact, moment
+from .reading import anthropic_usage, as_dict, as_float, as_int, as_list, as_str, as_text, compact, is_object, moment
 from .session import Answer, Session
 
 __all__ = ["Records"]
@@ -58,15 +58,15 @@ class Records:
 
     def take(self, value: Any, where: str) -> None:
         """Take the next record."""
-        if not isinstance(value, dict):
+        if not is_object(value):
             self.session.put(Unread(kind="record that is no object", where=where))
             return
         record = as_dict(value)
         kind = record.get("type")
         message = record.get("message")
-        if kind == "assistant" and isinstance(message, dict):
+        if kind == "assistant" and is_object(message):
             self._assistant(record, as_dict(message), where)
-        elif kind == "user" and isinstance(message, dict):
+        elif kind == "user" and is_object(message):
             self._user(record, as_dict(message), where)
         elif kind == "system":
             self._system(record)
@@ -197,7 +197,7 @@ class Records:
         begun = self.session.call(
             call_id,
             tool,
-            as_dict(given) if isinstance(given, dict) else None,
+            as_dict(given) if is_object(given) else None,
             compact({"name": tool, "input": given}),
             at,
             request_id=answer.request_id,
@@ -248,7 +248,7 @@ class Records:
             error="rejected" if rejected else "tool_error" if failed else None,
             exit_code=_exit_code(observation, told, failed),
             observation=observation,
-            data=as_dict(told) if isinstance(told, dict) else {} if told is None else {"result": told},
+            data=as_dict(told) if is_object(told) else {} if told is None else {"result": told},
             internal_ms=_internal_ms(told),
             **more,
         )

@@ -15,6 +15,7 @@ from .reading import (
     as_str,
     as_text,
     compact,
+    is_object,
     moment,
     openai_usage,
     parse_arguments,
@@ -107,7 +108,7 @@ class Records:
 
     def take(self, value: Any, where: str) -> None:
         """Take the next record."""
-        if not isinstance(value, dict):
+        if not is_object(value):
             self.session.put(Unread(kind="record that is no object", where=where))
             return
         record = as_dict(value)
@@ -319,7 +320,7 @@ class Records:
         """Token counts end an answer, unless they are the same as before."""
         info = as_dict(event.get("info"))
         last, total = info.get("last_token_usage"), info.get("total_token_usage")
-        if not isinstance(last, dict) or not isinstance(total, dict) or total == self._total:
+        if not is_object(last) or not is_object(total) or total == self._total:
             return False
         self._total, self._counted, self._heard = as_dict(total), True, False
         answer = self._said(None)

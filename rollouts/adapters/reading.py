@@ -33,6 +33,7 @@ __all__ = [
     "as_text",
     "compact",
     "head_records",
+    "is_object",
     "json_rows",
     "moment",
     "openai_usage",
@@ -169,6 +170,11 @@ def head_records(head: bytes, most: int = 20) -> list[dict[str, Any]]:
         if len(found) >= most:
             break
     return found
+
+
+def is_object(value: Any) -> bool:
+    """Whether the value is an object."""
+    return isinstance(value, dict)
 
 
 def as_dict(value: Any) -> dict[str, Any]:

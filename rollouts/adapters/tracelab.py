@@ -21,6 +21,7 @@ from .reading import (
     as_str,
     compact,
     head_records,
+    is_object,
     json_rows,
     moment,
     parse_arguments,
@@ -87,7 +88,7 @@ def _events(rows: Cut, first: dict[str, Any]) -> Iterator[Foreign]:
     for _name, row in rows:
         if isinstance(row, Unread):
             session.put(row)
-        elif isinstance(row.value, dict):
+        elif is_object(row.value):
             _round(session, as_dict(row.value), row)
         else:
             session.put(Unread(kind="record that is no object", where=row.where))
