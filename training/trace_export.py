@@ -4,7 +4,7 @@ Data for training are made by `trajhub export sft`, which chooses episodes, look
 the plain conversion, of any agent's episodes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from ..rollouts.exporters import Exporter, NotExported, RecordedEpisode, Sink, Target
 from ..rollouts.exporters.losses import all_but
 from ..rollouts.exporters.output import LineSink
+from ..rollouts.exporters.parts import as_items, as_mapping
 from ..rollouts.payloads import EpisodeEnd, EpisodeStart, LlmRequest, LlmResponse, ToolCall, ToolResult
 from ..rollouts.trajectory import Trajectory, trajectory_of
 from .columns import arrow_schema, columns_of
@@ -23,6 +24,7 @@ from .records import Outline, Record, Source
 
 __all__ = ["EXPORTER", "LOSES", "TrlExporter", "TrlOptions"]
 
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _NO_COLUMN = "the format has no place for it"
 _TIMES = "the format tells no times"
 _TALK = "a conversation tells what was said, not how it was asked"
@@ -89,7 +91,7 @@ def _row(episode: RecordedEpisode, config: ConversationConfig) -> dict[str, Any]
     talk = [event.payload for event in episode.events]
     own = {item.request_id for item in talk if isinstance(item, LlmRequest) and item.thread is None}
     said = tuple(item for item in talk if isinstance(item, LlmRequest | LlmResponse) and item.request_id in own)
-    record = Record(outline=_outline(episode, trajectory), trajectory=trajectory, talk=said)
+    record = Record(outline=_outline(episode, trajectory), trajectory=trajectory, talk=said if _is_chat(said) else ())
     try:
         conversation = conversation_of(record, config)
     except NotPortable as error:
@@ -116,6 +118,15 @@ def _row(episode: RecordedEpisode, config: ConversationConfig) -> dict[str, Any]
         "steps": len(trajectory.steps),
         "rewards": [round(sum(found) / len(found), 6) if found else None for found in rewards],
     }
+
+
+def _is_chat(talk: Sequence[LlmRequest | LlmResponse]) -> bool:
+    """Whether all that was sent are chat messages; other agents' records may hold items of other interfaces."""
+    sent = [message for item in talk if isinstance(item, LlmRequest) for message in item.messages]
+    calls = [call for message in sent for call in as_items(message.get("tool_calls")) or ()]
+    calls += [call for item in talk if isinstance(item, LlmResponse) for call in item.tool_calls]
+    functions = [as_mapping((as_mapping(call) or {}).get("function")) or {} for call in calls]
+    return all(message.get("role") in _ROLES for message in sent) and all("name" in one for one in functions)
 
 
 def _outline(episode: RecordedEpisode, trajectory: Trajectory) -> Outline:
