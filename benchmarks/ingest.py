@@ -170,7 +170,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--extract", type=Path, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.extract:
-        _extract(*options.extract, options.tracelab)
+        source, out = options.extract
+        _extract(source, out, options.tracelab)
         return
     if options.sessions is None:
         parser.error("--sessions names a folder with sessions to repeat")

@@ -90,8 +90,8 @@ class _Claude:
         self._pending: list[Json] = []
 
     def take(self, record: Json) -> None:
-        message = record.get("message")
-        if not isinstance(message, dict):
+        message: Json | None = record.get("message")
+        if message is None:
             return
         if record["type"] == "assistant":
             self._assistant(record["timestamp"], message)
@@ -136,7 +136,8 @@ class _Claude:
             told["timing_events"].append({"event_type": name, **event, "content_chars": _chars(block.get(kind))})
 
     def _user(self, record: Json, content: Any) -> None:
-        at, results = record["timestamp"], [] if isinstance(content, str) else content
+        at: str = record["timestamp"]
+        results: list[Json] = [] if isinstance(content, str) else content
         for block in results:
             chars, failed = _chars(block.get("content")), bool(block.get("is_error", False))
             event = {"event_type": "tool_result", "timestamp": at, "source": "user.content.tool_result"}
@@ -145,7 +146,8 @@ class _Claude:
             )
             told, tool = record.get("toolUseResult"), self._tools.get(block["tool_use_id"])
             if tool is not None:
-                took = told.get("durationMs") if isinstance(told, dict) else None
+                facts: Json = told if isinstance(told, dict) else {}
+                took = facts.get("durationMs")
                 _finished(tool, at, chars, None if took is None else round(took), failed)
         if not results:
             event = {"event_type": "user_message", "timestamp": at, "source": "user.message"}

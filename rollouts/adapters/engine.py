@@ -110,7 +110,8 @@ def _open(folder: Path, config: IngestConfig, found: Found, registry: Registry) 
     }
     if (folder / MANIFEST).exists():
         old = read_manifest(folder)
-        before = (old.get("config") or {}).get("ingest")
+        config_before: dict[str, Any] = old.get("config") or {}
+        before = config_before.get("ingest")
         if before is None:
             raise ConfigError(f"{folder} is a run of another kind, to which nothing can be ingested; choose another -o")
         if changed := differences(before, identity):

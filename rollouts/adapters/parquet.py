@@ -3,15 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ...errors import MissingExtra
 from ..payloads import clean
 from .base import Sample, Unread
 from .reading import Row
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
 
 __all__ = ["parquet_columns", "parquet_rows"]
 
@@ -47,7 +44,8 @@ def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[R
         yield Unread(kind="damaged parquet file", where=f"after row {number}: {what}", broken=True)
 
 
-def _open(path: Path) -> "pq.ParquetFile":
+def _open(path: Path) -> Any:
+    """A `pyarrow.parquet.ParquetFile`."""
     try:
         import pyarrow.parquet as pq
     except ImportError:
