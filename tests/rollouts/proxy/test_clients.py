@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,37 @@ def served(server: Served, tmp_path: Path) -> Iterator[ModelProxy]:
         yield proxy
 
 
-def openai_client(proxy: ModelProxy) -> openai.OpenAI:
-    return openai.OpenAI(base_url=proxy.environment()["OPENAI_BASE_URL"], api_key=TOKEN, max_retries=1)
+class Clients:
+    """Clients of a proxy, each of which holds connections until it is closed."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def for_openai(self, proxy: ModelProxy) -> openai.OpenAI:
+        url = proxy.environment()["OPENAI_BASE_URL"]
+        return self._stack.enter_context(openai.OpenAI(base_url=url, api_key=TOKEN, max_retries=1))
+
+    def for_anthropic(self, proxy: ModelProxy) -> anthropic.Anthropic:
+        return self._stack.enter_context(anthropic.Anthropic(base_url=proxy.url, api_key=TOKEN))
+
+    def for_google(self, proxy: ModelProxy) -> genai.Client:
+        client = genai.Client(api_key=TOKEN, http_options={"base_url": proxy.url})
+        self._stack.callback(client.close)
+        return client
+
+
+@pytest.fixture
+def clients() -> Iterator[Clients]:
+    with ExitStack() as stack:
+        yield Clients(stack)
 
 
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.timeout(900)
-def test_real_models_answer_through_the_proxy(served: ModelProxy) -> None:
+def test_real_models_answer_through_the_proxy(served: ModelProxy, clients: Clients) -> None:
     """Every API that vLLM has, with and without streaming: the record says what the client was told."""
-    client = openai_client(served)
+    client = clients.for_openai(served)
     assert [model.id for model in client.models.list().data] == ["tiny"]
     plain = client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=12, seed=1)
     stream = client.chat.completions.create(model="tiny", messages=HELLO, max_tokens=12, seed=1, stream=True)
@@ -45,7 +67,7 @@ def test_real_models_answer_through_the_proxy(served: ModelProxy) -> None:
     text = client.completions.create(model="tiny", prompt="def f(", max_tokens=5)
     response = client.responses.create(model="tiny", input="Say hello.", max_output_tokens=8)
     events = list(client.responses.create(model="tiny", input="Say hello.", max_output_tokens=8, stream=True))
-    speaker = anthropic.Anthropic(base_url=served.url, api_key=TOKEN)
+    speaker = clients.for_anthropic(served)
     message = speaker.messages.create(model="tiny", messages=HELLO, max_tokens=8)
     with speaker.messages.stream(model="tiny", messages=HELLO, max_tokens=8) as told:
         final = told.get_final_message()
@@ -89,11 +111,11 @@ def test_real_models_answer_through_the_proxy(served: ModelProxy) -> None:
 @pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.timeout(900)
-def test_errors_of_real_models_are_the_clients_errors(served: ModelProxy) -> None:
+def test_errors_of_real_models_are_the_clients_errors(served: ModelProxy, clients: Clients) -> None:
     with pytest.raises(openai.NotFoundError):
-        openai_client(served).chat.completions.create(model="other", messages=HELLO)
+        clients.for_openai(served).chat.completions.create(model="other", messages=HELLO)
     with pytest.raises(openai.BadRequestError):
-        openai_client(served).chat.completions.create(model="tiny", messages=HELLO, max_tokens=10**6)
+        clients.for_openai(served).chat.completions.create(model="tiny", messages=HELLO, max_tokens=10**6)
     served.close()
     assert [(e.status, e.error is not None) for e in read_exchanges(served.record)] == [(404, True), (400, True)]
 
@@ -108,9 +130,9 @@ def stream_of(events: tuple[tuple[str | None, str], ...]) -> Any:
     return act
 
 
-def test_anthropics_client_reads_what_the_proxy_passes_on(world: Make) -> None:
+def test_anthropics_client_reads_what_the_proxy_passes_on(world: Make, clients: Clients) -> None:
     made = world(stream_of(MESSAGES.events))
-    client = anthropic.Anthropic(base_url=made.proxy.url, api_key=TOKEN)
+    client = clients.for_anthropic(made.proxy)
     with client.messages.stream(model="claude-of-tomorrow", messages=HELLO, max_tokens=100) as stream:
         message = stream.get_final_message()
     assert message.usage.output_tokens == 42
@@ -119,9 +141,9 @@ def test_anthropics_client_reads_what_the_proxy_passes_on(world: Make) -> None:
     assert exchange.cost_usd == pytest.approx((10 * 3 + 70 * 0.3 + 20 * 3.75 + 42 * 15) / 1e6)
 
 
-def test_googles_client_reads_what_the_proxy_passes_on(world: Make) -> None:
+def test_googles_client_reads_what_the_proxy_passes_on(world: Make, clients: Clients) -> None:
     made = world(stream_of(GEMINI.events))
-    client = genai.Client(api_key=TOKEN, http_options={"base_url": made.proxy.url})
+    client = clients.for_google(made.proxy)
     chunks = list(client.models.generate_content_stream(model="gemini-2.5-pro", contents="hi"))
     assert "".join(part.text or "" for c in chunks for part in _parts(c) if not part.thought) == "Hello"
     (exchange,) = made.exchanges()
@@ -134,24 +156,24 @@ def _parts(chunk: Any) -> list[Any]:
     return chunk.candidates[0].content.parts or []
 
 
-def test_clients_understand_that_a_budget_is_used_up(world: Make) -> None:
+def test_clients_understand_that_a_budget_is_used_up(world: Make, clients: Clients) -> None:
     """They raise at once: no client tries again what cannot succeed."""
     answer = json.dumps(CHAT.whole).encode()
     made = world(lambda talk: talk.answer(answer), budget=Budget(requests=0))
     with pytest.raises(openai.RateLimitError, match="budget of 0 requests"):
-        openai_client(made.proxy).chat.completions.create(model="gpt-4o", messages=HELLO)
-    speaker = anthropic.Anthropic(base_url=made.proxy.url, api_key=TOKEN)
+        clients.for_openai(made.proxy).chat.completions.create(model="gpt-4o", messages=HELLO)
+    speaker = clients.for_anthropic(made.proxy)
     with pytest.raises(anthropic.APIStatusError, match="credit balance is too low") as caught:
         speaker.messages.create(model="claude-of-tomorrow", messages=HELLO, max_tokens=5)
     assert caught.value.status_code == 402
-    client = genai.Client(api_key=TOKEN, http_options={"base_url": made.proxy.url})
+    client = clients.for_google(made.proxy)
     with pytest.raises(genai.errors.ClientError, match="RESOURCE_EXHAUSTED"):
         client.models.generate_content(model="gemini-2.5-pro", contents="hi")
     assert [exchange.fault for exchange in made.exchanges()] == ["budget"] * 3
     assert made.service.talks == []
 
 
-def test_a_client_tries_again_and_each_try_is_told(world: Make) -> None:
+def test_a_client_tries_again_and_each_try_is_told(world: Make, clients: Clients) -> None:
     tries = iter(("529 Overloaded", "200 OK"))
     error = json.dumps({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}).encode()
 
@@ -160,7 +182,7 @@ def test_a_client_tries_again_and_each_try_is_told(world: Make) -> None:
         talk.answer(error if status.startswith("5") else json.dumps(MESSAGES.whole).encode(), status, "retry-after: 0")
 
     made = world(act)
-    client = anthropic.Anthropic(base_url=made.proxy.url, api_key=TOKEN)
+    client = clients.for_anthropic(made.proxy)
     assert client.messages.create(model="claude-of-tomorrow", messages=HELLO, max_tokens=5).id == "msg_01"
     failed, good = made.exchanges()
     assert (failed.status, failed.error, good.status) == (529, "overloaded_error: Overloaded", 200)
