@@ -32,7 +32,7 @@ def judges_for(
     Raises UsageError when there is nothing else to learn from.
     """
     tasks = sorted({trace.task for trace in traces})
-    order = np.random.default_rng(seed).permutation(len(tasks))
+    order = [int(place) for place in np.random.default_rng(seed).permutation(len(tasks))]
     count = min(folds, len(tasks))
     part = {tasks[place]: number % count for number, place in enumerate(order)}
     seen = set(given.tasks)

@@ -106,7 +106,7 @@ def read_traces(runs: Sequence[Path]) -> list[Trace]:
 
 def _trace(row: dict[str, Any], steps: list[dict[str, Any]], asked: list[dict[str, Any]]) -> Trace:
     begin: datetime | None = row["t_start"]
-    known = row["input_tokens"] is not None and row["output_tokens"] is not None
+    used = (row["input_tokens"], row["output_tokens"])
     return Trace(
         run_id=row["run_id"],
         episode_id=row["episode_id"],
@@ -114,7 +114,7 @@ def _trace(row: dict[str, Any], steps: list[dict[str, Any]], asked: list[dict[st
         repo=row["repo"],
         resolved=row["resolved"],
         cost_usd=row["cost_usd"],
-        tokens=row["input_tokens"] + row["output_tokens"] if known else None,
+        tokens=None if None in used else sum(used),
         wall_s=None if row["wall_ms"] is None else row["wall_ms"] / 1000,
         steps=tuple(map(StepFacts.of, steps)),
         asked=tuple(Asked(a["request"], a["input_tokens"], a["output_tokens"], a["cost_usd"]) for a in asked),

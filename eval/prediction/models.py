@@ -99,8 +99,8 @@ class _Weights:
         return (np.where(np.isnan(x), self.fill, x) - self.mean) / self.scale @ self.weights + self.intercept
 
     def artefact(self) -> Linear:
-        parts = {name: tuple(map(float, getattr(self, name))) for name in ("fill", "mean", "scale", "weights")}
-        return Linear(**parts, intercept=self.intercept)
+        fill, mean, scale, weights = (tuple(map(float, v)) for v in (self.fill, self.mean, self.scale, self.weights))
+        return Linear(fill=fill, mean=mean, scale=scale, weights=weights, intercept=self.intercept)
 
 
 def _linear(x: Floats, y: Floats, quantile: float | None, seed: int) -> _Weights:
@@ -117,7 +117,7 @@ def _linear(x: Floats, y: Floats, quantile: float | None, seed: int) -> _Weights
             return _Weights(fill, mean, scale, np.zeros(x.shape[1]), _level(y, None))
         model = module.LogisticRegression(C=0.1, max_iter=2000, tol=1e-8).fit(z, y)
         return _Weights(fill, mean, scale, model.coef_[0], float(model.intercept_[0]))
-    model = module.Ridge(alpha=10.0).fit(z, y)
+    model: Any = module.Ridge(alpha=10.0).fit(z, y)
     rest = y - model.predict(z)
     return _Weights(fill, mean, scale, model.coef_, float(model.intercept_) + float(np.quantile(rest, quantile)))
 

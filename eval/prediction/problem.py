@@ -9,6 +9,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log1p
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,7 @@ class Budget:
     """What an episode may cost."""
 
     limit: float
-    unit: str
-    """`usd` or `tokens`."""
+    unit: Literal["usd", "tokens"]
 
     def cost(self, trace: Trace) -> float | None:
         """What an episode cost, in the unit."""
@@ -71,7 +71,8 @@ def set_budget(traces: Sequence[Trace], limit: float | None) -> Budget:
 
     Raises UsageError when neither is known.
     """
-    for unit in ("usd", "tokens"):
+    units: tuple[Literal["usd", "tokens"], ...] = ("usd", "tokens")
+    for unit in units:
         costs = [Budget(0, unit).cost(trace) for trace in traces]
         known = [cost for cost in costs if cost is not None]
         if known and len(known) == len(costs) and (unit == "tokens" or max(known) > 0):
@@ -87,8 +88,8 @@ def choose_at(traces: Sequence[Trace], outcomes: Sequence[bool | None]) -> tuple
     if not found:
         told = f"{_ROWS} episodes that go on after the first step, {_EACH} of each outcome"
         raise UsageError(f"there is too little to learn from: at least {told}, are needed")
-    places = np.unique(np.linspace(0, len(found) - 1, min(_MOST, len(found))).round().astype(int))
-    return tuple(found[place] for place in places)
+    places = {round(float(place)) for place in np.linspace(0, len(found) - 1, min(_MOST, len(found)))}
+    return tuple(found[place] for place in sorted(places))
 
 
 def _enough(outcomes: Sequence[bool | None]) -> bool:
@@ -126,7 +127,7 @@ def call_problem(
         raise UsageError(f"no call's outcome is known, so {target} cannot be learnt")
     if most is not None and len(found) > most:
         drawn = np.random.default_rng(seed).choice(len(found), most, replace=False)
-        found = [found[place] for place in sorted(drawn)]
+        found = [found[int(place)] for place in np.sort(drawn)]
     wanted = set(found)
     vectors = [
         history.call_vector(step.call)

@@ -99,15 +99,15 @@ def _describe(
 ) -> Strategy:
     middle = z[part].mean(axis=0)
     nearest = part[int(((z[part] - middle) ** 2).sum(axis=1).argmin())]
-    members = [traces[i] for i in part]
+    members = [traces[int(i)] for i in part]
     order = np.argsort(-np.abs(middle), kind="stable")[:_MARKS]
     return Strategy(
         episodes=len(part),
         tasks=len({trace.task for trace in members}),
         resolved=_resolved(members, seed, resamples),
         steps=float(np.median([len(trace.steps) for trace in members])),
-        marks={names[i]: round(float(middle[i]), 3) for i in order},
-        example=traces[nearest].episode_id,
+        marks={names[int(i)]: round(float(middle[i]), 3) for i in order},
+        example=traces[int(nearest)].episode_id,
     )
 
 

@@ -124,9 +124,9 @@ class Cache:
         """Whose tokens go first."""
         others = [(number, idle) for number, idle in self.idle.items() if number != session]
         if self.policy.cache != "tool_aware":
-            return [number for number, idle in sorted(others, key=lambda one: (one[1].since, one[0]))]
+            return [one[0] for one in sorted(others, key=lambda one: (one[1].since, one[0]))]
         if self.policy.pin and busy:
             others = [(n, idle) for n, idle in others if idle.rank > rank or now > idle.back + self.policy.keep_s]
         # What an entry is worth: seconds of prefill saved for each token-second held, n / (n * remaining). The size
         # cancels, so the one expected back last goes first.
-        return [number for number, idle in sorted(others, key=lambda one: (-one[1].remaining(now), one[0]))]
+        return [one[0] for one in sorted(others, key=lambda one: (-one[1].remaining(now), one[0]))]

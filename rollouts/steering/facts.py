@@ -49,8 +49,9 @@ class StepFacts:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "StepFacts":
         """From a row of layer 2; other columns are passed over."""
-        known = {name: row[name] for name in _COLUMNS}
-        return cls(**{**known, "paths": tuple(known["paths"] or ()), "edited": tuple(known["edited"] or ())})
+        known: dict[str, Any] = {name: row[name] for name in _COLUMNS}
+        known |= {name: tuple(known[name] or ()) for name in ("paths", "edited")}
+        return cls(**known)
 
     @property
     def call(self) -> CallFacts:

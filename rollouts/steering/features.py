@@ -3,7 +3,7 @@
 A figure that is not known is NaN. Nothing here says which task, repository, seed or model it is.
 """
 
-from math import log1p, nan
+from math import isnan, log1p, nan
 
 from .facts import ACTIONS, CallFacts, Spending, StepFacts
 
@@ -51,11 +51,11 @@ class History:
     def __init__(self) -> None:
         self.steps = 0
         self.spending = Spending()
-        self._actions = dict.fromkeys(ACTIONS, 0)
+        self._actions: dict[str, int] = dict.fromkeys(ACTIONS, 0)
         self._last: StepFacts | None = None
         self._counts = dict.fromkeys(("failed", "repeated", "limits", "edits", "tests"), 0)
         self._row = 0
-        self._first_edit = nan
+        self._first_edit: float = nan
         self._since_edit = nan
         self._seen: set[str] = set()
         self._edited: set[str] = set()
@@ -96,7 +96,7 @@ class History:
         if step.edited:
             self._counts["edits"] += 1
             self._edited.update(step.edited)
-            self._first_edit = self._first_edit if self._first_edit == self._first_edit else float(self.steps)
+            self._first_edit = float(self.steps) if isnan(self._first_edit) else self._first_edit
             self._since_edit = 0.0
 
     def vector(self) -> list[float]:
