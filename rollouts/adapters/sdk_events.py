@@ -49,6 +49,7 @@ class SdkEvents:
         self._totals: dict[str, Any] = {}
         self._charged: dict[str, Any] = {}
         self._last: datetime | None = None
+        self._asked: datetime | None = None
         self._status: str | None = None
         self._held: list[Foreign] = []
         self._started = False
@@ -96,7 +97,7 @@ class SdkEvents:
     def _take(self, kind: str | None, record: dict[str, Any], at: datetime | None) -> Iterator[Foreign]:
         match kind:
             case "ActionEvent":
-                self._answer = [record]
+                self._answer, self._asked = [record], self._last
             case "ObservationEvent" | "UserRejectObservation" | "AgentErrorEvent":
                 yield from self._result(kind, record, at)
             case "MessageEvent":
@@ -160,7 +161,7 @@ class SdkEvents:
                 reasoning=as_str(first.get("reasoning_content")),
                 tool_calls=calls,
                 request_id=as_str(first.get("llm_response_id")),
-                asked=self._last if self._last and at and self._last <= at else None,
+                asked=self._asked if self._asked and at and self._asked <= at else None,
                 answered=at,
                 kind="ActionEvent",
                 records=0,
