@@ -166,7 +166,7 @@ class CacheSection:
 
 def thresholds() -> Floats:
     """Seconds from 1 to 4 hours, evenly spaced in the logarithm, landmarks among them."""
-    fine: Floats = np.logspace(0, np.log10(_LANDMARKS[-1]), 41)
+    fine: Floats = 10 ** np.linspace(0.0, float(np.log10(_LANDMARKS[-1])), 40, endpoint=False)
     return np.unique(np.concatenate([fine, np.asarray(_LANDMARKS, dtype=np.float64)]))
 
 

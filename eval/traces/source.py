@@ -166,6 +166,7 @@ def _distribution(place: int, whole: Mapping[str, Any], sizes: Floats, sums: Flo
 
 
 def _plain(values: Any) -> Any:
-    if np.ma.isMaskedArray(values):
-        return values.astype(np.float64).filled(np.nan) if values.dtype.kind in "iufb" else values.filled(None)
-    return values
+    if not np.ma.isMaskedArray(values):
+        return values
+    masked: Any = values
+    return masked.astype(np.float64).filled(np.nan) if masked.dtype.kind in "iufb" else masked.filled(None)

@@ -1,13 +1,11 @@
 """Intervals, tests, corrections and tails, against other implementations and against data whose law is known."""
 
+from importlib import import_module
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
-from statsmodels.regression.linear_model import OLS
-from statsmodels.stats.contingency_tables import StratifiedTable
-from statsmodels.stats.multitest import multipletests
 from trajectory_hub.eval.gate.clusters import clustered_mean
 from trajectory_hub.eval.traces.harnesses import shapley
 from trajectory_hub.eval.traces.repeats import trend
@@ -22,6 +20,10 @@ from trajectory_hub.eval.traces.statistics import (
 from trajectory_hub.eval.traces.tails import TailFit, fit_tail, log_normal_tail
 
 RANDOM = np.random.default_rng(7)
+stats: Any = import_module("scipy.stats")
+OLS: Any = import_module("statsmodels.regression.linear_model").OLS
+StratifiedTable: Any = import_module("statsmodels.stats.contingency_tables").StratifiedTable
+multipletests: Any = import_module("statsmodels.stats.multitest").multipletests
 
 
 def test_a_clustered_mean_from_sums_is_that_of_the_values() -> None:
@@ -92,7 +94,7 @@ def test_a_trend_is_the_regression_with_an_effect_per_task() -> None:
         cov_type="cluster", cov_kwds={"groups": task.astype(int), "use_correction": False}
     )
     half = plain.bse[0] * (12 / 11) ** 0.5 * stats.t.ppf(0.975, 11)
-    assert found.high - found.value == pytest.approx(half)
+    assert found.value is not None and found.high - found.value == pytest.approx(half)
 
 
 def test_a_trend_needs_spread_within_tasks() -> None:
