@@ -260,7 +260,7 @@ def mutated(events: list[AnyEvent], kind: str, path: tuple[str, ...]) -> list[An
             told.append(event)
             continue
         body = event.model_dump(mode="json")
-        owner = body["payload"]
+        owner: dict[str, Any] = body["payload"]
         for key in path[:-1]:
             owner = owner.get(key) or {}
         before = owner.get(path[-1])
