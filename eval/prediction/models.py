@@ -111,10 +111,10 @@ def _linear(x: Floats, y: Floats, quantile: float | None, seed: int) -> _Weights
     mean, scale = full.mean(axis=0), full.std(axis=0)
     scale = np.where(scale > 1e-12, scale, 1.0)
     z = (full - mean) / scale
-    module = need("sklearn.linear_model", "predictions", "trace")
+    module, nothing = need("sklearn.linear_model", "predictions", "trace"), np.zeros(x.shape[1])
     if quantile is None:
         if y.min() == y.max():
-            return _Weights(fill, mean, scale, np.zeros(x.shape[1]), _level(y, None))
+            return _Weights(fill, mean, scale, nothing, _level(y, None))
         model = module.LogisticRegression(C=0.1, max_iter=2000, tol=1e-8).fit(z, y)
         return _Weights(fill, mean, scale, model.coef_[0], float(model.intercept_[0]))
     model: Any = module.Ridge(alpha=10.0).fit(z, y)
