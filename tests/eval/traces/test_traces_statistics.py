@@ -30,7 +30,7 @@ def test_a_clustered_mean_from_sums_is_that_of_the_values() -> None:
     labels = RANDOM.integers(0, 9, 200)
     values = labels + RANDOM.normal(size=200)
     whole = clustered_mean(values, labels.tolist())
-    found = clustered(np.bincount(labels), np.bincount(labels, values))
+    found = clustered(np.bincount(labels).astype(np.float64), np.bincount(labels, values).astype(np.float64))
     assert found.value == pytest.approx(values.mean()) and found.n == 200 and found.clusters == 9
     half = whole.error * stats.t.ppf(0.975, whole.freedom)
     assert (found.low, found.high) == pytest.approx((whole.center - half, whole.center + half))
@@ -174,7 +174,8 @@ def test_parts_are_the_average_over_all_orders_and_add_up() -> None:
 
     def effect(subset: tuple[int, ...]) -> float:
         columns = [1, *(2 + one for one in sorted(subset))]
-        return float(np.linalg.lstsq(data[:, columns], data[:, 0], rcond=None)[0][0])
+        solved: Any = np.linalg.lstsq(data[:, columns], data[:, 0], rcond=None)
+        return float(solved[0][0])
 
     parts = shapley(products(data), 3)[0]
     naive = np.zeros(3)
