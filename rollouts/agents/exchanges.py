@@ -135,7 +135,7 @@ def _responses(found: Dialogue, body: dict[str, Any], answer: dict[str, Any]) ->
 
 def _output(value: Any) -> str:
     """What a call of the Responses API led to; some agents wrap it once more."""
-    return as_text(as_dict(value).get("content", value) if isinstance(value, Mapping) else value)
+    return as_text(as_dict(value).get("content", as_dict(value)) if isinstance(value, Mapping) else value)
 
 
 def _anthropic(found: Dialogue, body: dict[str, Any], answer: dict[str, Any]) -> None:
@@ -173,7 +173,11 @@ def _gemini(found: Dialogue, body: dict[str, Any], answer: dict[str, Any]) -> No
             response = as_dict(part["functionResponse"])
             inner = as_dict(response.get("response"))
             said = inner.get("output", inner.get("error"))
-            text = as_text(said) if isinstance(said, str | list) else json.dumps(inner, ensure_ascii=False)
+            text = (
+                as_text(as_list(said) or said)
+                if isinstance(said, str | list)
+                else json.dumps(inner, ensure_ascii=False)
+            )
             found.results[f"call-{told}"] = Result(text, "error" in inner)
             told += 1
     best = as_dict(next(iter(as_dicts(answer.get("candidates"))), {})).get("content")

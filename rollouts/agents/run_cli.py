@@ -59,7 +59,7 @@ def run(
         "filter": task_filter,
         "grade": grade,
     }
-    extra = {"command": command} if command is not None else {}
+    extra: dict[str, Any] = {"command": command} if command is not None else {}
     if file:
         extra["files"] = _files(file)
     options = {key: value for key, value in given.items() if value is not None}

@@ -58,7 +58,7 @@ def attach(facts: Sequence[Fact], targets: Sequence[Target], clock: Clock, trace
     joined = dict[int, tuple[Target, str]]()
     for number, fact in enumerate(facts):
         clock.before(fact.end, fact.received)
-        target = next((known[fact.about, key] for key in fact.ids if (fact.about, key) in known), None)
+        target = next((known[fact.about or "", key] for key in fact.ids if (fact.about or "", key) in known), None)
         if fact.about is not None and target is not None:
             joined[number] = target, "id"
             taken.add((fact.note.kind, id(target)))

@@ -188,7 +188,7 @@ def anthropic(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any]
         begin = {**plain, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
         yield "message_start", {"type": "message_start", "message": begin}
         for index, block in enumerate(content):
-            empty = {**block, "text": ""} if block["type"] == "text" else {**block, "input": {}}
+            empty: dict[str, Any] = {**block, "text": ""} if block["type"] == "text" else {**block, "input": {}}
             yield "content_block_start", {"type": "content_block_start", "index": index, "content_block": empty}
             if block["type"] == "text":
                 delta = {"type": "text_delta", "text": block["text"]}
@@ -204,10 +204,10 @@ def anthropic(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any]
 
 
 def responses(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any], Events, bool]:
-    items = body["input"] if isinstance(body["input"], list) else []
+    items: list[dict[str, Any]] = body["input"] if isinstance(body["input"], list) else []
     taken = sum(str(item.get("type")).endswith("_call_output") for item in items)
     turn = Turn(commands, taken, {tool["name"]: tool for tool in body.get("tools") or () if "name" in tool})
-    text = {"type": "output_text", "text": turn.text, "annotations": []}
+    text: dict[str, Any] = {"type": "output_text", "text": turn.text, "annotations": []}
     output: list[dict[str, Any]] = [
         {
             "type": "message",
