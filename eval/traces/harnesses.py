@@ -171,7 +171,8 @@ def _effect(matrices: Floats, subset: tuple[int, ...]) -> Floats:
     square = matrices[:, places][:, :, places]
     ridge = 1e-9 * np.trace(square, axis1=1, axis2=2)[:, None, None] * np.eye(len(places))
     with np.errstate(all="ignore"):
-        solved: Any = np.linalg.solve(square + ridge + 1e-300 * np.eye(len(places)), matrices[:, places, 0][:, :, None])
+        solve: Any = np.linalg.solve
+        solved = solve(square + ridge + 1e-300 * np.eye(len(places)), matrices[:, places, 0][:, :, None])
     return solved[:, 0, 0]
 
 

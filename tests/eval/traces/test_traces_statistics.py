@@ -20,6 +20,7 @@ from trajectory_hub.eval.traces.statistics import (
 from trajectory_hub.eval.traces.tails import TailFit, fit_tail, log_normal_tail
 
 RANDOM = np.random.default_rng(7)
+lstsq: Any = import_module("numpy.linalg").lstsq
 stats: Any = import_module("scipy.stats")
 OLS: Any = import_module("statsmodels.regression.linear_model").OLS
 StratifiedTable: Any = import_module("statsmodels.stats.contingency_tables").StratifiedTable
@@ -174,8 +175,7 @@ def test_parts_are_the_average_over_all_orders_and_add_up() -> None:
 
     def effect(subset: tuple[int, ...]) -> float:
         columns = [1, *(2 + one for one in sorted(subset))]
-        solved: Any = np.linalg.lstsq(data[:, columns], data[:, 0], rcond=None)
-        return float(solved[0][0])
+        return float(lstsq(data[:, columns], data[:, 0], rcond=None)[0][0])
 
     parts = shapley(products(data), 3)[0]
     naive = np.zeros(3)
