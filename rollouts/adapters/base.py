@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from ..payloads import Payload
+if TYPE_CHECKING:
+    from ..payloads import Payload
 
 __all__ = ["Adapter", "Foreign", "ForeignEpisode", "Sample", "Timed", "Unread"]
 
@@ -34,7 +35,7 @@ class Sample:
 class Timed:
     """One event to come: its payload and when it was. Without times it is at the time of the event before it."""
 
-    payload: Payload
+    payload: "Payload"
     t_start: datetime | None = None
     t_end: datetime | None = None
     duration_ms: float | None = None
