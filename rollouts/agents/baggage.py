@@ -1,6 +1,7 @@
 """What an agent is given besides its task, and what it leaves behind: put into the sandbox, archived, taken away."""
 
 import shlex
+import time
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ __all__ = ["GIVEN", "TRANSCRIPTS", "Baggage", "Fetched"]
 GIVEN, TRANSCRIPTS = "given", "transcripts"
 _LARGEST_GIVEN = 4 << 20
 _MOST_FILES = 500
+_TRIES = 4
 
 Fetched = tuple[Path, str | None]
 """A transcript on this machine, and the adapter that the recipe names for it."""
@@ -88,10 +90,15 @@ class Baggage:
         return list(dict.fromkeys(name for name in names if name))[:_MOST_FILES]
 
     def _read(self, path: str, limit: int) -> bytes | None:
-        try:
-            return self._sandbox.read_file(path, limit=max(limit, 0))
-        except OSError:
-            return None
+        """A file's bytes; None for none. What the agent leaves running may spoil a reading: it is tried again."""
+        for _ in range(_TRIES):
+            try:
+                return self._sandbox.read_file(path, limit=max(limit, 0))
+            except (FileNotFoundError, IsADirectoryError, PermissionError):
+                return None
+            except OSError:
+                time.sleep(0.3)
+        return None
 
     def _archive(self, path: str, data: bytes | None, how: str) -> None:
         if data is None:
