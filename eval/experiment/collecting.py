@@ -10,8 +10,9 @@ from ... import console
 from ...envs.micro import MicroConfig
 from .lab import Lab
 from .model import DataRecord, TaskSet
+from .plan import plan_stages
 from .playing import play, run_in, served
-from .stages import Stage
+from .stages import NOTE, Stage
 
 __all__ = ["DEMONSTRATIONS", "demonstrate", "make_tasks", "sample"]
 
@@ -28,7 +29,10 @@ def make_tasks(lab: Lab) -> Stage:
             _build(lab, folder, config)
         return {split: len(lab.tasks(split)) for split in lab.specs}
 
+    begun = (lab.root / "tasks" / NOTE).exists()
     stage = lab.stages.do("tasks", config.model_dump(mode="json"), work)
+    if begun and isinstance(config, MicroConfig) and _left(lab):
+        _build(lab, stage.folder, config)  # tasks of another configuration may have taken the images' names meanwhile
     for split, spec in lab.specs.items():
         kinds = Counter(task.provenance.method for task in lab.tasks(split) if task.provenance.method)
         shown = lab.path(Path(spec)) if isinstance(config, MicroConfig) else spec
@@ -36,6 +40,11 @@ def make_tasks(lab: Lab) -> Stage:
             TaskSet(name=split, tasks=shown, count=len(lab.tasks(split)), families=dict(sorted(kinds.items())))
         )
     return stage
+
+
+def _left(lab: Lab) -> bool:
+    """Whether there is something left to do."""
+    return any(not (lab.root / name / NOTE).exists() for name in plan_stages(lab.config))
 
 
 def _build(lab: Lab, folder: Path, config: MicroConfig) -> None:

@@ -9,7 +9,8 @@ from trajectory_hub.benchmarks.attribution import read_fault
 from trajectory_hub.benchmarks.faults import FAULTS, Fault, Stage, make_stage
 from trajectory_hub.envs.engine import Engine
 from trajectory_hub.errors import Failure
-from trajectory_hub.rollouts.attribution import Attribution, Kind, attribute, attribute_run
+from trajectory_hub.rollouts.attribution import Attribution, Kind, attribute_run
+from trajectory_hub.rollouts.attribution.attribute import attribute
 from trajectory_hub.rollouts.attribution.kinds import FAILURES
 from trajectory_hub.rollouts.attribution.messages import environment_kind, service_kind
 from trajectory_hub.rollouts.log import read_events
