@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["extract", "session_files", "upstream"]
 
@@ -146,7 +146,7 @@ class _Claude:
             )
             told, tool = record.get("toolUseResult"), self._tools.get(block["tool_use_id"])
             if tool is not None:
-                facts: Json = told if isinstance(told, dict) else {}
+                facts = cast("Json", told) if isinstance(told, dict) else {}
                 took = facts.get("durationMs")
                 _finished(tool, at, chars, None if took is None else round(took), failed)
         if not results:

@@ -99,7 +99,7 @@ def _chat(found: Dialogue, body: dict[str, Any], answer: dict[str, Any]) -> None
     for message in found.messages:
         if message.get("role") == "tool" and (call_id := as_str(message.get("tool_call_id"))) is not None:
             found.results[call_id] = Result(as_text(message.get("content")))
-    choice = next(iter(as_dicts(answer.get("choices"))), {})
+    choice = next(iter(as_dicts(answer.get("choices"))), dict[str, Any]())
     said = as_dict(choice.get("message"))
     found.content = as_text(said.get("content")) or None
     found.reasoning = as_str(said.get("reasoning_content")) or as_str(said.get("reasoning"))
@@ -180,7 +180,7 @@ def _gemini(found: Dialogue, body: dict[str, Any], answer: dict[str, Any]) -> No
             )
             found.results[f"call-{told}"] = Result(text, "error" in inner)
             told += 1
-    best = as_dict(next(iter(as_dicts(answer.get("candidates"))), {})).get("content")
+    best = as_dict(next(iter(as_dicts(answer.get("candidates"))), dict[str, Any]())).get("content")
     texts, thoughts = list[str](), list[str]()
     for part in _parts([as_dict(best)]):
         if "functionCall" in part:

@@ -50,19 +50,10 @@ def run(
         return
     if agent is None:
         raise ConfigError("which agent? `trajhub run --list` names them; a recipe of your own is given as FILE.yaml")
-    given = {
-        "tasks": tasks,
-        "seeds": seeds,
-        "seed": seed,
-        "workers": max_workers,
-        "limit": limit,
-        "filter": task_filter,
-        "grade": grade,
-    }
-    extra: dict[str, Any] = {"command": command} if command is not None else {}
-    if file:
-        extra["files"] = _files(file)
-    options = {key: value for key, value in given.items() if value is not None}
+    options = _given(
+        tasks=tasks, seeds=seeds, seed=seed, workers=max_workers, limit=limit, filter=task_filter, grade=grade
+    )
+    extra = _given(command=command, files=_files(file) if file else None)
     settled, chosen = _settle(agent, config or [], options, extra, model)
     if dry_run:
         _plan(settled, chosen, docker_host)
@@ -79,6 +70,10 @@ def run(
         command=f"trajhub run {agent}",
     )
     finish(folder, as_json, interrupted)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _settle(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 SHELLS = {
     "bash": "command",
@@ -204,7 +204,8 @@ def anthropic(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any]
 
 
 def responses(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any], Events, bool]:
-    items: list[dict[str, Any]] = body["input"] if isinstance(body["input"], list) else []
+    given = body["input"]
+    items = cast("list[dict[str, Any]]", given) if isinstance(given, list) else []
     taken = sum(str(item.get("type")).endswith("_call_output") for item in items)
     turn = Turn(commands, taken, {tool["name"]: tool for tool in body.get("tools") or () if "name" in tool})
     text: dict[str, Any] = {"type": "output_text", "text": turn.text, "annotations": []}

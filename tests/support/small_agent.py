@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 TOOL = {
     "type": "function",
@@ -21,7 +22,7 @@ TOOL = {
 }
 
 
-def ask(messages):  # type: ignore[no-untyped-def]
+def ask(messages: "list[dict[str, Any]]") -> "dict[str, Any]":
     body = {"model": os.environ["TRAJHUB_MODEL"], "messages": messages, "tools": [TOOL]}
     key = {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}", "Content-Type": "application/json"}
     url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
@@ -29,8 +30,8 @@ def ask(messages):  # type: ignore[no-untyped-def]
         return json.load(answer)["choices"][0]["message"]
 
 
-def main():  # type: ignore[no-untyped-def]
-    messages = [{"role": "user", "content": Path(os.environ["TRAJHUB_PROMPT_FILE"]).read_text()}]
+def main() -> None:
+    messages: list[dict[str, Any]] = [{"role": "user", "content": Path(os.environ["TRAJHUB_PROMPT_FILE"]).read_text()}]
     while True:
         try:
             message = ask(messages)

@@ -1,5 +1,6 @@
 """Policies replayed: sums by hand, and nobody judged by who saw its task."""
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_an_early_stop_costs_what_was_spent_by_then() -> None:
 
 def test_what_is_not_known_is_left_out_of_the_sums() -> None:
     known = episode("a", [step(failed=True)] * 2, resolved=True, cost=2.0)
-    free = Trace(**{name: getattr(known, name) for name in Trace.__slots__} | {"cost_usd": None, "task": "b"})
+    free = replace(known, cost_usd=None, task="b")
     traces = [known, free]
     found = point("x", 0, base_ledger(traces), base_ledger(traces), Resamples(np.arange(2), 20, 0))
     assert found.figures["usd_saved"].value == 0 and "per_million_tokens" in found.figures

@@ -4,16 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from trajectory_hub.rollouts.adapters.engine import ingest
 from trajectory_hub.rollouts.adapters.reading import moment
+from trajectory_hub.rollouts.tables.columns import arrow
 
 from .reading_runs import ingested, logs, payloads
 from .recorded import at, write
 
 NS = 1_000_000
+
+pa = arrow()
 
 
 def span(number: int, start_ms: int, took_ms: int, tool: str = "shell", **more: Any) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def span(number: int, start_ms: int, took_ms: int, tool: str = "shell", **more: 
 
 def answer(number: int, took_ms: float, *tools: str, **more: Any) -> dict[str, Any]:
     """A model call."""
-    calls = [{"name": tool, "arguments": {}} for tool in tools]
+    calls: list[Any] = [{"name": tool, "arguments": {}} for tool in tools]
     told = {"step_id": f"l{number}", "step_number": number, "model_output": f"think {number}", "tool_calls": calls}
     return {**told, "duration_ms": took_ms, "input_tokens": 100 + number, "output_tokens": 10, **more}
 
@@ -94,14 +95,14 @@ def told(run: Path) -> dict[str, list[Any]]:
 
 
 def test_parquet_tells_the_same(tmp_path: Path) -> None:
-    rows = [{**TWO, "trace_id": f"t-{n}", "metadata": {}} for n in range(40)]
+    rows: list[dict[str, Any]] = [{**TWO, "trace_id": f"t-{n}", "metadata": {}} for n in range(40)]
     flat = [
         {name: value for name, value in one.items() if name not in ("spans", "llm_steps", "metadata")}
         | {f"{name}_json": json.dumps(one[name]) for name in ("spans", "llm_steps", "metadata")}
         for one in rows
     ]
     (tmp_path / "a").mkdir()
-    pq.write_table(pa.Table.from_pylist(flat), tmp_path / "a" / "t.x")
+    pa.parquet.write_table(pa.Table.from_pylist(flat), tmp_path / "a" / "t.x")
     write(tmp_path / "b" / "t.x", rows)
     for name in ("a", "b"):
         assert ingest([tmp_path / name / "t.x"], tmp_path / name / "run").episodes == 40
@@ -117,7 +118,7 @@ def test_a_damaged_parquet_file_gives_what_is_readable(tmp_path: Path) -> None:
         {"trace_id": f"{n}" * 50, "spans_json": "[]" + " " * n, "llm_steps_json": json.dumps([n] * 99)}
         for n in range(200)
     ]
-    pq.write_table(pa.Table.from_pylist(flat), tmp_path / "t.parquet", row_group_size=20, use_dictionary=False)
+    pa.parquet.write_table(pa.Table.from_pylist(flat), tmp_path / "t.parquet", row_group_size=20, use_dictionary=False)
     data = bytearray((tmp_path / "t.parquet").read_bytes())
     middle = len(data) // 2
     data[middle : middle + 400] = bytes(400)
@@ -129,7 +130,7 @@ def test_a_damaged_parquet_file_gives_what_is_readable(tmp_path: Path) -> None:
 
 
 def test_odd_rows(tmp_path: Path) -> None:
-    odd = [
+    odd: list[Any] = [
         {"trace_id": 5, "spans": "no json", "llm_steps": 3},
         {"trace_id": "x", "spans": [{"tool_name": 4, "start_ns": "x", "telemetry": 1}, 7], "llm_steps": [None, {}]},
         [1],

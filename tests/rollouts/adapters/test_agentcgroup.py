@@ -50,7 +50,7 @@ def test_everything_of_a_folder(tmp_path: Path) -> None:
     metrics = [event for event in events if isinstance(event, SandboxMetricEvent)]
     assert [event.payload.memory_bytes for event in metrics] == [12_500_000, 3 << 29, None]
     assert [event.payload.step for event in metrics] == [None, 0, None], "the second fell into the first call"
-    assert metrics[1].t_start == moment(at(5.2)) and metrics[1].payload.model_extra["cpu_percent"] == 50
+    assert metrics[1].t_start == moment(at(5.2)) and (metrics[1].payload.model_extra or {})["cpu_percent"] == 50
     (patch,) = payloads(events, "final_patch")
     assert patch.patch == DIFF and patch.files == ("a.py",)
     end = payloads(events, "episode_end")[0]

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trajectory_hub.rollouts.adapters.engine import ingest
 from trajectory_hub.rollouts.adapters.reading import moment
-from trajectory_hub.rollouts.events import AnyEvent
+from trajectory_hub.rollouts.events import AnyEvent, ToolResultEvent
 
 from .reading_runs import ingested, payloads
 from .recorded import at, counted, item, rollout, write
@@ -50,7 +51,7 @@ def test_results(events: list[AnyEvent]) -> None:
     assert (shell.tool, shell.ok, shell.exit_code, shell.internal_ms) == ("exec_command", False, 1, 250)
     assert (patch.tool, patch.ok, patch.observation) == ("apply_patch", True, "Success")
     assert patch.data["success"] is True
-    ended = next(event for event in events if event.event_type == "tool_result" and event.payload.step == 1)
+    ended = next(event for event in events if isinstance(event, ToolResultEvent) and event.payload.step == 1)
     assert ended.t_end == moment(at(4.1)), "the program knows better than the transcript"
     assert (pwd.tool, pwd.observation) == ("local_shell", "/repo")
     calls = payloads(events, "tool_call")
@@ -72,8 +73,8 @@ def test_without_counts_an_answer_ends_where_the_model_goes_on(tmp_path: Path) -
 
 def test_the_first_shape(tmp_path: Path) -> None:
     """Items without an envelope, as the first versions wrote them."""
-    head = {"id": "old", "timestamp": at(0), "instructions": None, "git": {}}
-    records = [
+    head: dict[str, Any] = {"id": "old", "timestamp": at(0), "instructions": None, "git": {}}
+    records: list[Any] = [
         head,
         {"record_type": "state"},
         *(record["payload"] for record in rollout() if record["type"] == "response_item"),

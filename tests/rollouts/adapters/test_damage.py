@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from trajectory_hub.errors import TrajHubError
@@ -96,17 +96,18 @@ def test_lines_cut_anywhere_give_the_lines_before(tmp_path: Path, name: str) -> 
 def _mutated(value: Any, dice: random.Random) -> Any:
     """The value with one of its parts, anywhere, replaced, taken out or doubled."""
     if isinstance(value, dict) and value and dice.random() < 0.85:
-        key = dice.choice(list(value))
-        rest = dict(value)
+        rest = dict(cast("dict[str, Any]", value))
+        key = dice.choice(list(rest))
         if dice.random() < 0.15:
             del rest[key]
         else:
-            rest[key] = _mutated(value[key], dice)
+            rest[key] = _mutated(rest[key], dice)
         return rest
     if isinstance(value, list) and value and dice.random() < 0.85:
-        place = dice.randrange(len(value))
-        middle = dice.choice([[], [value[place]] * 2, [_mutated(value[place], dice)], [_mutated(value[place], dice)]])
-        return [*value[:place], *middle, *value[place + 1 :]]
+        items = cast("list[Any]", value)
+        place = dice.randrange(len(items))
+        middle = dice.choice([[], [items[place]] * 2, [_mutated(items[place], dice)], [_mutated(items[place], dice)]])
+        return [*items[:place], *middle, *items[place + 1 :]]
     return dice.choice(GARBAGE)
 
 

@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from trajectory_hub.rollouts import payloads
@@ -54,15 +54,22 @@ def accounted(data: bytes, name: str, folder: Path) -> None:
     assert (whole(folder / "run") > 0) == (report.episodes > 0)
 
 
+def places(value: Any) -> list[Any]:
+    """The keys of an object, or the numbers of a list's values."""
+    if isinstance(value, dict):
+        return list(cast("dict[str, Any]", value))
+    return list(range(len(cast("list[Any]", value)))) if isinstance(value, list) else []
+
+
 def mutated(records: list[Any], rng: random.Random) -> list[Any]:
     """Records in which some values, anywhere, are something else, some are missing, some twice, some elsewhere."""
     text = json.loads(json.dumps(records))
     for _ in range(rng.randint(1, 6)):
         holder: Any = rng.choice(text)
-        while isinstance(holder, dict | list) and holder:
-            key = rng.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))
+        while keys := places(holder):
+            key = rng.choice(keys)
             below = holder[key]
-            if not isinstance(below, dict | list) or not below or rng.random() < 0.3:
+            if not places(below) or rng.random() < 0.3:
                 if isinstance(holder, dict) and rng.random() < 0.2:
                     del holder[key]
                 else:

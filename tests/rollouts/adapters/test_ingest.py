@@ -138,10 +138,11 @@ def test_after_a_kill_the_same_command_goes_on(tmp_path: Path) -> None:
         write(folder / f"{n}.jsonl", [record for _ in range(5) for record in json.loads(text)])
     ingest([folder], tmp_path / "whole" / "run", IngestConfig(max_workers=1))
     command = [sys.executable, "-m", "trajectory_hub", "trace", "ingest", str(folder), "-o", str(tmp_path / "run")]
-    kills, quiet = 0, {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command += ["--max-workers", "2"]
+    kills = 0
     for wait in (0.05, 0.1, 0.2):
         done = len(list((tmp_path / "run" / "episodes").glob("*"))) if (tmp_path / "run").exists() else 0
-        process = subprocess.Popen([*command, "--max-workers", "2"], **quiet)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             if len(list((tmp_path / "run" / "episodes").glob("*"))) > done + 2:

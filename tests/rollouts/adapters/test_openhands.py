@@ -60,8 +60,9 @@ def test_actions_and_observations_are_calls_and_results(row: Told) -> None:
     assert [call.request_id for call in calls] == ["r1", "r1", "r3", "r2"]
     assert [result.error for result in results] == [None, "malformed_action", "failed", None]
     assert (results[0].observation, results[0].exit_code) == ("a.py", 1)
-    (spent,) = {item.t_end - item.t_start for item in row.timed if item.payload is results[0]}  # type: ignore[operator]
-    assert spent.total_seconds() == 1.5
+    (timed,) = (item for item in row.timed if item.payload is results[0])
+    assert timed.t_start is not None and timed.t_end is not None
+    assert (timed.t_end - timed.t_start).total_seconds() == 1.5
 
 
 def test_answers_have_tokens_times_and_cost(row: Told) -> None:

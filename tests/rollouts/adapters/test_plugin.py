@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from trajectory_hub.rollouts.events import EpisodeEndEvent
 from trajectory_hub.rollouts.log import read_events
 
 from .reading_runs import payloads
@@ -52,7 +53,8 @@ def test_the_example_package_is_found_and_reads_its_format(installed: Path, tmp_
     (log,) = (tmp_path / "run").rglob("events.jsonl")
     events = list(read_events(log))
     assert payloads(events, "tool_result")[0].observation == "def parse(): ..."
-    assert events[-1].payload.usage.input_tokens == 120
+    end = events[-1]
+    assert isinstance(end, EpisodeEndEvent) and end.payload.usage.input_tokens == 120
     assert next(event for event in events if event.event_type == "tool_result").duration_ms == pytest.approx(300)
 
 

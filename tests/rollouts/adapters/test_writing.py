@@ -18,7 +18,7 @@ SAMPLES: list[payloads.Payload] = [
     payloads.EpisodeStart(task={"a": [1, None, 1.5, "ä\u2028\0"]}, origin=None),
     payloads.Phase(name="reset"),
     payloads.LlmRequest(request_id="r", model="m", messages=({"role": "user", "content": float("inf")},)),
-    payloads.LlmResponse(
+    payloads.LlmResponse.of(
         request_id="r", parts=(payloads.Part(kind="text", at=NOON, chars=3),), cost_usd=1e-7, extra_field=1
     ),
     payloads.ToolCall(step=0, tool=None, action="\ud800", arguments={"x": {"y": "\udfff"}}),
@@ -38,7 +38,11 @@ SAMPLES: list[payloads.Payload] = [
 def test_events_put_together_are_the_same_bytes(odd: bool, tmp_path: Path) -> None:
     about: dict[str, Any] = {"model": None, "repo": 'a"b\\', "commit": "", "seed": None if odd else 7}
     header = Header(run_id="r", episode_id="e", task_id="ä", agent="g", agent_version="1", **about)
-    times = [(NOON, NOON + timedelta(microseconds=1), 0.001), (ZONE, NOON, 5), (NOON, NOON, 1e22)]
+    times: list[tuple[datetime, datetime, float]] = [
+        (NOON, NOON + timedelta(microseconds=1), 0.001),
+        (ZONE, NOON, 5),
+        (NOON, NOON, 1e22),
+    ]
     with EventWriter(tmp_path / "slow", header) as slow, EventWriter(tmp_path / "fast", header) as fast:
         for payload in SAMPLES:
             for start, end, took in times:
