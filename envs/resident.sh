@@ -18,6 +18,11 @@ if command -v bash >/dev/null; then shell=$(command -v bash); else shell=$(comma
 session=$(command -v setsid)
 watcher=
 
+# Whether a pipe blocks is a property of the opened file, which whoever inherits it shares: a program that makes its
+# output non-blocking and leaves it so (Claude Code) would have later output, nonces too, fail as soon as the pipe is
+# full. So each command gets the pipe opened anew. Where it is none (a socket) this cannot be done.
+if true >/proc/self/fd/1; then anew=1; else anew=; fi
+
 # Without a network of the engine's, nobody has told this machine its own name.
 known=
 while IFS= read -r line || [ -n "$line" ]; do known="$known $line"; done </etc/hosts
@@ -52,22 +57,23 @@ finish() { # finish STATUS: with what the command and all it waited for read fro
     answer "$@"
 }
 
-begin() { # what a command finds; first in line for the kernel's out-of-memory killer
+begin() { # what a command finds, its output as descriptor 4; first in line for the kernel's out-of-memory killer
     echo 800 >/proc/self/oom_score_adj
+    if [ "$anew" ]; then exec 4>/proc/self/fd/1; else exec 4>&1; fi
     cd "$workdir" || cd /
 }
 
 command_line() { # command_line COMMAND: by the shell, in a session of its own
     if [ -x "$shell" ]; then
-        $session "$shell" -c "$1" </dev/null 2>&1 3>&-
+        $session "$shell" -c "$1" </dev/null >&4 2>&1 3>&- 4>&-
     else # this shell's own image is still in memory after its file is gone
-        (eval "$1") </dev/null 2>&1 3>&-
+        (eval "$1") </dev/null >&4 2>&1 3>&- 4>&-
     fi
 }
 
 program() { # program NAME ARGUMENT...: what needs no shell gets none
     if command -v "$1" >/dev/null; then
-        $session "$@" </dev/null 2>&1 3>&-
+        $session "$@" </dev/null >&4 2>&1 3>&- 4>&-
     else
         printf '%s: command not found\n' "$1"
         return 127
@@ -113,7 +119,7 @@ while IFS=' ' read -r verb nonce first second; do
         lines "$first"
         {
             begin
-            (eval "$body") </dev/null 2>&1 3>&-
+            (eval "$body") </dev/null >&4 2>&1 3>&- 4>&-
             finish $?
         } &
         watcher=$!

@@ -1,7 +1,6 @@
 """What an agent is given besides its task, and what it leaves behind: put into the sandbox, archived, taken away."""
 
 import shlex
-import time
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,6 @@ __all__ = ["GIVEN", "TRANSCRIPTS", "Baggage", "Fetched"]
 GIVEN, TRANSCRIPTS = "given", "transcripts"
 _LARGEST_GIVEN = 4 << 20
 _MOST_FILES = 500
-_TRIES = 4
 
 Fetched = tuple[Path, str | None]
 """A transcript on this machine, and the adapter that the recipe names for it."""
@@ -31,6 +29,8 @@ class Baggage:
         self._sandbox, self._recipe, self._values, self._folder = sandbox, recipe, values, folder
         self._before = dict[str, bytes | None]()
         self._record = list[dict[str, Any]]()
+        self.unread = list[dict[str, Any]]()
+        """Transcripts that are there and could not be copied, and why."""
         sandbox.script(f"mkdir -p {shlex.quote(values['TRAJHUB_HOME'])}")
         for path, text in recipe.files.items():
             self.bring(expand(path, values), expand(text, values))
@@ -58,11 +58,14 @@ class Baggage:
         home = PurePosixPath(self._values["TRAJHUB_HOME"])
         for transcript in self._recipe.transcripts:
             for path in self._found((transcript.path,)):
-                data = self._read(path, left)
-                if data is None:
+                pure = PurePosixPath(path)
+                try:
+                    data = self._sandbox.read_file(path, limit=max(left, 0))
+                except OSError as error:
+                    why = f"it cannot be copied: {error.strerror}"
+                    self.unread.append({"file": pure.name, "adapter": transcript.adapter, "unread": why})
                     continue
                 left -= len(data)
-                pure = PurePosixPath(path)
                 parts = (pure.relative_to(home) if pure.is_relative_to(home) else pure).parts
                 own = self._place(TRANSCRIPTS, parts)
                 own.write_bytes(data)
@@ -90,15 +93,10 @@ class Baggage:
         return list(dict.fromkeys(name for name in names if name))[:_MOST_FILES]
 
     def _read(self, path: str, limit: int) -> bytes | None:
-        """A file's bytes; None for none. What the agent leaves running may spoil a reading: it is tried again."""
-        for _ in range(_TRIES):
-            try:
-                return self._sandbox.read_file(path, limit=max(limit, 0))
-            except (FileNotFoundError, IsADirectoryError, PermissionError):
-                return None
-            except OSError:
-                time.sleep(0.3)
-        return None
+        try:
+            return self._sandbox.read_file(path, limit=limit)
+        except OSError:
+            return None
 
     def _archive(self, path: str, data: bytes | None, how: str) -> None:
         if data is None:

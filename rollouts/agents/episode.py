@@ -122,6 +122,7 @@ class BlackBox:
             baggage.take_away()
         trace = values["TRAJHUB_TRACE"]
         found = collect(folder, transcripts, sampler.samples, trace=trace, workdir=sandbox.workdir)
+        found.fields["join"]["transcripts"] += baggage.unread
         self._told, ending = True, ending.blamed(found.exchanges)
         log.adopt([*found.events, *_totals(result, seconds), *_handed_in(found.phases, ending)])
         more = {**found.fields, "sampling": sampler.cost.as_dict(), "process": _process(result)}

@@ -142,6 +142,22 @@ def test_a_forged_status_is_not_believed(sandbox: Sandbox) -> None:
     assert_usable(sandbox)
 
 
+@pytest.mark.parametrize("user", ["0:0", "1000:1000"], ids=["root", "a user"])
+def test_output_left_non_blocking_spoils_no_later_command(engine: Engine, tiny_task: Task, user: str) -> None:
+    # As Claude Code leaves it. More than a pipe holds would then be cut off, and the end of an answer lost with it.
+    spoil = "python3 -c 'import os; os.set_blocking(1, False); os.set_blocking(2, False)'"
+    data = bytes(range(256)) * (32 << 10)
+    with Sandbox(engine, SandboxConfig(image=tiny_task.require_image(), user=user, command_timeout=10)) as sandbox:
+        sandbox.write_file("/tmp/big", data)
+        for prepare in (sandbox.run, sandbox.script):
+            prepare(spoil + "; :")
+            prepare(spoil)
+            assert sandbox.read_file("/tmp/big") == data
+            for command in ("cat /tmp/big", "cat /tmp/big; exit"):
+                result = sandbox.run(command)
+                assert (result.exit_code, result.total_bytes, result.recovered) == (0, len(data), None)
+
+
 def test_stdout_may_be_closed(sandbox: Sandbox) -> None:
     result = sandbox.run("exec >&- 2>&-; echo unheard; exit 4")
     assert (result.exit_code, result.output) == (4, b"")

@@ -15,7 +15,7 @@ from .conftest import MEND, RunAgent
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("name", ["codex"])
+@pytest.mark.parametrize("name", ["claude-code", "codex"])
 def test_transcript_proxy_telemetry_and_samples_are_one_log(
     name: str, run_small: RunAgent, tmp_path: Path, engine: Engine
 ) -> None:

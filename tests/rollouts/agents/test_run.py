@@ -70,6 +70,29 @@ def test_the_machine_is_sampled_while_the_agent_works(run_small: RunAgent, tmp_p
     assert len(raw) == len(live)
 
 
+def test_a_transcript_is_copied_whole_whatever_the_agent_did_to_its_output(run_small: RunAgent, tmp_path: Path) -> None:
+    work = (
+        'head -c 8000000 /dev/zero | tr "\\0" x >"$TRAJHUB_HOME/own.log"\n'
+        "python3 -c 'import os; os.set_blocking(1, False)'"  # as Claude Code leaves it
+    )
+    recipe = small_agent(command=work, transcripts=[{"path": "${TRAJHUB_HOME}/own.log"}])
+    run_small(None, recipe=recipe)
+    (copy,) = (only(tmp_path / "run").folder / "artifacts" / "transcripts").rglob("own.log")
+    assert copy.read_bytes() == b"x" * 8_000_000
+
+
+def test_a_transcript_that_cannot_be_copied_is_told(run_small: RunAgent, tmp_path: Path) -> None:
+    recipe = small_agent(
+        command='echo said >"$TRAJHUB_HOME/own.log"; chmod 0 "$TRAJHUB_HOME/own.log"',
+        transcripts=[{"path": "${TRAJHUB_HOME}/own.log"}],
+    )
+    run_small(None, recipe=recipe)
+    end = only(tmp_path / "run").end
+    why = "it cannot be copied: not a readable regular file"
+    assert end is not None and end.join is not None
+    assert end.join["transcripts"] == [{"file": "own.log", "adapter": None, "unread": why}]
+
+
 def test_nothing_but_the_proxy_can_be_reached(run_small: RunAgent, tmp_path: Path) -> None:
     look = (
         "python3 - <<'E'\nimport os, socket, urllib.request as u\n"
