@@ -66,6 +66,7 @@ def _cost(turn: dict[str, Any]) -> Any:
 
 
 def request_table(who: Any, turn: dict[str, Any], step: dict[str, Any]) -> dict[str, Any]:
+    """One row a request to the model."""
     pa = arrow()
     begun = turn["index"] == 0
     order = np.concatenate([[0], np.cumsum(turn["calls"])[:-1]])
@@ -100,6 +101,7 @@ def request_table(who: Any, turn: dict[str, Any], step: dict[str, Any]) -> dict[
 
 
 def step_table(rng: Any, who: Any, turn: dict[str, Any], step: dict[str, Any], task: Any, agent: Any) -> dict[str, Any]:
+    """One row a step."""
     pa = arrow()
     episode, action = step["episode"], step["action"]
     count = len(action)
@@ -181,6 +183,7 @@ def sample_table(rng: Any, who: Any, step: dict[str, Any]) -> dict[str, Any]:
 def episode_table(
     rng: Any, who: Any, number: Any, tasks: int, hard: Any, agent: Any, turn: dict[str, Any], step: dict[str, Any]
 ) -> dict[str, Any]:
+    """One row an episode."""
     pa = arrow()
     count = len(number)
 

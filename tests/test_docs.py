@@ -3,6 +3,7 @@
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,12 +84,13 @@ def task_repo(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.mark.docker
 @pytest.mark.parametrize("code", examples())
 def test_examples_run(code: str, task_repo: Path, tmp_path: Path) -> None:
-    """Each page in a process and a folder of its own, with the tiny task as `tasks`; warnings are errors."""
+    """Each page in a process and a folder of its own, with a tiny task and a recorded run; warnings are errors."""
     environment = {**os.environ, "TRAJHUB_TASKS": str(task_repo)}
     if '"my-model"' in code:
         environment["TRAJHUB_VLLM_PYTHON"], model = installed()
         (tmp_path / "my-model").symlink_to(model)
     (tmp_path / "tasks").symlink_to(task_repo)
+    shutil.copytree(ROOT / "tests" / "data" / "runs-1.0" / "random", tmp_path / "runs" / "mine")
     (tmp_path / "my-rubric.yaml").symlink_to(ROOT / "configs" / "rubric.yaml")
     script = tmp_path / "example.py"
     script.write_text(code)
