@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["Answer", "call", "closed_port", "service", "text"]
+__all__ = ["Answer", "Seen", "call", "closed_port", "service", "text"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What the service does with a request."""
 
@@ -26,6 +26,17 @@ class Answer:
     """Close the connection in the middle."""
     delay: float = 0.0
     """Seconds before anything is sent."""
+
+
+@dataclass
+class Seen:
+    """What the service was sent."""
+
+    url: str = ""
+    """Where it is, with `/v1`."""
+    bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    keys: list[str | None] = field(default_factory=list[str | None])
+    """The `Authorization` of each request."""
 
 
 def _completion(message: Mapping[str, Any], usage: Mapping[str, int] | None) -> Answer:
@@ -46,13 +57,14 @@ def call(name: str, usage: Mapping[str, int] | None = None, **arguments: Any) ->
 
 
 @contextmanager
-def service(answers: Sequence[Answer]) -> Generator[str]:
-    """The URL of a service that gives the answers in order, the last one again and again."""
-    left, lock = list(answers), threading.Lock()
+def service(answers: Sequence[Answer]) -> Generator[Seen]:
+    """A service that gives the answers in order, the last one again and again."""
+    seen, left, lock = Seen(), list(answers), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            seen.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            seen.keys.append(self.headers.get("Authorization"))
             with lock:
                 answer = left.pop(0) if len(left) > 1 else left[0]
             time.sleep(answer.delay)
@@ -64,6 +76,7 @@ def service(answers: Sequence[Answer]) -> Generator[str]:
             self.end_headers()
             self.wfile.write(data)
             if answer.cut:
+                # A reset, not an orderly end.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
 
@@ -78,8 +91,9 @@ def service(answers: Sequence[Answer]) -> Generator[str]:
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
+    seen.url = f"http://127.0.0.1:{server.server_port}/v1"
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
+        yield seen
     finally:
         server.shutdown()
         server.server_close()

@@ -48,8 +48,8 @@ class Stage:
 
     def asked(self, *answers: Answer, settings: Sequence[str] = ()) -> Path:
         """One episode of a chat model whose service answers like this."""
-        with service(answers) as url:
-            return self.chat(url, *settings)
+        with service(answers) as asked:
+            return self.chat(asked.url, *settings)
 
     def chat(self, url: str, *settings: str) -> Path:
         """One episode of a chat model at a URL."""

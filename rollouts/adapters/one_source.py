@@ -11,9 +11,9 @@ from typing import Any
 
 from .. import payloads
 from ..files import sha256_of, slug
+from ..plugins import FAULTS
 from ..run_dir import EPISODES
 from .base import Adapter, Foreign, ForeignEpisode, Timed, Unread
-from .registry import FAULTS
 from .report import SourceReport
 from .sources import Source
 from .writing import EpisodeWriter, is_whole

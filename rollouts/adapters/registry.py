@@ -1,20 +1,14 @@
-"""Which adapters there are: ours, and those that installed packages declare under `trajectory_hub.adapters`.
-
-One that cannot be loaded is named and left out; it takes nothing else down.
-"""
+"""Which adapters there are: ours, and those that installed packages declare under `trajectory_hub.adapters`."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
-from ...errors import TrajHubError, UsageError
+from ...errors import UsageError
+from ..plugins import FAULTS, Plugins, load_plugins
 from .base import Adapter, Sample
 
-__all__ = ["BUILTIN", "FAULTS", "GROUP", "Registry", "adapters", "companions_of", "sample_of"]
+__all__ = ["BUILTIN", "GROUP", "Registry", "adapters", "companions_of", "sample_of"]
 
 GROUP = "trajectory_hub.adapters"
 """The entry-point group."""
@@ -37,43 +31,19 @@ BUILTIN: Mapping[str, str] = {
 }
 """Ours, as `pyproject.toml` declares them: a checkout that is not installed has no entry points."""
 
-FAULTS = (
-    TrajHubError,
-    ImportError,
-    AttributeError,
-    NameError,
-    TypeError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    AssertionError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-)
-"""What code of others raises when it does not work."""
-
+_PARTS = ("name", "version", "title", "recognise", "episodes")
 _HEAD = 1 << 16
 _SURE = 0.5
 _MARGIN = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(Plugins[Adapter]):
     """The adapters that can be used."""
 
-    adapters: Mapping[str, Adapter]
-    """By name."""
-    broken: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Why one cannot be used, by the name of its entry point."""
-
-    def get(self, name: str) -> Adapter:
-        """The adapter of that name. Raises UsageError that names those there are."""
-        if name in self.adapters:
-            return self.adapters[name]
-        if name in self.broken:
-            raise UsageError(f"the adapter {name} cannot be used: {self.broken[name]}")
-        raise UsageError(f"there is no format {name!r}; there are {', '.join(sorted(self.adapters))}")
+    @property
+    def adapters(self) -> Mapping[str, Adapter]:
+        """By name."""
+        return self.found
 
     def scores(self, sample: Sample) -> dict[str, float]:
         """How sure each adapter is that it knows a source; those that do not know it are left out."""
@@ -90,42 +60,7 @@ class Registry:
 @cache
 def adapters() -> Registry:
     """All adapters, loaded once a process."""
-    found = dict[str, Adapter]()
-    broken = dict[str, str]()
-    for name, value in BUILTIN.items():
-        _take(name, lambda value=value: _load(value), found, broken)
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
-        if BUILTIN.get(entry.name) == entry.value:
-            continue
-        if entry.name in found:
-            broken[f"{entry.name} ({entry.value})"] = "another adapter has that name already"
-            continue
-        _take(entry.name, entry.load, found, broken)
-    return Registry(found, broken)
-
-
-def _load(value: str) -> Any:
-    module, _, attribute = value.partition(":")
-    own = __name__.removesuffix(".rollouts.adapters.registry")
-    return getattr(import_module(module.replace("trajectory_hub", own, 1)), attribute)
-
-
-def _take(name: str, load: Callable[[], Any], found: dict[str, Adapter], broken: dict[str, str]) -> None:
-    try:
-        adapter = load()
-    except FAULTS as error:
-        broken[name] = f"{type(error).__name__}: {error}"
-        return
-    if isinstance(adapter, type):
-        broken[name] = "its entry point names a class; it must name an instance"
-    elif not isinstance(adapter, Adapter):
-        wanted = ("name", "version", "title", "recognise", "episodes")
-        lacks = ", ".join(part for part in wanted if not hasattr(adapter, part))
-        broken[name] = f"it is no adapter: it lacks {lacks}"
-    elif adapter.name != name:
-        broken[name] = f"it calls itself {adapter.name!r}; the entry point must have the same name"
-    else:
-        found[name] = adapter
+    return Registry(*load_plugins("adapter", GROUP, BUILTIN, Adapter, _PARTS))
 
 
 def _score(adapter: Adapter, sample: Sample) -> float:

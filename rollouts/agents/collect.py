@@ -8,8 +8,9 @@ from typing import Any
 
 from .. import payloads
 from ..adapters.base import Timed, Unread
-from ..adapters.registry import FAULTS, adapters, companions_of, sample_of
+from ..adapters.registry import adapters, companions_of, sample_of
 from ..otlp import OTLP, read_otlp
+from ..plugins import FAULTS
 from ..proxy import Exchange, read_exchanges
 from .baggage import Fetched
 from .facts import fact_of

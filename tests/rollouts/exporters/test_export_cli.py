@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from trajectory_hub.cli import app
+from trajectory_hub.rollouts import plugins
 from trajectory_hub.rollouts.exporters import export
 from trajectory_hub.rollouts.exporters import registry as registries
 from trajectory_hub.rollouts.exporters.redaction import redact
@@ -134,7 +135,7 @@ def test_exporters_of_others_are_taken_and_broken_ones_named(monkeypatch: pytest
             EntryPoint("atif", "somebody.else:EXPORTER", group),
         ]
 
-    monkeypatch.setattr(registries, "entry_points", points)
+    monkeypatch.setattr(plugins, "entry_points", points)
     registries.exporters.cache_clear()
     try:
         found = registries.exporters()
