@@ -22,7 +22,18 @@ def second(engine: Engine, tiny_task: Task, tmp_path_factory: pytest.TempPathFac
     """Another daemon, with the tiny task's image."""
     folder = tmp_path_factory.mktemp("engine")
     url = f"unix://{folder}/docker.sock"
-    command = ["dockerd", "-H", url, "--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
+    # In a network of its own: a daemon without a bridge removes the one of the daemon beside it.
+    command = [
+        "unshare",
+        "--net",
+        "dockerd",
+        "-H",
+        url,
+        "--data-root",
+        f"{folder}/data",
+        "--exec-root",
+        f"{folder}/exec",
+    ]
     command += ["-p", f"{folder}/pid", "--bridge", "none", "--iptables=false"]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as daemon:
         other = _reached(url, folder / "log")
