@@ -9,7 +9,7 @@ from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
 from .chat import chat_message, opening_of
 from .exits import read_exit
 from .reading import Row, as_dict, as_dicts, as_list, as_str
-from .tabular import dataset_rows, first_row
+from .tabular import episodes_by_row, first_row
 from .telling import Teller, final_patch, repo_of
 
 __all__ = ["ADAPTER", "LOSES", "NebiusOpenHandsAdapter"]
@@ -39,16 +39,8 @@ class NebiusOpenHandsAdapter:
         return 1.0 if told and "instance_id" in row and "history" not in row else 0.0
 
     def episodes(self, path: Path, options: Mapping[str, Any]) -> Iterator[ForeignEpisode]:
-        """One episode a row; rows that are none go with the episode before, or after the last."""
-        broken = list[Unread]()
-        for row in dataset_rows(path):
-            if isinstance(row, Unread):
-                broken.append(row)
-                continue
-            yield _episode(row, broken)
-            broken = []
-        if broken:
-            yield _episode(Row(0, {}), broken)
+        """See `tabular.episodes_by_row`."""
+        return episodes_by_row(path, _episode)
 
 
 def _episode(row: Row, broken: list[Unread]) -> ForeignEpisode:

@@ -1,15 +1,15 @@
 """Data sets of one episode a row, as JSON lines, as a JSON list or as parquet."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from .base import Sample, Unread
+from .base import ForeignEpisode, Sample, Unread
 from .documents import first_object, glimpse, open_document
 from .parquet import parquet_rows
 from .reading import Row, as_dict, as_dicts, as_list, json_rows
 
-__all__ = ["dataset_rows", "first_row"]
+__all__ = ["dataset_rows", "episodes_by_row", "first_row"]
 
 _PARQUET = b"PAR1"
 
@@ -42,6 +42,19 @@ def _fields(kind: Any) -> list[dict[str, None]] | None:
     if inner is None or not known.is_struct(inner):
         return None
     return [{str(field.name): None for field in inner}]
+
+
+def episodes_by_row(path: Path, episode: Callable[[Row, list[Unread]], ForeignEpisode]) -> Iterator[ForeignEpisode]:
+    """One episode a row; rows that are none go with the episode after them, or with one of their own at the end."""
+    broken = list[Unread]()
+    for row in dataset_rows(path):
+        if isinstance(row, Unread):
+            broken.append(row)
+            continue
+        yield episode(row, broken)
+        broken = []
+    if broken:
+        yield episode(Row(0, {}), broken)
 
 
 def dataset_rows(path: Path) -> Iterator[Row | Unread]:
