@@ -190,16 +190,17 @@ def test_nearly_all_that_an_earlier_request_had_comes_from_the_prefix_cache(serv
 
 @pytest.mark.parametrize("form", ["hermes", "plain", "native"])
 def test_answers_held_to_the_grammar_are_valid_calls(talk: TalkTo, form: str) -> None:
-    one = talk(format=form, constrain=True, max_tokens=400)
-    valid = 0
-    while len(one.requests) < 2 or (not valid and len(one.requests) < 12):  # some are cut off
-        valid += isinstance(ToolRegistry().parse(one.act("seen").call), ParsedCall)
-    assert valid
-    first, second, *_ = one.turns
-    assert len(first.completion_ids) == len(first.logprobs or ())
-    if form != "native":
-        assert second.continues(first)
-    assert any(response.tool_calls for response in one.responses)
+    """A model of random weights seldom closes a string in time: about one answer in four is whole."""
+
+    def valid(attempt: int) -> bool:
+        one = talk(format=form, constrain=True, max_tokens=400)
+        calls = [ToolRegistry().parse(one.act(f"seen {attempt}.{k}").call) for k in range(2)]
+        first, second = one.turns
+        assert len(first.completion_ids) == len(first.logprobs or ()) > 0
+        assert form == "native" or second.continues(first)
+        return any(isinstance(call, ParsedCall) for call in calls) and any(r.tool_calls for r in one.responses)
+
+    assert any(valid(attempt) for attempt in range(60))
 
 
 def test_a_call_is_answered_as_its_tool(server: Served, talk: TalkTo) -> None:
