@@ -27,7 +27,7 @@ from ..rollouts.log import EventWriter, Header
 from ..rollouts.run_dir import EPISODES, MANIFEST
 from ..tools.registry import ToolRegistry
 from ..training.config import load_export_config
-from ..training.export import Request, export_preferences, export_sft
+from ..training.data_sets.export import Request, export_preferences, export_sft
 
 __all__ = ["export", "main", "write_run"]
 

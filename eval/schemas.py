@@ -16,7 +16,7 @@ from ..rollouts.payloads import StepReward
 from ..rollouts.run_model import RunManifest
 from ..rollouts.score_log import StepScoreRow
 from ..rollouts.trajectory import Trajectory
-from ..training.preference import Preference
+from ..training.preferences.preference import Preference
 from .evaluation.evaluate import Evaluation
 from .experiment.model import Experiment
 from .gate.report import GateReport

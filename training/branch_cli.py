@@ -8,7 +8,7 @@ import typer
 from .. import console
 
 if TYPE_CHECKING:
-    from .sampling import Alternatives
+    from .preferences.sampling import Alternatives
 
 __all__ = ["branch"]
 
@@ -49,7 +49,7 @@ def branch(
     """Take up an episode after some of its steps, several times; `trajhub pairs` then compares what was done there."""
     from ..envs.default_tasks import default_tasks
     from ..rollouts.config import load_config, read_overrides
-    from .sampling import branch_and_score, recorded_tasks
+    from .preferences.sampling import branch_and_score, recorded_tasks
 
     if dry_run:
         console.emit_json({"episode": str(episode), "until": until, "episodes_at_most": _most(alternatives, rollouts)})

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from .pairs_cli import Config, DryRun, EvalTasks, Filter, Json, Out, Tasks, show_refused
 
 if TYPE_CHECKING:
-    from .export import Exported, Request
+    from .data_sets.export import Exported, Request
 
 __all__ = ["app"]
 
@@ -45,7 +45,7 @@ def sft(
     as_json: Json = False,
 ) -> None:
     """Conversations for supervised fine-tuning, by default of resolved episodes that were submitted."""
-    from .export import export_sft
+    from .data_sets.export import export_sft
 
     options = {"unit": unit, "seed": seed}
     request = _request(runs, out, tasks, eval_tasks, limit, task_filter, config, options, dry_run)
@@ -67,7 +67,7 @@ def preference(
     as_json: Json = False,
 ) -> None:
     """Preferences for DPO and its kin, from pairs that `trajhub pairs` wrote, or found in runs at once."""
-    from .export import export_preferences
+    from .data_sets.export import export_preferences
 
     items = [*(config or []), *([] if seed is None else [f"pairs.seed={seed}"])]
     request = _request(sources, out, tasks, eval_tasks, limit, task_filter, items, {}, dry_run)
@@ -86,7 +86,7 @@ def _request(
     dry_run: bool,
 ) -> "Request":
     from .config import load_export_config
-    from .export import Request
+    from .data_sets.export import Request
 
     if out is None and not dry_run:
         raise UsageError("say where to write the data set with -o, or give --dry-run to count its rows only")

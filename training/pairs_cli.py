@@ -11,7 +11,7 @@ from .. import console
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from .finder import PairFinder
+    from .preferences.finder import PairFinder
 
 __all__ = ["pairs", "show_refused"]
 
@@ -51,9 +51,9 @@ def pairs(
 ) -> None:
     """Find which of several trajectories, or steps, of a task is better; each pair says why, by whom and how surely."""
     from .config import load_pairs_config
-    from .finder import PairFinder
-    from .pair_files import write_pairs
-    from .records import open_sources
+    from .data_sets.pair_files import write_pairs
+    from .preferences.finder import PairFinder
+    from .trajectories.records import open_sources
 
     if out is None and not dry_run:
         raise UsageError("say where to write the pairs with -o, or give --dry-run to count them only")

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from ...errors import MissingExtra, UsageError
 from ...rollouts.files import sha256_of
 from ...rollouts.quality import find_secrets
-from ...training.preference import Preference
-from ...training.similarity import NearDuplicates
+from ...training.preferences.preference import Preference
+from ...training.trajectories.similarity import NearDuplicates
 from .finding import CheckReport, Finding, tally
 
 __all__ = ["DATASET_CHECKS", "check_dataset"]

@@ -95,7 +95,7 @@ def demonstrate(lab: Lab, tasks: Stage) -> Stage:
 def _export(lab: Lab, folder: Path) -> int:
     """The data set of all demonstrations."""
     from ...training.config import load_export_config
-    from ...training.export import Request, export_sft
+    from ...training.data_sets.export import Request, export_sft
 
     config = lab.config.demonstrations
     runs = [Path(run) for run in config.runs] or [folder / name for name in _RUNS if (folder / name).exists()]

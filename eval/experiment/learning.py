@@ -117,7 +117,7 @@ def _make_one(lab: Lab, seed: int, name: str, rollouts: Stage, made: Mapping[str
 
     def work(folder: Path) -> Mapping[str, Any]:
         from ...training.config import load_export_config
-        from ...training.export import Request, export_preferences, export_sft
+        from ...training.data_sets.export import Request, export_preferences, export_sft
 
         request = Request(
             sources=[run_in(rollouts.folder)],

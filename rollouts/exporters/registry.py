@@ -18,7 +18,7 @@ BUILTIN: Mapping[str, str] = {
     "nebius-swe-agent": "trajectory_hub.rollouts.exporters.nebius:SWE_AGENT",
     "otlp": "trajectory_hub.rollouts.exporters.otlp:EXPORTER",
     "predictions": "trajectory_hub.rollouts.exporters.predictions:EXPORTER",
-    "trl": "trajectory_hub.training.trace_export:EXPORTER",
+    "trl": "trajectory_hub.training.data_sets.trace_export:EXPORTER",
 }
 """Ours, as `pyproject.toml` declares them: a checkout that is not installed has no entry points."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from trajectory_hub.training.config import load_export_config
-from trajectory_hub.training.export import Request, export_preferences, export_sft
+from trajectory_hub.training.data_sets.export import Request, export_preferences, export_sft
 
 from ..support.tiny_model import make
 from .episodes import FAILED, GREP, PATCH, SOLVED, TEST, TOOLS, Act, make_run, write_episode

@@ -10,8 +10,8 @@ from ...envs.sources import load_tasks
 from ...envs.task import Task
 from ...errors import ConfigError, TaskNotFound, UsageError
 from ...rollouts.manifest import task_digest
-from ..intake import known_tasks
-from ..leakage import Leakage
+from ..trajectories.intake import known_tasks
+from ..trajectories.leakage import Leakage
 from .config import GrpoConfig, TrainConfig
 from .data import DataSource, Row
 

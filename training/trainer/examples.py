@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from ...errors import UsageError
-from ..messages import Message
+from ..trajectories.messages import Message
 from .data import Row
 from .render import Rendered, Renderer, runs
 from .settings import StepWeights

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...errors import ConfigError
-from ..messages import Message
+from ..trajectories.messages import Message
 
 __all__ = ["Rendered", "Renderer", "Span", "runs"]
 
