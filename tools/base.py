@@ -5,7 +5,7 @@ A tool knows a sandbox only through `SandboxProtocol`, so any object with these 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,8 @@ __all__ = [
     "ToolContext",
     "ToolResult",
 ]
+
+_STRING_BOUNDS = ("minLength", "maxLength", "pattern")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +177,12 @@ class Tool(Generic[A]):
         return dict(self.example)
 
     def schema(self) -> dict[str, Any]:
-        """The tool in OpenAI's function-calling format."""
-        parameters = self.Arguments.model_json_schema()
+        """The tool in OpenAI's function-calling format.
+
+        Bounds and patterns of strings are left out: a server that holds answers to a schema (xgrammar in vLLM) then
+        forbids every escape, and with it quotes and newlines. The tool itself checks them, and says what is wrong.
+        """
+        parameters = _without_string_bounds(self.Arguments.model_json_schema())
         parameters.pop("title", None)
         parameters.pop("description", None)
         for field_schema in parameters.get("properties", {}).values():
@@ -185,3 +191,14 @@ class Tool(Generic[A]):
             "type": "function",
             "function": {"name": self.name, "description": self.description, "parameters": parameters},
         }
+
+
+def _without_string_bounds(schema: Any) -> Any:
+    """A schema whose strings are just strings."""
+    if isinstance(schema, list):
+        return [_without_string_bounds(item) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    found = cast("dict[str, Any]", schema)
+    dropped = _STRING_BOUNDS if found.get("type") == "string" else ()
+    return {key: _without_string_bounds(value) for key, value in found.items() if key not in dropped}

@@ -133,6 +133,6 @@ def grammar_of(tools: Tools, *, opening: str = "", closing: str = "", thought: b
 
 
 def _call_schema(function: Mapping[str, Any], thought: bool) -> dict[str, Any]:
-    said: dict[str, Any] = {"thought": {"type": "string", "maxLength": 500}} if thought else {}
+    said: dict[str, Any] = {"thought": {"type": "string"}} if thought else {}
     properties = {**said, "name": {"const": function["name"]}, "arguments": function["parameters"]}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

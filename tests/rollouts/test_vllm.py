@@ -4,6 +4,7 @@ The model has random weights. Where it has to write something certain, the real 
 """
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -20,16 +21,18 @@ from trajectory_hub.rollouts.log import EventWriter, Header, read_events
 from trajectory_hub.rollouts.payloads import LlmRequest, LlmResponse, Payload
 from trajectory_hub.rollouts.policies import Action, Context, PolicyStop, TaskView
 from trajectory_hub.rollouts.policies.conversation import REMINDER
+from trajectory_hub.rollouts.policies.tool_formats import grammar_of
 from trajectory_hub.rollouts.policies.vllm import VllmPolicy
 from trajectory_hub.tools.registry import MalformedAction, ParsedCall, ToolRegistry
 
 from .faulty_proxy import Fault, proxied
-from .model_server import Served
+from .model_server import Served, installed
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
 VIEW = TaskView(instance_id="t", repo="a/b", base_commit="c", problem_statement="mend it", workdir="/testbed")
 HEADER = Header(run_id="r", episode_id="e", task_id="t", agent="vllm", agent_version="1", repo="a/b", commit="c")
+GRAMMAR_CHECK = Path(__file__).parents[1] / "support" / "grammar_check.py"
 CALL = '<tool_call>\n{"name": "shell", "arguments": {"command": "ls"}}\n</tool_call>'
 
 
@@ -201,6 +204,28 @@ def test_answers_held_to_the_grammar_are_valid_calls(talk: TalkTo, form: str) ->
         return any(isinstance(call, ParsedCall) for call in calls) and any(r.tool_calls for r in one.responses)
 
     assert any(valid(attempt) for attempt in range(60))
+
+
+@pytest.mark.parametrize("thought", [False, True])
+def test_the_grammar_lets_quotes_newlines_and_backslashes_through_but_nothing_that_is_no_json(thought: bool) -> None:
+    def call(name: str, **arguments: str) -> str:
+        said = {"thought": 'Say "so".\n'} if thought else {}
+        return json.dumps({**said, "name": name, "arguments": arguments})
+
+    valid = [
+        call("shell", command="printf \"a\tb\n\" | grep '\\t'\nls"),
+        call("file_write", path="a/b c.py", content='x = "\\n"\n\ty = "é"\n'),
+        call("file_edit", path="a.py", old='"old"\n', new="\\new\n"),
+        call("search", pattern=r"def \w+\(", include="*.py"),
+        call("submit"),
+    ]
+    invalid = [valid[0].replace("\\t", "\t", 1), valid[0][:-1], call("shell"), call("nothing")]
+    python, _ = installed()
+    given = {"grammar": grammar_of(ToolRegistry().schemas(), thought=thought), "texts": [*valid, *invalid]}
+    checked = subprocess.run(
+        [python, str(GRAMMAR_CHECK)], input=json.dumps(given), capture_output=True, text=True, timeout=120, check=True
+    )
+    assert json.loads(checked.stdout) == [True] * len(valid) + [False] * len(invalid)
 
 
 def test_a_call_is_answered_as_its_tool(server: Served, talk: TalkTo) -> None:

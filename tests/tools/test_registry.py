@@ -1,6 +1,7 @@
 """What an agent may write, and what it hears when it writes something else."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -142,3 +143,12 @@ def test_prompt() -> None:
     assert "submit" in system_prompt()
     text = system_prompt(native_tools=False)
     assert all(f'"name": "{name}"' in text for name in REGISTRY.names)
+
+
+def test_schemas_leave_bounds_of_strings_to_the_tools() -> None:
+    """A server that compiles them into a grammar would forbid quotes and newlines in such strings."""
+    registry = ToolRegistry()
+    assert not re.search(r'"(minLength|maxLength)": \d|"pattern": "', json.dumps(registry.schemas()))
+    problem = registry.parse('{"name": "shell", "arguments": {"command": ""}}')
+    assert isinstance(problem, MalformedAction)
+    assert "at least 1 character" in problem.message
