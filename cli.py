@@ -23,6 +23,7 @@ from .eval.gate_cli import gate
 from .eval.report_cli import report
 from .eval.schema_cli import schema
 from .eval.trace_cli import app as trace_app
+from .panels import Panels, ordered, register
 from .rollouts.agents.run_cli import run
 from .rollouts.calibrate_cli import agreement, calibrate
 from .rollouts.judge_cli import judge
@@ -40,40 +41,48 @@ from .training.train_cli import app as train_app
 
 __all__ = ["app", "main"]
 
+_PANELS: Panels = {
+    "Tasks and episodes": {
+        "tasks": tasks_app,
+        "rollout": rollout,
+        "run": run,
+        "branch": branch,
+        "grade": grade,
+        "runs": runs_app,
+    },
+    "Can the record be trusted?": {
+        "check": check,
+        "replay": replay,
+        "judge": judge,
+        "label": label,
+        "labels": labels_app,
+        "agreement": agreement,
+        "calibrate": calibrate,
+        "audit": audit,
+    },
+    "Data, training, evaluation": {
+        "pairs": pairs,
+        "export": export_app,
+        "train": train_app,
+        "serve": serve,
+        "eval": evaluate,
+        "gate": gate,
+        "experiment": experiment,
+        "report": report,
+    },
+    "Records of any agent": {"trace": trace_app},
+    "Machine and formats": {"doctor": doctor, "clean": clean, "size": size, "schema": schema},
+}
+
 app = typer.Typer(
     name="trajhub",
+    cls=ordered(_PANELS),
     help="Coding agents in real repositories: roll out, score, record, grade.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-app.add_typer(tasks_app, name="tasks")
-app.add_typer(runs_app, name="runs")
-app.add_typer(labels_app, name="labels")
-app.command()(label)
-app.add_typer(export_app, name="export")
-app.add_typer(train_app, name="train")
-app.add_typer(trace_app, name="trace")
-app.command()(rollout)
-app.command()(run)
-app.command()(size)
-app.command()(serve)
-app.command()(replay)
-app.command()(judge)
-app.command()(calibrate)
-app.command()(agreement)
-app.command()(branch)
-app.command()(pairs)
-app.command()(grade)
-app.command()(clean)
-app.command()(doctor)
-app.command()(check)
-app.command()(audit)
-app.command("eval")(evaluate)
-app.command()(gate)
-app.command()(report)
-app.command()(experiment)
-app.command()(schema)
+register(app, _PANELS)
 
 
 def _show_version(value: bool) -> None:

@@ -33,6 +33,7 @@ def cli_page() -> str:
         "or gate says no, 2 wrong usage, 3 the machine, a service or the grader is to blame, 130 interrupted. Results "
         "go to standard output; progress and hints go to standard error. `TRAJHUB_TRACEBACK=1` shows where an error "
         "comes from.",
+        *_contents(typer.main.get_command(app)),
     ]
     for path, command in commands():
         parts.append(f"## `{path}`\n\n{inspect.cleandoc(command.help or '')}")
@@ -40,6 +41,15 @@ def cli_page() -> str:
         if rows:
             parts.append("| option | meaning | default |\n| --- | --- | --- |\n" + "\n".join(rows))
     return "\n\n".join(parts) + "\n"
+
+
+def _contents(root: Any) -> Iterator[str]:
+    """Commands by what they are for, as `trajhub -h` shows them."""
+    names = root.list_commands(None)
+    for heading in dict.fromkeys(root.commands[name].rich_help_panel for name in names):
+        inside = [name for name in names if root.commands[name].rich_help_panel == heading]
+        links = [f"[`{name}`](#trajhub-{name})" for name in inside]
+        yield f"**{heading}**: {', '.join(links)}"
 
 
 def _row(parameter: Any) -> str | None:

@@ -46,6 +46,14 @@ def test_the_commands_are_these() -> None:
     }
 
 
+def test_help_shows_every_command_by_what_it_is_for() -> None:
+    root: Any = typer.main.get_command(app)
+    assert all(command.rich_help_panel for (_, *rest), command in ALL[1:] if not rest)
+    names: list[str] = root.list_commands(typer.Context(root))
+    assert sorted(names) == sorted({path[0] for path, _ in ALL if path})
+    assert names.index("tasks") < names.index("rollout") < names.index("check") < names.index("train")
+
+
 @pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
 def test_every_command_has_help(path: tuple[str, ...]) -> None:
     for flag in ("-h", "--help"):
