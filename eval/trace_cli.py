@@ -9,6 +9,7 @@ from ..rollouts.attribution.attribute_cli import attribute
 from ..rollouts.exporters.export_cli import export
 from ..rollouts.otlp.receive_cli import receive, telemetry
 from ..rollouts.proxy.proxy_cli import proxy
+from ..rollouts.score_cli import score
 from ..rollouts.tables.tables_cli import build, columns, sql
 from .prediction.policies_cli import policies
 from .prediction.predict_cli import predict
@@ -32,4 +33,5 @@ app.command("proxy")(proxy)
 app.command("build")(build)
 app.command("sql")(sql)
 app.command("columns")(columns)
+app.command("score")(score)
 app.command("attribute")(attribute)

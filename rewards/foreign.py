@@ -30,16 +30,11 @@ def canonical(step: Step) -> Step:
     found = reader(step)
     if found is None or (found.tool == step.tool and found.arguments == step.arguments and not found.data):
         return step
+    read = replace(step, tool=found.tool, arguments=found.arguments, data={**step.data, **found.data})
+    if found.exit_code is not None:
+        return replace(read, ok=True, error=None, exit_code=found.exit_code)
     ok = step.ok if found.ok is None else found.ok
-    data = {**step.data, **found.data}
-    return replace(
-        step,
-        tool=found.tool,
-        arguments=found.arguments,
-        data=data,
-        ok=ok,
-        error=step.error if ok or step.error is not None else "refused",
-    )
+    return replace(read, ok=ok, error=step.error if ok or step.error is not None else "refused")
 
 
 def _own_shell(step: Step) -> Reading | None:
@@ -93,7 +88,7 @@ def _kill(step: Step) -> Reading | None:
 
 
 def _think(step: Step) -> Reading | None:
-    return Reading("think", {"thought": text_of(step.arguments.get("thought"))})
+    return Reading("think", {"thought": text_of(step.arguments.get("thought")) or step.action})
 
 
 def _finish(step: Step) -> Reading | None:

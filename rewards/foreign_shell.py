@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from ..envs.step import Step
 from .foreign_edits import is_patch, read_edit, read_editor, read_patch
+from .foreign_exits import exit_code_of
 from .foreign_tools import Reading, files_named, number, refused, shown_lines, text_of
 from .text import listed
 
@@ -17,6 +18,8 @@ __all__ = ["SWE_AGENT", "read_command", "read_swe_agent"]
 _SHELLS = listed("bash sh zsh dash pwsh powershell cmd")
 _FOLDERS = ("workdir", "cwd", "directory", "dir_path", "working_directory")
 _DONE = ("COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "MINI_SWE_AGENT_FINAL_OUTPUT")
+_TAIL = 1_500
+_SHOWN = re.compile(r"\((Open file|Current directory): (.+?)\)\s*$", re.MULTILINE)
 _OPENED = re.compile(r"\[File: (.+?) \(\d+ lines total\)\]")
 _RANGE = re.compile(r"edit[ \t]+(\d+):(\d+)[^\n]*\n(.*?)(?:\nend_of_edit\s*)?\Z", re.DOTALL)
 SWE_AGENT = listed(
@@ -47,8 +50,9 @@ def read_command(step: Step) -> Reading | None:
 
 def _in_shell(step: Step, command: str) -> Reading:
     folder = next((text_of(step.arguments.get(name)) for name in _FOLDERS if step.arguments.get(name)), "")
+    code = exit_code_of(step, command)
     command = f"cd {shlex.quote(folder)} && {command}" if folder else command
-    return Reading("shell", {"command": command}, {"command": command})
+    return Reading("shell", {"command": command}, {"command": command}, exit_code=code)
 
 
 def _command(step: Step) -> str | None:
@@ -85,15 +89,19 @@ def _words(rest: str) -> list[str]:
 
 
 def _state(step: Step) -> Mapping[str, Any]:
+    """What SWE-agent says of itself: beside the observation, or in its last lines."""
     state: object = step.data.get("state")
-    return cast("Mapping[str, Any]", state) if isinstance(state, Mapping) else {}
+    if isinstance(state, Mapping):
+        return cast("Mapping[str, Any]", state)
+    shown = dict(_SHOWN.findall(step.observation[-_TAIL:].replace("\r", "")))
+    return {"open_file": shown.get("Open file", ""), "working_dir": shown.get("Current directory", "")}
 
 
 def _opened(step: Step) -> str:
     """The file that is open after the step."""
     found = _OPENED.search(step.observation)
     if found:
-        return found[1]
+        return _placed(step, found[1])
     path = text_of(_state(step).get("open_file"))
     return "" if path == "n/a" else path
 

@@ -42,6 +42,8 @@ class Reading(NamedTuple):
     data: Mapping[str, Any] = {}
     ok: bool | None = None
     """Not None where the record says otherwise than the step's own field."""
+    exit_code: int | None = None
+    """How a command ended, where the record says so in other words: the tool did its work then, and is `ok`."""
 
 
 Reader = Callable[[Step], Reading | None]

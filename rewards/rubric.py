@@ -36,12 +36,13 @@ class RuleLayer:
     def __init__(self, config: RubricConfig) -> None:
         self.config = config
         self.name = f"rules@{RULES_VERSION}"
-        self._rules = _chosen_rules(config)
+        self.rules = _chosen_rules(config)
+        """For each kind of act, the rules that look at it."""
 
     def start(self, task: Task) -> "RuleScorer":
         """Begin an episode."""
         facts = TaskFacts.of(task, privileged=self.config.privileged)
-        return RuleScorer(facts, self._rules, self.name)
+        return RuleScorer(facts, self.rules, self.name)
 
 
 class RuleScorer:

@@ -19,8 +19,10 @@ __all__ = [
     "SCORES",
     "CriterionRow",
     "PartRow",
+    "RuleRow",
     "ScoreWriter",
     "StepScoreRow",
+    "lock_scores",
     "read_scores",
     "scored_layers",
     "scores_path",
@@ -44,6 +46,16 @@ class PartRow(_Row):
     evidence: str = ""
 
 
+class RuleRow(_Row):
+    """What one rule said."""
+
+    rule: str
+    score: float
+    weight: float
+    evidence: str
+    """What it saw, with a quote."""
+
+
 class CriterionRow(_Row):
     """One criterion's score of one step."""
 
@@ -58,6 +70,8 @@ class CriterionRow(_Row):
     """The decisive rule because of which there is no score."""
     parts: tuple[PartRow, ...] = ()
     """What each layer of a combination said."""
+    rules: tuple[RuleRow, ...] = ()
+    """What each rule said, of a layer that has rules; `evidence` may then be left empty."""
 
     @classmethod
     def of(cls, score: CriterionScore, layer: str) -> "CriterionRow":
@@ -69,6 +83,7 @@ class CriterionRow(_Row):
             layer=score.layer if score.layer != layer else None,
             set_aside_by=score.set_aside_by,
             parts=tuple(PartRow(layer=p.layer, score=p.score, evidence=p.evidence) for p in score.parts),
+            rules=tuple(RuleRow(**rule.as_dict()) for rule in score.rules),
         )
 
 
@@ -84,6 +99,8 @@ class StepScoreRow(_Row):
     criteria: Mapping[str, CriterionRow]
     reward: float | None
     """Weighted mean of the criteria that have a score; None when none has."""
+    process: float | None = None
+    """What the episode is worth as a process up to and with this step; None of layers that do not say."""
     record: Mapping[str, Any] = Field(default_factory=dict[str, Any])
     """How the scores came about. Of a judge: prompt with sha256, context, what was revealed, attempts to instruct it,
     and each answer with model, tokens, cost, latency and the key under which the cache holds the whole exchange."""
@@ -129,7 +146,7 @@ class ScoreWriter:
     def __init__(self, run: Path, layer: str) -> None:
         """Raises ConfigError while another process writes scores of this layer."""
         self.path = scores_path(run, layer)
-        self._lock = _locked(self.path, layer)
+        self._lock = lock_scores(self.path, layer)
         self._damaged = self._written = False
         self._old = _rows(self.path) if self.path.exists() else iter(())
         try:
@@ -192,7 +209,7 @@ class ScoreWriter:
             self._partial.replace(self.path)
 
 
-def _locked(path: Path, layer: str) -> int:
+def lock_scores(path: Path, layer: str) -> int:
     """A descriptor that holds the lock of a file of scores; the system frees it when the process dies."""
     with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)

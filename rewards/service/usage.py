@@ -89,6 +89,23 @@ class Price(BaseModel):
         total += created * (self.input if self.cache_creation is None else self.cache_creation)
         return total / 1e6
 
+    def by_kind(self, usage: Usage) -> dict[str, float] | None:
+        """Cost of a request by kind of token, in dollars; None as `cost`.
+
+        `input` (neither read from the cache nor written to it), `cached`, `cache_creation` and `output` add up to
+        `cost`; `reasoning` is a part of `output`.
+        """
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        cached, created = usage.cached_input_tokens or 0, usage.cache_creation_tokens or 0
+        return {
+            "input": max(0, usage.input_tokens - cached - created) * self.input / 1e6,
+            "cached": cached * (self.input if self.cached_input is None else self.cached_input) / 1e6,
+            "cache_creation": created * (self.input if self.cache_creation is None else self.cache_creation) / 1e6,
+            "output": usage.output_tokens * self.output / 1e6,
+            "reasoning": (usage.reasoning_tokens or 0) * self.output / 1e6,
+        }
+
 
 class PriceTable(BaseModel):
     """Prices by model name, as of a day. A model that is not listed has no price: its cost is unknown, not zero."""
@@ -96,6 +113,8 @@ class PriceTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     as_of: date
+    source: str | None = None
+    """Where the prices were published."""
     models: Mapping[str, Price] = Field(default_factory=dict[str, Price])
 
     def price(self, model: str | None) -> Price | None:

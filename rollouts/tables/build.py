@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,11 +16,12 @@ from ...errors import UsageError
 from ...rewards.service.usage import PriceTable, default_prices
 from ..files import room_for
 from ..log_file import EVENTS
+from ..rule_log import rule_scores_of, scores_digest
 from ..run_dir import read_manifest
 from ..trajectory import episode_folders
 from .columns import TABLES, arrow, schema
 from .fresh import encoded, layer1_digest, marks, path_of, stale
-from .worker import Worker, tabulate
+from .worker import Job, Worker, tabulate
 
 __all__ = ["Tables", "build_tables", "price_mark"]
 
@@ -82,8 +83,9 @@ def build_tables(
         if why is not None:
             raise UsageError(f"{run} has no episodes to make tables of")
         return Tables(run=run, built=None, rows=_counted(run), seconds=time.monotonic() - began)
-    with _Writer(run, marks(run_id, layer1, price_mark(table))) as writer:
-        for (tables, problems), size in _tabulated(episode_folders(run), table, max_workers):
+    said = marks(run_id, layer1, price_mark(table), scores_digest(run), _prices_from(table))
+    with _Writer(run, said) as writer:
+        for (tables, problems), size in _tabulated(run, table, max_workers):
             writer.take(tables, problems)
             progress(size)
         writer.finish()
@@ -92,29 +94,39 @@ def build_tables(
     )
 
 
+def _prices_from(prices: PriceTable) -> str:
+    """The day of the prices and where they were published, in words."""
+    return f"{prices.as_of.isoformat()} ({prices.source})" if prices.source else prices.as_of.isoformat()
+
+
 def _counted(run: Path) -> dict[str, int]:
     parquet = arrow().parquet
     return {name: parquet.read_metadata(path_of(run, name)).num_rows for name in TABLES}
 
 
-def _jobs(folders: Sequence[Path]) -> Iterator[tuple[list[Path], int]]:
-    """Episodes in groups of about equal size, and how many bytes their logs are."""
-    group, size = list[Path](), 0
+def _jobs(run: Path, folders: Sequence[Path]) -> Iterator[tuple[Job, int]]:
+    """Episodes in groups of about equal size, with the rules' scores of those that have some, and the bytes of logs."""
+    group, size = Job(), 0
+    scores = rule_scores_of(run)
+    known = next(scores, None)
     for folder in folders:
-        group.append(folder)
+        while known is not None and known[0] < folder.name:
+            known = next(scores, None)
+        group.append((folder, known[1] if known is not None and known[0] == folder.name else None))
         size += (folder / EVENTS).stat().st_size
         if size >= _JOB_BYTES or len(group) == _JOB_EPISODES:
             yield group, size
-            group, size = [], 0
+            group, size = Job(), 0
     if group:
         yield group, size
 
 
-def _tabulated(folders: Sequence[Path], prices: PriceTable, workers: int | None) -> Iterator[tuple[_Done, int]]:
+def _tabulated(run: Path, prices: PriceTable, workers: int | None) -> Iterator[tuple[_Done, int]]:
     """The rows of all episodes in order, some at a time, made by several processes where that pays."""
-    jobs = list(_jobs(folders))
-    count = min(workers or os.cpu_count() or 1, len(jobs))
-    if count <= 1 or sum(size for _, size in jobs) < _ALONE:
+    folders = episode_folders(run)
+    jobs = _jobs(run, folders)
+    count = min(workers or os.cpu_count() or 1, len(folders))
+    if count <= 1 or sum((folder / EVENTS).stat().st_size for folder in folders) < _ALONE:
         for group, size in jobs:
             yield tabulate(group, prices), size
         return
@@ -126,7 +138,7 @@ def _tabulated(folders: Sequence[Path], prices: PriceTable, workers: int | None)
             stack.callback(worker.close)
             return worker
 
-        def work(group: list[Path]) -> _Done:
+        def work(group: Job) -> _Done:
             local.worker = getattr(local, "worker", None) or start()
             return local.worker.do(group)
 
@@ -134,7 +146,7 @@ def _tabulated(folders: Sequence[Path], prices: PriceTable, workers: int | None)
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[list[Path]], _Done], jobs: Sequence[tuple[list[Path], int]], ahead: int
+    pool: ThreadPoolExecutor, work: Callable[[Job], _Done], jobs: Iterable[tuple[Job, int]], ahead: int
 ) -> Iterator[tuple[_Done, int]]:
     """Results in the order of the jobs, of which only so many are begun ahead: memory does not grow with the run."""
     waiting = deque[tuple[Future[_Done], int]]()

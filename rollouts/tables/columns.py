@@ -62,8 +62,20 @@ _EPISODES = (
     Column("malformed_actions", _COUNT, "Steps whose action was no valid tool call."),
     Column("mean_reward", _NUMBER, "Mean of the steps' rewards, in [0, 1]; null when nothing was scored."),
     Column("process_score", _NUMBER, "What the episode is worth as a process, in [0, 1]."),
+    Column(
+        "scored_by", _TEXT, "Whose scores: the layers that the log names, else those of `trajhub trace score`; or null."
+    ),
     Column("cost_usd", _NUMBER, "Of all requests; null when one of them has no known cost."),
     Column("cost_source", _TEXT, "`recorded`: the log says so; `prices`: from the price table; null: not known."),
+    Column(
+        "cost_input_usd",
+        _NUMBER,
+        "Prompt tokens neither read from a cache nor written to one, by the price table; null: no price.",
+    ),
+    Column("cost_cached_usd", _NUMBER, "Likewise, of prompt tokens read from the service's cache."),
+    Column("cost_cache_creation_usd", _NUMBER, "Likewise, of prompt tokens written to the service's cache."),
+    Column("cost_output_usd", _NUMBER, "Likewise, of generated tokens, reasoning included."),
+    Column("cost_reasoning_usd", _NUMBER, "Of that, reasoning."),
     Column("input_tokens", _COUNT, "All prompt tokens of all requests, cached ones and cache creation included."),
     Column("cached_tokens", _COUNT, "Of those, read from the service's cache."),
     Column("cache_creation_tokens", _COUNT, "Of those, written to the service's cache."),
@@ -165,6 +177,12 @@ _REQUESTS = (
     Column("repeated_tokens", _COUNT, "Prompt tokens that the request before of the same thread had: as counted, else "
                                       "its input and output, at most this input; null after a compaction."),
     Column("cost_usd", _NUMBER, "As recorded, else from the price table; null when neither knows."),
+    Column("cost_input_usd", _NUMBER, "Prompt tokens neither read from a cache nor written to one, by the price table; "
+                                      "null: no price."),
+    Column("cost_cached_usd", _NUMBER, "Likewise, of prompt tokens read from the service's cache."),
+    Column("cost_cache_creation_usd", _NUMBER, "Likewise, of prompt tokens written to the service's cache."),
+    Column("cost_output_usd", _NUMBER, "Likewise, of generated tokens, reasoning included."),
+    Column("cost_reasoning_usd", _NUMBER, "Of that, reasoning."),
     Column("tool_calls", _COUNT, "Tool calls that the answer holds, or steps that it led to."),
     Column("user_messages", _COUNT, "Messages of a person that are new in this request."),
     Column("input_chars", _COUNT, "Characters of the messages that are new in this request."),

@@ -1,12 +1,13 @@
 """One episode's rows of every table, made in one pass over its events."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from ...rewards.recorded import recorded_layer
 from ...rewards.service.usage import PriceTable
 from .. import payloads
 from ..events import (
@@ -26,32 +27,37 @@ from ..events import (
 )
 from ..log import EventReader
 from ..log_file import EVENTS
+from ..rule_log import RunScores
 from ..run_dir import Episode
 from .clock import Stretch, micros, milliseconds, split
+from .costs import costs_of
+from .machine import machine_of
 from .requests import Requests, known
 from .samples import Samples
 from .steps import Steps
 from .timing import Timing
+from .workdir import workdir_of
 
 __all__ = ["EpisodeRows", "read_rows", "rows_of"]
 
 EpisodeRows = dict[str, list[dict[str, Any]]]
 """Rows by table."""
 
-_UPLOADED = re.compile(r"<uploaded_files>\s*(/[^\s<]+)")
-_ROOTS = re.compile(r"(?<![\w/.])(/testbed|/workspace/[\w.@+-]+|/app|/repo)(?![\w-])")
-_SPENT = ("cpu_s", "io_read_bytes", "io_write_bytes", "net_rx_bytes", "net_tx_bytes")
 
-
-def read_rows(folder: Path, prices: PriceTable) -> tuple[EpisodeRows, list[str]]:
+def read_rows(folder: Path, prices: PriceTable, scores: RunScores | None = None) -> tuple[EpisodeRows, list[str]]:
     """The rows of the episode in a folder, and what could not be read of its log."""
     reader = EventReader(folder / EVENTS, tolerant=True)
-    return rows_of(reader, folder, prices), reader.problems
+    return rows_of(reader, folder, prices, scores), reader.problems
 
 
-def rows_of(events: Iterable[AnyEvent], folder: Path, prices: PriceTable) -> EpisodeRows:
-    """The rows that events of one episode tell; none without any event."""
-    collector = _Collector(folder, prices)
+def rows_of(
+    events: Iterable[AnyEvent], folder: Path, prices: PriceTable, scores: RunScores | None = None
+) -> EpisodeRows:
+    """The rows that events of one episode tell; none without any event.
+
+    `scores` are what the rules said of it later; they count where the log itself holds no scores.
+    """
+    collector = _Collector(folder, prices, scores)
     for event in events:
         collector.take(event)
     return collector.rows()
@@ -60,8 +66,8 @@ def rows_of(events: Iterable[AnyEvent], folder: Path, prices: PriceTable) -> Epi
 class _Collector:
     """Takes the events of one episode."""
 
-    def __init__(self, folder: Path, prices: PriceTable) -> None:
-        self._folder, self._prices = folder, prices
+    def __init__(self, folder: Path, prices: PriceTable, scores: RunScores | None) -> None:
+        self._folder, self._prices, self._scores = folder, prices, scores
         self.first: AnyEvent | None = None
         self.start = payloads.EpisodeStart()
         self.patch: payloads.FinalPatch | None = None
@@ -79,7 +85,7 @@ class _Collector:
     def _setup(self, timing: Timing) -> None:
         self.timing, self.samples = timing, Samples()
         self.requests = Requests(timing, self._prices, self.first.model if self.first is not None else None)
-        self.steps = Steps(timing, _workdir(self.start))
+        self.steps = Steps(timing, workdir_of(self.start))
 
     def take(self, event: AnyEvent) -> None:
         """Take one event into account."""
@@ -144,14 +150,17 @@ class _Collector:
         """All that was taken, as rows."""
         if self.first is None:
             return {}
+        worth = self._scored(self._ending)
         waits = self.requests.finish(people=not self.timing.own)
         steps = self.steps.sorted()
         self.samples.place(steps)
         who = {"run_id": self.first.run_id, "episode_id": self.first.episode_id}
         tables = {"requests": self.requests.rows, "steps": steps, "samples": self.samples.rows}
         found = {name: [who | row for row in rows] for name, rows in tables.items()}
-        found["episodes"] = [who | self._who() | self._outcome() | self._work_done(steps) | self._usage()]
-        found["episodes"][0] |= self._clock(waits) | self._machine(steps)
+        found["episodes"] = [who | self._who() | self._outcome() | worth | self._work_done(steps) | self._usage()]
+        found["episodes"][0] |= self._clock(waits) | machine_of(
+            self._ending, self.whole, self.samples, self.steps.memory, steps
+        )
         return found
 
     def _who(self) -> dict[str, Any]:
@@ -186,14 +195,22 @@ class _Collector:
             "resolved": verdict.resolved if verdict is not None else None,
             "outcome": verdict.outcome if verdict is not None else None,
             "graded": verdict is not None,
-            "mean_reward": end.mean_reward if end is not None else None,
-            "process_score": end.process_score if end is not None else None,
             "patch_sha256": patch.sha256 if patch is not None else None,
             "patch_files": list(patch.files) if patch is not None else None,
             "lines_added": patch.lines_added if patch is not None else None,
             "lines_removed": patch.lines_removed if patch is not None else None,
             "join_quality": float(share) if isinstance(share, int | float) else None,
         }
+
+    def _scored(self, end: payloads.EpisodeEnd | None) -> dict[str, Any]:
+        """What the log says it was worth, else what the rules said later."""
+        mean, process = (end.mean_reward, end.process_score) if end is not None else (None, None)
+        by, later = ", ".join(sorted(self.steps.layers)) or None, self._scores
+        if by is None and mean is None and process is None and later is not None and later.rewards:
+            self.steps.scored(later.rewards)
+            mean, process = round(fmean(later.rewards.values()), 6), later.process
+            by = recorded_layer()
+        return {"mean_reward": mean, "process_score": process, "scored_by": by}
 
     @property
     def _ending(self) -> payloads.EpisodeEnd | None:
@@ -230,18 +247,8 @@ class _Collector:
             "cache_creation_tokens": usage.cache_creation_tokens,
             "output_tokens": usage.output_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
-            **self._cost(),
+            **costs_of(rows, end, self._prices, self._who()["model"], usage, own=own, priced=self.requests.priced),
         }
-
-    def _cost(self) -> dict[str, Any]:
-        """What the log says of the whole, else the sum of what it says or the price table knows of each request."""
-        end, costs = self._ending, [row["cost_usd"] for row in self.requests.rows]
-        if not costs and self.timing.own:
-            return {"cost_usd": 0.0, "cost_source": "recorded"}
-        if costs and None not in costs:
-            return {"cost_usd": sum(costs), "cost_source": "prices" if self.requests.priced else "recorded"}
-        whole = end.cost_usd if end is not None and (end.requests or end.cost_usd) else None
-        return {"cost_usd": whole, "cost_source": "recorded" if whole is not None else None}
 
     def _clock(self, waits: list[Stretch]) -> dict[str, Any]:
         """Wall time, and who had it. Parts add up to it."""
@@ -275,38 +282,3 @@ class _Collector:
         first = self.first
         took = first.duration_ms if isinstance(first, EpisodeStartEvent) else 0.0
         return took if took > 0 else None
-
-    def _machine(self, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """What the machine spent: as told of the whole, else by samples, else by steps."""
-        end, whole = self._ending, self.whole
-        found: dict[str, Any] = {}
-        sampled = self.samples.totals()
-        for name in _SPENT:
-            values = [row[name] for row in steps if row.get(name) is not None]
-            found[name] = sampled.get(name, sum(values) if values else None)
-            told = getattr(whole, name) if whole is not None else None
-            found[name] = told if told is not None else found[name]
-        if found["cpu_s"] is None and end is not None:
-            found["cpu_s"] = end.cpu_s
-        peaks = [row.get("memory_peak_bytes") for row in steps] + [row["memory_bytes"] for row in self.samples.rows]
-        peaks += [end.memory_peak_bytes if end is not None else None]
-        found["memory_peak_bytes"] = max((peak for peak in peaks if peak is not None), default=None)
-        found["memory_mean_bytes"] = _mean(self.samples.memory() or self.steps.memory)
-        return found | {"energy_j": sampled.get("energy_j")}
-
-
-def _mean(weighted: Sequence[tuple[float, float]]) -> float | None:
-    weights = sum(weight for _, weight in weighted)
-    if weights > 0:
-        return sum(value * weight for value, weight in weighted) / weights
-    return sum(value for value, _ in weighted) / len(weighted) if weighted else None
-
-
-def _workdir(start: payloads.EpisodeStart) -> str:
-    """Where the repository is: as the record says, else as the task's text does."""
-    told = start.sandbox.get("workdir")
-    if isinstance(told, str) and told:
-        return told
-    text = " ".join(value for value in (*start.task.values(), start.observation) if isinstance(value, str))[:20_000]
-    found = _UPLOADED.search(text) or _ROOTS.search(text)
-    return found[1] if found else "/"

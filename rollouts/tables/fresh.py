@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..log_file import EVENTS
+from ..rule_log import scores_digest
 from ..run_dir import EPISODES
 from .columns import COLUMNS, TABLES, arrow
 
@@ -42,10 +43,14 @@ def layer1_digest(run: Path) -> str | None:
     return digest.hexdigest()
 
 
-def marks(run_id: str, layer1: str, prices: str) -> dict[str, Any]:
-    """What tables say of themselves in their metadata; nothing that differs when they are built again."""
+def marks(run_id: str, layer1: str, prices: str, scores: str | None, prices_from: str = "") -> dict[str, Any]:
+    """What tables say of themselves in their metadata; nothing that differs when they are built again.
+
+    `scores` is the checksum of the rules' scores beside the logs, `prices_from` the day and source of the prices.
+    """
     columns = sha256(repr([(name, [column[:2] for column in COLUMNS[name]]) for name in TABLES]).encode()).hexdigest()
-    return {"run_id": run_id, "layout": LAYOUT, "columns": columns[:16], "layer1": layer1, "prices": prices}
+    said = {"run_id": run_id, "layout": LAYOUT, "columns": columns[:16], "layer1": layer1, "prices": prices}
+    return said | {"scores": scores, "prices_from": prices_from}
 
 
 def read_marks(path: Path) -> dict[str, Any] | None:
@@ -78,12 +83,14 @@ def stale(run: Path, *, prices: str | None = None) -> str | None:
         return None if all(path_of(run, table).is_file() for table in TABLES) else "missing"
     if None in found:
         return "missing"
-    expected = marks("", layer1, prices or "")
+    expected = marks("", layer1, prices or "", scores_digest(run))
     for said in found:
         if said is None or any(said.get(name) != expected[name] for name in ("layout", "columns")):
             return "made by another version"
         if said.get("layer1") != layer1:
             return "older than the logs"
+        if said.get("scores") != expected["scores"]:
+            return "older than the scores"
         if prices is not None and said.get("prices") != prices:
             return "made with other prices"
     return None

@@ -7,6 +7,7 @@ from ...rewards.service.usage import PriceTable, Usage
 from .. import payloads
 from ..events import LlmRequestEvent, LlmResponseEvent
 from .clock import Stretch, micros, milliseconds
+from .costs import by_kind
 from .timing import Timing
 
 __all__ = ["Requests", "known"]
@@ -67,6 +68,7 @@ class Requests:
             "reasoning_tokens": usage.reasoning_tokens,
             "repeated_tokens": usage.repeated_input_tokens,
             "cost_usd": self._cost(said, model),
+            **by_kind(self._prices, model, usage),
             "tool_calls": len(said.tool_calls),
             "input_chars": _input_chars(question),
             "output_chars": _output_chars(said),

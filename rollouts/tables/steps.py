@@ -1,7 +1,7 @@
 """The steps of an episode: what each did, what came of it, what it cost."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -56,6 +56,8 @@ class Steps:
         """Steps that changed a file of the repository."""
         self.memory: list[tuple[float, float]] = []
         """Memory in use after a step, and how long the step took."""
+        self.layers: set[str] = set()
+        """Who scored the steps, as the log says."""
         self.files_read: dict[str, None] = {}
         self.files_edited: dict[str, None] = {}
 
@@ -144,6 +146,13 @@ class Steps:
         row = self.rows.get(event.payload.step)
         if row is not None:
             row["reward"] = event.payload.reward
+            self.layers.update(one.layer or "unknown" for one in event.payload.criteria or () if one.score is not None)
+
+    def scored(self, rewards: Mapping[int, float]) -> None:
+        """What steps were worth, as somebody else scored them."""
+        for step, reward in rewards.items():
+            if step in self.rows:
+                self.rows[step]["reward"] = reward
 
     def measure(self, event: SandboxMetricEvent) -> None:
         """What a step cost the machine."""

@@ -8,26 +8,29 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import InfrastructureError
 from ...rewards.service.usage import PriceTable
+from ..rule_log import RunScores
 from .columns import TABLES, arrow
 from .episode import read_rows
 from .rows import new_rows
 
-__all__ = ["Worker", "main", "tabulate"]
+__all__ = ["Job", "Worker", "main", "tabulate"]
+
+Job = list[tuple[Path, RunScores | None]]
+"""Folders of episodes, each with what the rules gave it where its log says nothing of that."""
 
 _LENGTH = struct.Struct("<Q")
 
 
-def tabulate(folders: Sequence[Path], prices: PriceTable) -> tuple[dict[str, Any], list[str]]:
+def tabulate(job: Job, prices: PriceTable) -> tuple[dict[str, Any], list[str]]:
     """The rows of some episodes as one `pyarrow.RecordBatch` a table, and what could not be read."""
     tables, problems = new_rows(), list[str]()
-    for folder in folders:
-        found, wrong = read_rows(folder, prices)
+    for folder, scores in job:
+        found, wrong = read_rows(folder, prices, scores)
         problems += wrong
         for table, rows in found.items():
             for row in rows:
@@ -42,18 +45,21 @@ class Worker:
         self._prices = prices
         self._process: subprocess.Popen[bytes] | None = None
 
-    def do(self, folders: Sequence[Path]) -> tuple[dict[str, Any], list[str]]:
+    def do(self, job: Job) -> tuple[dict[str, Any], list[str]]:
         """The same as `tabulate`, done there. Raises InfrastructureError when the process dies."""
         process = self._process = self._process or _start(self._prices)
         assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(json.dumps([os.fspath(folder) for folder in folders]).encode() + b"\n")
+            told = [
+                (os.fspath(folder), scores and [list(scores.rewards.items()), scores.process]) for folder, scores in job
+            ]
+            process.stdin.write(json.dumps(told).encode() + b"\n")
             process.stdin.flush()
             problems: list[str] = json.loads(_take(process.stdout))
             return {table: _batch(_take(process.stdout)) for table in TABLES}, problems
         except (BrokenPipeError, EOFError):
             raise InfrastructureError(
-                f"the process that read {folders[0]} and after died (exit {process.wait()}); is there enough memory? "
+                f"the process that read {job[0][0]} and after died (exit {process.wait()}); is there enough memory? "
                 "Run the command again with --max-workers 1"
             ) from None
 
@@ -80,11 +86,15 @@ def main() -> None:
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)
         for line in sys.stdin.buffer:
-            tables, problems = tabulate([Path(folder) for folder in json.loads(line)], prices)
+            tables, problems = tabulate([_told(*one) for one in json.loads(line)], prices)
             _give(answers, json.dumps(problems).encode())
             for table in TABLES:
                 _give(answers, _stream(tables[table]))
             answers.flush()
+
+
+def _told(folder: str, scores: Any) -> tuple[Path, RunScores | None]:
+    return Path(folder), RunScores(dict(scores[0]), scores[1]) if scores is not None else None
 
 
 def _stream(batch: Any) -> bytes:

@@ -1,0 +1,141 @@
+"""The file of rule scores of a run: episodes whose scores are current are kept as they stand, others are replaced."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from ..errors import DiskFull, UsageError
+from ..rewards.recorded import recorded_layer
+from .files import room_for, sha256_of, write_atomic
+from .score_log import lock_scores, scores_path
+
+__all__ = ["EpisodeRows", "RuleLog", "RunScores", "rule_scores_of", "scores_digest"]
+
+
+class EpisodeRows(NamedTuple):
+    """The lines of one episode, and what they say."""
+
+    episode_id: str
+    lines: Sequence[bytes]
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the scores were made of; see `rule_scores.score_episode`."""
+        return self.rows[0].get("record") or {} if self.rows else {}
+
+
+class RunScores(NamedTuple):
+    """What an episode was given, in short."""
+
+    rewards: Mapping[int, float]
+    """By step; steps without a score are left out."""
+    process: float | None
+
+
+class RuleLog:
+    """Writes `scores/<layer>.jsonl`, one episode after the other in the order of their names, in constant memory.
+
+    The file is old or new, never half. When writing stops early, what was scored by then is kept, and so is the rest of
+    the old file.
+    """
+
+    def __init__(self, run: Path) -> None:
+        """Raises ConfigError while another process scores the run, UsageError when the old file is damaged."""
+        self.path = scores_path(run, recorded_layer())
+        self._lock = lock_scores(self.path, recorded_layer())
+        self._old, self._digest = _episodes(self.path), sha256()
+        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
+        try:
+            self._next = next(self._old, None)
+            with room_for(self.path):
+                self._file = self._partial.open("wb")
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def find(self, episode: str) -> EpisodeRows | None:
+        """What the old file holds of an episode; ask in the order of names. Those passed over are dropped."""
+        while self._next is not None and self._next.episode_id < episode:
+            self._next = next(self._old, None)
+        return self._next if self._next is not None and self._next.episode_id == episode else None
+
+    def put(self, lines: Iterable[bytes]) -> None:
+        """Write the lines of the next episode. Raises DiskFull."""
+        with room_for(self.path):
+            for line in lines:
+                self._digest.update(line)
+                self._file.write(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if not isinstance(error, DiskFull | UsageError):
+                self._finish()
+        finally:
+            self._file.close()
+            self._partial.unlink(missing_ok=True)
+            os.close(self._lock)
+
+    def _finish(self) -> None:
+        with room_for(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            _digest_path(self.path).unlink(missing_ok=True)
+            self._partial.replace(self.path)
+            write_atomic(_digest_path(self.path), self._digest.hexdigest() + "\n")
+
+    def keep_rest(self, after: str) -> None:
+        """Keep what the old file holds of episodes after one of this name: they were not looked at."""
+        while self._next is not None:
+            if self._next.episode_id > after:
+                self.put(self._next.lines)
+            self._next = next(self._old, None)
+
+
+def scores_digest(run: Path) -> str | None:
+    """Checksum of the rules' scores of a run; None when nobody scored it."""
+    path = scores_path(run, recorded_layer())
+    if not path.exists():
+        return None
+    beside = _digest_path(path)
+    return beside.read_text("ascii").strip() if beside.exists() else sha256_of(path)
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def rule_scores_of(run: Path) -> Iterator[tuple[str, RunScores]]:
+    """What the rules gave each episode of a run, by name; nothing when nobody scored it. Raises UsageError."""
+    for found in _episodes(scores_path(run, recorded_layer())):
+        rewards = {row["step"]: row["reward"] for row in found.rows if row.get("reward") is not None}
+        yield found.episode_id, RunScores(rewards, found.rows[-1].get("process"))
+
+
+def _episodes(path: Path) -> Iterator[EpisodeRows]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for name, group in groupby(_parsed(path, file), key=lambda pair: str(pair[1]["episode_id"])):
+            pairs = list(group)
+            yield EpisodeRows(name, [line for line, _ in pairs], [row for _, row in pairs])
+
+
+def _parsed(path: Path, lines: Iterable[bytes]) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
+    for number, line in enumerate(lines, 1):
+        try:
+            row: Mapping[str, Any] = json.loads(line)
+            row["episode_id"], row["step"]
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(f"{path}, line {number} is no score of a step; delete the file") from None
+        yield line, row
