@@ -19,6 +19,7 @@ __all__ = ["ENVIRONMENT"]
 Acts = Callable[[Stage], Sequence[Mapping[str, Any]]]
 _ANY = (Kind.ENVIRONMENT_BROKEN, Kind.SANDBOX_LOST, Kind.IMAGE_MISSING, Kind.OUT_OF_MEMORY, Kind.DISK_FULL)
 _HOG = "python3 -c 'x = bytearray(400 << 20)'"
+_PYTHON = "/opt/venv/bin/python3"
 _NO_LIBRARY = "python3: error while loading shared libraries: libexpat.so.1: cannot open shared object file"
 
 
@@ -88,8 +89,8 @@ ENVIRONMENT: Sequence[Fault] = (
         "somebody else fills the disk",
         (Kind.DISK_FULL,),
         "every command is killed for a disk that the agent did not fill",
-        lambda s: [shell("ls"), read(s), fix(s), shell("ls -la")],
-        {1: inside("dd if=/dev/zero of=/var/tmp/blob bs=1M count=200; sleep 100")},
+        lambda s: [shell(f"sleep 1; ls {n}") for n in (".", "tests", "..", "/")],
+        dict.fromkeys(range(4), inside("dd if=/dev/zero of=/var/tmp/blob bs=1M count=200")),
         "env.disk_mb=60",
     ),
     _from_outside(
@@ -119,8 +120,7 @@ ENVIRONMENT: Sequence[Fault] = (
         "an interpreter without its libraries",
         (Kind.ENVIRONMENT_BROKEN,),
         "no program of the repository can be run in this image",
-        f"printf '#!/bin/sh\\necho \"{_NO_LIBRARY}\" >&2; exit 127\\n' > /usr/local/bin/python3; "
-        "chmod +x /usr/local/bin/python3",
+        f"rm {_PYTHON}; printf '#!/bin/sh\\necho \"{_NO_LIBRARY}\" >&2; exit 127\\n' > {_PYTHON}; chmod +x {_PYTHON}",
         lambda s: [tests(), shell("python3 --version"), shell("python3 -m pip list"), tests()],
     ),
     Fault(

@@ -63,7 +63,7 @@ GRADER: Sequence[Fault] = (
     ),
     _evaluated("a runner that is not installed", "no test ran", lambda s: s.replace(_RUNNER, "tox -q -e py311 --")),
     _evaluated(
-        "an interpreter that is not there", "no test ran", lambda s: s.replace("python3 -S", "/opt/venv/bin/python -S")
+        "an interpreter that is not there", "no test ran", lambda s: s.replace("python3 -S", "/opt/py314/bin/python -S")
     ),
     _evaluated(
         "the parser of another framework", "results are there, and not read", lambda s: s, log_parser="parse_log_django"

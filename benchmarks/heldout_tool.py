@@ -51,9 +51,12 @@ def _tested_by(name: str, kind: Kind, reason: str, command: str, acts: Acts, *se
 
 
 def _with_slow(name: str, reason: str, program: str, acts: Acts, when: str = "") -> Fault:
-    """A program of the image hangs, always or when its first argument is `when`."""
-    body = f'#!/bin/sh\\n[ "$1" = {when} ] && sleep 30\\nexec /usr/bin/{program} "$@"\\n' if when else _SLOW
-    script = f"printf '{body}' > /usr/local/bin/{program}; chmod +x /usr/local/bin/{program}"
+    """A program of the image hangs, always or when `when` is among its arguments."""
+    place = "/opt/venv/bin/python3" if program == "python3" else f"/usr/local/bin/{program}"
+    body = (
+        f'#!/bin/sh\\ncase " $* " in *" {when} "*) sleep 30;; esac\\nexec /usr/bin/{program} "$@"\\n' if when else _SLOW
+    )
+    script = f"rm -f {place}; printf '{body}' > {place}; chmod +x {place}"
 
     def inject(stage: Stage) -> Path:
         return stage.script(*acts(stage), settings=("env.command_timeout=1.5",), task=on_image(stage, script))
@@ -78,7 +81,7 @@ def _searches(stage: Stage) -> list[dict[str, Any]]:
 
 
 def _git(stage: Stage) -> list[dict[str, Any]]:
-    return [{"name": "git", "arguments": {"args": ["log", "-n", str(n)]}} for n in (1, 2, 3)]
+    return [{"name": "git", "arguments": {"subcommand": "log", "args": ["-n", str(n)]}} for n in (1, 2, 3)]
 
 
 def _runs(count: int) -> Acts:
@@ -139,7 +142,7 @@ TOOL: Sequence[Fault] = (
         "env.test_timeout=1",
         "env.max_steps=8",
     ),
-    _with_slow("searches that never end", "our search tool calls grep, which hangs", "grep", _searches),
+    _with_slow("searches that never end", "our search tool calls `git grep`, which hangs", "git", _searches, "grep"),
     _with_slow("a history that never comes", "our git tool hangs on `git log`", "git", _git, "log"),
     _with_slow(
         "an interpreter that takes long to start",
