@@ -1,4 +1,4 @@
-"""What held-out faults need besides the stage: meddling from outside, spoilt images and tasks, a broken line to Docker."""
+"""What held-out faults need besides the stage: meddling from outside, spoilt images and tasks, a bad line to Docker."""
 
 import socket
 import threading

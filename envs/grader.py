@@ -103,7 +103,7 @@ class Grader:
         self._engine = engine
         self.config = config or GraderConfig()
         self._random = random.Random(self.config.seed) if self.config.seed is not None else secrets.SystemRandom()
-        self._health: dict[str, bool] = {}
+        self._health: dict[str, frozenset[str]] = {}
         self._lock = threading.Lock()
 
     def grade(self, task: Task, patch: str | None) -> Verdict:
@@ -168,7 +168,9 @@ class Grader:
         # A run that was cut short is no result, whatever its output claims.
         if not report.resolved or run.limit in ("time", "output"):
             verdict = _unresolved(task, run, report)
-            return verdict if verdict.reason is Reason.TESTS_FAILED else self._blamed(task, verdict)
+            if verdict.reason is Reason.TESTS_FAILED:
+                return self._doubted(task, verdict, report)
+            return self._blamed(task, verdict)
         if not self.config.canaries:
             why = CanaryReport(state="unavailable", why="switched off")
             return _verdict(task, run, Reason.RESOLVED, None, "", report=report, canaries=why)
@@ -194,20 +196,35 @@ class Grader:
         detail = f"{verdict.detail}, nor with the reference patch"
         return verdict.model_copy(update={"failure": Failure.GRADER, "detail": detail})
 
+    def _doubted(self, task: Task, verdict: Verdict, report: Report) -> Verdict:
+        """The verdict, unless a deciding test is in no log, nor with the reference patch: the evaluation lacks it."""
+        absent = report.absent
+        if not absent or not task.patch or not (lacking := absent - self._reference_tests(task)):
+            return verdict
+        detail = f"no log has the deciding test {min(lacking)}, nor with the reference patch"
+        return verdict.model_copy(
+            update={"reason": Reason.NO_TEST_RESULTS, "failure": Failure.GRADER, "detail": detail}
+        )
+
     def _healthy(self, task: Task) -> bool:
-        """Whether the reference patch gives test results in this environment; found out once a task."""
-        key = f"{task.instance_id} {task.image}"
+        """Whether the reference patch gives test results in this environment."""
+        return bool(self._reference_tests(task))
+
+    def _reference_tests(self, task: Task) -> frozenset[str]:
+        """Names of the tests that the log shows with the reference patch, none without results; run once a task."""
+        key = f"{task.instance_id} {task.image} {task.eval_script}"
         with self._lock:
             known = self._health.get(key)
         if known is None:
-            known = bool(task.patch) and self._gives_results(task)
+            known = self._shown_tests(task) if task.patch else frozenset[str]()
             with self._lock:
                 self._health[key] = known
         return known
 
-    def _gives_results(self, task: Task) -> bool:
+    def _shown_tests(self, task: Task) -> frozenset[str]:
         run = self.run(task, task.patch)
-        return read_log(task, run.log, task.patch).found
+        report = read_log(task, run.log, task.patch)
+        return frozenset(report.statuses) if report.found else frozenset()
 
     def rng(self) -> random.Random:
         """Chance for one trial: safe in a thread of its own, and not to be guessed."""

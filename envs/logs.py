@@ -32,6 +32,19 @@ class Report:
     environment_fault: str | None
     """Signature of a broken environment in a log without results."""
 
+    @property
+    def absent(self) -> frozenset[str]:
+        """Deciding tests that the log does not show, though it shows others of their file that passed."""
+        wanted = {name for kind in self.tests_status.values() for name in kind["failure"]} - self.statuses.keys()
+        passed = {_file_of(name) for name, status in self.statuses.items() if status in _PASSING}
+        return frozenset(name for name in wanted if _file_of(name) in passed)
+
+
+def _file_of(test: str) -> str:
+    """The file of a test that is named as pytest names them; of others the same for all."""
+    file, found, _ = test.partition("::")
+    return file if found else ""
+
 
 @cache
 def _harness() -> Any:

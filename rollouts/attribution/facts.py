@@ -17,9 +17,10 @@ from ..events import (
     ToolResultEvent,
     VerdictEvent,
 )
+from .doing import Doing, doing_of
 from .evidence import Evidence
 
-__all__ = ["LATELY", "Done", "Facts", "collect"]
+__all__ = ["LATELY", "USED_UP", "Done", "Facts", "collect"]
 
 LATELY = 12
 """Steps that count as the end of an episode."""
@@ -27,6 +28,8 @@ _KEPT = 20
 _REPLACED = "replaced by a fresh copy"
 """What a tool tells the agent then (`tools/outcome.py`)."""
 _SHOWN = 2_000
+USED_UP = frozenset(("out_of_memory", "disk_full", "too_many_processes", "sandbox_recovered"))
+"""Errors of steps in which the sandbox was out of something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,14 @@ class Done:
     error: str | None
     said: str
     """The beginning of its observation."""
+    ms: float
+    exit_code: int | None
+    cut: bool
+    """A policy of ours gave it less time than it had a right to."""
+    results: bool | None
+    """Whether results could be read of a run of all tests; None for other steps."""
+    doing: Doing | None
+    """None where the call is not known."""
 
 
 @dataclass(slots=True)
@@ -57,6 +68,16 @@ class Facts:
     errors: deque[ErrorEvent] = field(default_factory=lambda: deque[ErrorEvent](maxlen=_KEPT))
     replaced: Done | None = None
     """The last step in which the sandbox was lost, and a fresh one took its place."""
+    worked: Done | None = None
+    """The first step in which the agent did more than look."""
+    used_up: Done | None = None
+    """The first step in which the sandbox was out of something."""
+    destroyed: bool = False
+    """Whether a step may have removed files, or the right to write them."""
+    ms: float = 0.0
+    """Of all steps together."""
+    untouched_runs: list[bool] = field(default_factory=list[bool])
+    """For each run of all tests before the agent did more than look: whether there were results."""
     answers: int = 0
     failed_attempts: int = 0
     last_answer: LlmResponseEvent | None = None
@@ -101,6 +122,7 @@ def collect(events: Iterable[AnyEvent]) -> Facts:
                 facts.steps += 1
                 done = _done(calls.pop(result.step, None), event)
                 facts.lately.append(done)
+                _remember(facts, done)
                 if done.error == "sandbox_recovered" and _REPLACED in done.said:
                     facts.replaced = done
                 if result.error:
@@ -121,9 +143,22 @@ def collect(events: Iterable[AnyEvent]) -> Facts:
     return facts
 
 
+def _remember(facts: Facts, done: Done) -> None:
+    facts.ms += done.ms
+    if facts.used_up is None and done.error in USED_UP:
+        facts.used_up = done
+    if done.doing is not None:
+        facts.destroyed |= done.doing.destroys
+        if facts.worked is None and not done.doing.looks:
+            facts.worked = done
+    if facts.worked is None and done.results is not None and len(facts.untouched_runs) < _KEPT:
+        facts.untouched_runs.append(done.results)
+
+
 def _done(call: ToolCallEvent | None, event: ToolResultEvent) -> Done:
     result = event.payload
     told = f"{call.payload.action if call is not None else ''}\0{result.observation}"
+    all_tests = result.tool == "run_tests" and result.error is None and not result.data.get("selected")
     return Done(
         seq=event.seq,
         step=result.step,
@@ -132,4 +167,9 @@ def _done(call: ToolCallEvent | None, event: ToolResultEvent) -> Done:
         ok=result.ok,
         error=result.error,
         said=result.observation[:_SHOWN],
+        ms=event.duration_ms,
+        exit_code=result.exit_code,
+        cut=result.data.get("cut_after") is not None,
+        results=bool(result.data["parsed"]) if all_tests and "parsed" in result.data else None,
+        doing=None if call is None else doing_of(call, event),
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .kinds import Kind
 
-__all__ = ["environment_kind", "service_kind", "status_in"]
+__all__ = ["environment_kind", "program_broken", "service_kind", "status_in", "write_refused"]
 
 _STATUS = re.compile(r"(?:HTTP|status(?: code)?|error code|API Error)[:= ]+(\d{3})\b|^(\d{3})\b", re.IGNORECASE)
 
@@ -51,7 +51,7 @@ _ENVIRONMENT = _table(
     (
         Kind.ENGINE_UNAVAILABLE,
         r"EngineUnavailable|ClusterUnavailable|cannot connect to the docker daemon|docker api|daemon running|"
-        r"(no|not).{0,40}docker engine|docker\.sock",
+        r"\b(no|not)\b.{0,40}docker engine|docker\.sock",
     ),
     (Kind.SANDBOX_LOST, r"SandboxLost|sandbox|container|runtime|no such exec"),
     (
@@ -59,6 +59,13 @@ _ENVIRONMENT = _table(
         r"name resolution|network is unreachable|could not resolve|proxy error|ConnectTimeout|ConnectionError",
     ),
 )
+
+_PROGRAMS = re.compile(
+    r"error while loading shared libraries|exec format error|cannot execute binary file|illegal instruction|"
+    r"version `GLIBC\w*_[\d.]+' not found",
+    re.IGNORECASE,
+)
+_WRITES = re.compile(r"permission denied|read-only file system|operation not permitted", re.IGNORECASE)
 
 
 def status_in(message: str) -> int | None:
@@ -93,6 +100,16 @@ def _by_status(code: int | None, message: str) -> Kind | None:
 def environment_kind(message: str) -> Kind:
     """What a failure of the environment was."""
     return _first(_ENVIRONMENT, message) or Kind.ENVIRONMENT_BROKEN
+
+
+def program_broken(message: str) -> bool:
+    """Whether the kernel or the loader says that a program cannot be run in this image."""
+    return _PROGRAMS.search(message) is not None
+
+
+def write_refused(message: str) -> bool:
+    """Whether the kernel refused to write."""
+    return _WRITES.search(message) is not None
 
 
 def _first(table: Patterns, message: str) -> Kind | None:
