@@ -88,7 +88,7 @@ def _ways(traces: Sequence[Trace], judges: Judges, given: Predictor, settings: R
         return [("early stop", threshold, stop(threshold)) for threshold in settings.thresholds]
     if given.target == "tool_latency":
         cut = timeouts(traces, judges, settings.timeout)
-        names = ("cut", "cut, at best", "retry")
+        names = ("cut", "cut, at best", "retry", "retry, as repeated")
         return [(f"time-out: {name}", margin, cut(margin, name)) for name in names for margin in settings.margins]
     raise UsageError(f"no policy goes by a predictor of {given.target}; success and tool_latency serve one each")
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
+from ...rollouts.steering.facts import StepFacts
 from ...rollouts.steering.features import CALL_NAMES, NAMES
 from ...rollouts.steering.predictor import Target
 from .data import Trace
@@ -116,12 +117,16 @@ def episode_problem(
 def call_problem(
     traces: Sequence[Trace], target: Target, groups: Sequence[str], *, most: int | None = None, seed: int = 0
 ) -> Problem:
-    """One row for each call whose outcome is known; `most` rows are drawn where there are more."""
+    """One row for each call whose outcome is known; `most` rows are drawn where there are more.
+
+    A call that timed out says nothing of how long calls like it take that come to an end, so times are those of the
+    others: else, where more than one in a hundred hangs, the longest time that is worth waiting would be the time-out.
+    """
     found = [
         (i, j)
         for i, trace in enumerate(traces)
         for j, step in enumerate(trace.steps)
-        if step.action != "malformed" and (step.tool_ms if target == "tool_latency" else step.failed) is not None
+        if step.action != "malformed" and _known(step, target)
     ]
     if not found:
         raise UsageError(f"no call's outcome is known, so {target} cannot be learnt")
@@ -146,6 +151,12 @@ def call_problem(
         groups=_numbers([groups[i] for i, _ in found]),
         rows=tuple(found),
     )
+
+
+def _known(step: StepFacts, target: Target) -> bool:
+    if target == "tool_latency":
+        return step.tool_ms is not None and step.error != "timeout"
+    return step.failed is not None
 
 
 def _numbers(labels: Sequence[str]) -> NDArray[np.int64]:

@@ -3,8 +3,9 @@
 Early stop: an episode that is stopped counts as not resolved, whatever its patch was by then, and costs what it had
 cost by then. Dynamic time-out: a command that took longer than its deadline is cut there. What was cut is lost, unless
 it was going to time out anyway: an episode that lost a result counts as not resolved (`cut`) or as it was (`cut, at
-best`). With a retry nothing is lost, and the deadline's time is spent besides; that a second try may be quicker than
-the first is more than a record can tell.
+best`). With a retry nothing is lost, and the deadline's time is spent besides. How long a second try takes, a record
+tells only where the agent made one itself: `retry` has it take as long as the first; `retry, as repeated` as long as
+the agent's own next try, which then need not be made, or as those of other tasks did on average.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -91,36 +92,78 @@ def _spent_by(trace: Trace, steps: int) -> dict[str, float]:
 
 
 def timeouts(traces: Sequence[Trace], judges: Judges, config: DynamicTimeout) -> Callable[[float, str], Ledger]:
-    """For a margin and a way (`cut`, `cut, at best` or `retry`), the episodes as they would have been."""
+    """For a margin and a way (`cut`, `cut, at best`, `retry` or `retry, as repeated`), the episodes as they would
+    have been.
+    """
     base = base_ledger(traces)
     calls = [_calls(trace, judges.each[i], config.quantile) for i, trace in enumerate(traces)]
+    usual = _usual_repeats(traces, calls)
 
     def at(margin: float, way: str) -> Ledger:
         wanted = config.model_copy(update={"margin": margin})
         resolved, touched = base.resolved.copy(), base.touched.copy()
         minutes = base.spent["minutes"].copy()
         for i, found in enumerate(calls):
-            for took, predicted, hopeless in found:
-                deadline = wanted.deadline(predicted) * 1000
-                if took <= deadline:
+            for call in found:
+                deadline = wanted.deadline(call.predicted) * 1000
+                if call.took <= deadline:
                     continue
                 touched[i] = 1.0
-                minutes[i] += (deadline if way == "retry" else deadline - took) / 60_000
-                if way == "cut" and not hopeless:
+                minutes[i] += call.changed(way, deadline, usual.get(traces[i].task)) / 60_000
+                if way == "cut" and not call.hopeless:
                     resolved[i] = 0.0
         return replace(base, resolved=resolved, spent={**base.spent, "minutes": minutes}, touched=touched)
 
     return at
 
 
-def _calls(trace: Trace, judge: Predictor, quantile: float) -> list[tuple[float, float, bool]]:
-    """Each call that could hit a deadline: what it took, what was predicted (ms), whether it timed out anyway."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call that could hit a deadline. Times are milliseconds."""
+
+    place: int
+    took: float
+    predicted: float
+    hopeless: bool
+    """It timed out anyway."""
+    again: float | None
+    """What the agent's own next try took, where it made one after a time-out."""
+
+    def changed(self, way: str, deadline: float, usual: float | None) -> float:
+        """By how much the episode is longer when it is cut."""
+        if way.startswith("cut"):
+            return deadline - self.took
+        if way == "retry" or not self.hopeless:
+            return deadline
+        if self.again is not None:
+            return deadline - self.took  # the second try takes the place of the agent's own
+        return deadline if usual is None else deadline + usual - self.took
+
+
+def _calls(trace: Trace, judge: Predictor, quantile: float) -> list[_Call]:
     head = judge.head_for(quantile)
-    return [
-        (step.tool_ms, head.predict(history.call_vector(step.call)), step.error == "timeout")
-        for history, step in trace.histories()
-        if step.tool_ms is not None and step.action != "malformed"
-    ]
+    predicted = [head.predict(history.call_vector(step.call)) for history, step in trace.histories()]
+    found = list[_Call]()
+    rows = zip(trace.steps, predicted, (*trace.steps[1:], None), strict=True)
+    for place, (step, prediction, following) in enumerate(rows):
+        if step.tool_ms is None or step.action == "malformed":
+            continue
+        if found and found[-1].again is not None and found[-1].place == place - 1:
+            continue  # it is the second try of the call before it
+        hopeless = step.error == "timeout"
+        same = following is not None and following.repeated and following.call == step.call
+        again = following.tool_ms if hopeless and same and following is not None else None
+        found.append(_Call(place, step.tool_ms, prediction, hopeless, again))
+    return found
+
+
+def _usual_repeats(traces: Sequence[Trace], calls: Sequence[Sequence[_Call]]) -> dict[str, float]:
+    """For each task what a second try after a time-out took on average in the other tasks; none where there is none."""
+    by_task = dict[str, list[float]]()
+    for trace, found in zip(traces, calls, strict=True):
+        by_task.setdefault(trace.task, []).extend(call.again for call in found if call.again is not None)
+    total, count = sum(map(sum, by_task.values())), sum(map(len, by_task.values()))
+    return {task: (total - sum(mine)) / (count - len(mine)) for task, mine in by_task.items() if count > len(mine)}
 
 
 def point(name: str, setting: float, base: Ledger, steered: Ledger, samples: Resamples) -> Point:

@@ -86,7 +86,7 @@ def _drawing(points: Sequence[Point], unit: str) -> Drawing:
 def _method(report: PoliciesReport) -> Iterator[str]:
     yield "An episode that is stopped counts as not resolved, whatever its patch was by then."
     yield "A command that is cut loses its result: its episode counts as not resolved, or at best as it was."
-    yield "A retry is replayed as taking as long as the first time; that it may be quicker no record can tell."
+    yield "A retry is replayed as taking as long as the first time, or (as repeated) as the agent's own next try did."
     yield f"Judged without having seen the task, in {report.folds} parts, seed {report.seed}."
     yield f"Intervals: percentiles of {report.resamples} bootstrap samples of whole tasks."
     if report.chosen is not None:

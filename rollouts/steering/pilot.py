@@ -67,6 +67,7 @@ class _Aim:
 
     predicted_ms: float
     deadline: Deadline
+    key: str
 
 
 class Pilot:
@@ -76,6 +77,8 @@ class Pilot:
         self._steering, self._record = steering, log
         self._reader, self._history = Reader(workdir), History()
         self._aim: _Aim | None = None
+        self._endless: set[str] = set()
+        """Commands that did not end in the full time either, since the last edit."""
 
     def log(
         self,
@@ -102,16 +105,23 @@ class Pilot:
         facts = self._reader.call(_planned(action, call))
         head = predictor.head_for(config.quantile)
         predicted = head.predict(self._history.call_vector(facts))
-        deadline = Deadline(seconds=round(config.deadline(predicted), 3), retry=config.retry)
-        self._aim = _Aim(predicted, deadline)
+        key = f"{call.name} {call.arguments.model_dump_json()}"
+        retry = config.retry and key not in self._endless
+        deadline = Deadline(seconds=round(config.deadline(predicted), 3), retry=retry)
+        self._aim = _Aim(predicted, deadline, key)
         return deadline
 
     def took(self, step: Step, reward: float | None) -> None:
         """A step is over."""
-        self._history.take(self._reader.step(step, reward))
+        facts = self._reader.step(step, reward)
+        self._history.take(facts)
         aim, config = self._aim, self._steering.config.timeout
+        if facts.action == "edit":
+            self._endless.clear()
         if aim is not None and config is not None:
             retried = step.data.get("retried_after") is not None
+            if step.error == "timeout" and step.data.get("cut_after") is None:
+                self._endless.add(aim.key)
             data = {
                 "policy": "timeout",
                 "predicted_ms": round(aim.predicted_ms, 3),
