@@ -4,7 +4,9 @@ An adapter reads; it never writes. It yields the episodes of a source one after 
 they come, so that a source of any size is read in constant memory. What it does not understand it says by name.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +15,35 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from ..payloads import Payload
 
-__all__ = ["Adapter", "Foreign", "ForeignEpisode", "Sample", "Timed", "Unread"]
+__all__ = ["Adapter", "Foreign", "ForeignEpisode", "Names", "Sample", "Timed", "Unread"]
 
 Timing = Literal["recorded", "durations", "none"]
 """See `payloads.Origin.timing`."""
+
+
+class Names(AbstractSet[str]):
+    """What a folder holds, looked up when it is asked for: a folder may hold any number of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and os.path.lexists(self._folder / name)
+
+    def __iter__(self) -> Iterator[str]:
+        with os.scandir(self._folder) as children:
+            for child in children:
+                yield child.name
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[str]) -> AbstractSet[str]:
+        return frozenset(it)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +54,7 @@ class Sample:
     """A file, or a folder that holds one run."""
     head: bytes
     """The first 64 KiB of a file; empty for a folder."""
-    names: frozenset[str] = frozenset()
+    names: AbstractSet[str] = frozenset()
     """What a folder holds; empty for a file."""
 
 

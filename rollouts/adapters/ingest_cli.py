@@ -1,6 +1,8 @@
 """`trajhub trace ingest`: other agents' records become a run."""
 
 import sys
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,18 +81,18 @@ def _do(paths: list[Path], out: Path, settings: "IngestConfig") -> "IngestReport
     from .engine import ingest as work
     from .engine import plan_ingest
 
-    total = sum(source.bytes for source in plan_ingest(paths, settings, out).sources)
+    found = plan_ingest(paths, settings, out)
     with (
         interruptible("stopping; what was read is kept, the same command goes on"),
-        console.progress("ingesting (MB)", round(total / 1e6, 1)) as tick,
+        console.progress("ingesting (MB)", round(found.bytes / 1e6, 1)) as tick,
     ):
-        return work(list(paths), out, settings, progress=lambda size, note: tick(size / 1e6, note=note))
+        return work(list(paths), out, settings, progress=lambda size, note: tick(size / 1e6, note=note), found=found)
 
 
 def _show_plan(found: "Found", as_json: bool) -> None:
     if as_json:
         rows = [{"source": s.name, "format": s.format, "bytes": s.bytes} for s in found.sources]
-        console.emit_json({"sources": rows, "unrecognised": found.unrecognised})
+        console.emit_json({"sources": rows, "unrecognised": list(found.unrecognised)})
         return
     console.table("Would be read", ("source", "format", "bytes"), [(s.name, s.format, s.bytes) for s in found.sources])
     _list("of no known format", found.unrecognised)
@@ -115,10 +117,10 @@ def _show(report: "IngestReport", as_json: bool) -> None:
     console.next_steps(report.run, f"trajhub runs show {report.run}", f"trajhub trace build {report.run}")
 
 
-def _list(what: str, names: list[str]) -> None:
+def _list(what: str, names: Collection[str]) -> None:
     if names:
         print(f"{len(names)} {what}:")
-        for name in names[:_SHOWN]:
+        for name in islice(names, _SHOWN):
             print(f"  {console.safe(name)}")
         if len(names) > _SHOWN:
             print(f"  and {len(names) - _SHOWN} more")

@@ -1,12 +1,13 @@
 """Which adapters there are: ours, and those that installed packages declare under `trajectory_hub.adapters`."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 from ...errors import UsageError
 from ..plugins import FAULTS, Plugins, load_plugins
-from .base import Adapter, Sample
+from .base import Adapter, Names, Sample
 
 __all__ = ["BUILTIN", "GROUP", "Registry", "adapters", "companions_of", "sample_of"]
 
@@ -74,7 +75,8 @@ def sample_of(path: Path) -> Sample:
     """What adapters see of a file or folder. Raises UsageError when it cannot be read."""
     try:
         if path.is_dir():
-            return Sample(path=path, head=b"", names=frozenset(child.name for child in path.iterdir()))
+            os.scandir(path).close()
+            return Sample(path=path, head=b"", names=Names(path))
         with path.open("rb") as file:
             return Sample(path=path, head=file.read(_HEAD))
     except OSError as error:

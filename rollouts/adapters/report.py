@@ -1,7 +1,7 @@
 """What became of every record that ingestion read."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from .base import Foreign, Unread
@@ -29,6 +29,10 @@ class Count:
         self.unread += other.unread
         self.broken += other.broken
         self.first = self.first or other.first
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Tally(dict[str, Count]):
@@ -66,7 +70,7 @@ class Tally(dict[str, Count]):
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """For JSON."""
-        return {kind: asdict(row) for kind, row in sorted(self.items())}
+        return {kind: row.as_dict() for kind, row in sorted(self.items())}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,7 +105,7 @@ class SourceReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "kinds": self.kinds.as_dict()}
+        return {**{name: getattr(self, name) for name in self.__slots__}, "kinds": self.kinds.as_dict()}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,20 +125,19 @@ class IngestReport:
     formats: dict[str, Tally] = field(default_factory=dict[str, Tally])
     problems: list[str] = field(default_factory=list[str])
     """Sources that could not be read to their end, and why."""
-    unrecognised: list[str] = field(default_factory=list[str])
+    unrecognised: Collection[str] = ()
     """Files in the given folders that no adapter knows."""
     adapters_broken: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def take(self, reports: Iterable[SourceReport]) -> None:
-        """Count what became of sources, in the order given."""
-        for report in reports:
-            self.episodes += report.episodes
-            self.filtered += report.filtered
-            self.events += report.events
-            self.bytes += report.bytes
-            self.formats.setdefault(report.format, Tally()).add(report.kinds)
-            if report.problem:
-                self.problems.append(f"{report.source}: {report.problem}")
+    def take(self, report: SourceReport) -> None:
+        """Count what became of one more source."""
+        self.episodes += report.episodes
+        self.filtered += report.filtered
+        self.events += report.events
+        self.bytes += report.bytes
+        self.formats.setdefault(report.format, Tally()).add(report.kinds)
+        if report.problem:
+            self.problems.append(f"{report.source}: {report.problem}")
 
     @property
     def total(self) -> Count:
@@ -144,11 +147,13 @@ class IngestReport:
             total.add(tally.total())
         return total
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def as_dict(self, *, names: bool = True) -> dict[str, Any]:
+        """For JSON; without `names` the files that no adapter knows are left out, of which there may be very many."""
+        apart = ("formats", "unrecognised")
         return {
-            **{name: getattr(self, name) for name in self.__slots__ if name != "formats"},
+            **{name: getattr(self, name) for name in self.__slots__ if name not in apart},
+            **({"unrecognised": list(self.unrecognised)} if names else {}),
             "adapters_broken": dict(self.adapters_broken),
-            "total": asdict(self.total),
+            "total": self.total.as_dict(),
             "formats": {name: tally.as_dict() for name, tally in sorted(self.formats.items())},
         }

@@ -1,40 +1,20 @@
 """Which files and folders a command means: each is one source, of one format."""
 
+import os
+import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import UsageError
 from ..payloads import clean
 from .base import Adapter
+from .found import Found, Source
 from .registry import Registry, companions_of, sample_of
 
 __all__ = ["Found", "Source", "find_sources"]
 
 _NEVER = frozenset({".git"})
-_SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A file, or a folder that holds one run."""
-
-    name: str
-    """Its path from the folder that was named; no other source of the command has it."""
-    path: str
-    format: str
-    bytes: int
-    stamp: int
-    """When it was last changed, in nanoseconds since 1970; of several files the latest."""
-
-
-@dataclass(slots=True)
-class Found:
-    """What was found."""
-
-    sources: list[Source] = field(default_factory=list[Source])
-    unrecognised: list[str] = field(default_factory=list[str])
-    """Files in folders that no adapter knows, and links and special files that are not followed."""
+_ELSE = "a link to a folder, a dead link or a special file"
 
 
 def find_sources(
@@ -48,10 +28,11 @@ def find_sources(
     search = _Search(registry, registry.get(format_name) if format_name else None, leave_out)
     for path in paths:
         search.take(path)
-    if not search.found.sources:
+    if not len(search.found.sources):
         wanted = f"format {format_name}" if format_name else "a known format"
         raise UsageError(f"nothing at {', '.join(map(str, paths))} is of {wanted}{_known(registry)}")
-    return search.finish()
+    search.found.finish()
+    return search.found
 
 
 def _known(registry: Registry) -> str:
@@ -63,10 +44,8 @@ class _Search:
         self.found = Found()
         self._registry = registry
         self._forced = forced
-        self._seen = {leave_out.resolve()} if leave_out is not None else set[Path]()
-        self._parts = set[Path]()
-        self._unknown = dict[str, Path]()
-        self._names = dict[str, int]()
+        if leave_out is not None:
+            self.found.is_new(leave_out.resolve())
 
     def take(self, path: Path) -> None:
         """What the user named."""
@@ -80,42 +59,40 @@ class _Search:
         else:
             raise UsageError(f"{path} is neither a file nor a folder")
 
-    def finish(self) -> Found:
-        """Without the files that are read along with another source."""
-        sources = [source for source in self.found.sources if Path(source.path) not in self._parts]
-        left = [name for name in self.found.unrecognised if self._unknown.get(name) not in self._parts]
-        return Found(sources, left)
-
     def _folder(self, folder: Path, name: str, *, top: bool = False) -> None:
-        if folder in self._seen:
+        if not self.found.is_new(folder):
             return
-        self._seen.add(folder)
         adapter = self._choose(folder, top=False)
         if adapter is not None:
-            self._add(folder, name, adapter, [path for path in _files(folder)])
+            self._add(folder, name, adapter, [path.stat() for path in _files(folder)])
             return
-        for child in sorted(folder.iterdir()):
-            label = f"{name}/{child.name}"
-            if child.is_dir() and not child.is_symlink():
-                if child.name not in _NEVER:
-                    self._folder(child, label)
-            elif child.is_file():
-                self._file(child.resolve(), label)
-            else:
-                self.found.unrecognised.append(clean(f"{label} (a link to a folder, a dead link or a special file)"))
-        if top and self._forced is not None and not self.found.sources:
+        with self.found.entries(folder) as names:
+            for child in names:
+                self._child(folder / child, f"{name}/{child}")
+        if top and self._forced is not None and not len(self.found.sources):
             raise UsageError(f"no file in {folder} looks like {self._forced.title}; name the files themselves")
 
+    def _child(self, path: Path, label: str) -> None:
+        """One of the children of a folder, whose own path has no links in it."""
+        mode = path.lstat().st_mode if os.path.lexists(path) else 0
+        if stat.S_ISDIR(mode):
+            if path.name not in _NEVER:
+                self._folder(path, label)
+        elif stat.S_ISREG(mode):
+            self._file(path, label)
+        elif path.is_file():
+            self._file(path.resolve(), label)
+        else:
+            self.found.add_unrecognised(clean(f"{label} ({_ELSE})"))
+
     def _file(self, path: Path, name: str, *, top: bool = False) -> None:
-        if path in self._seen:
+        if not self.found.is_new(path):
             return
-        self._seen.add(path)
         adapter = self._forced if top and self._forced is not None else self._choose(path, top=top)
         if adapter is None:
-            self._unknown[clean(name)] = path
-            self.found.unrecognised.append(clean(name))
+            self.found.add_unrecognised(clean(name), path)
         else:
-            self._add(path, name, adapter, [path])
+            self._add(path, name, adapter, [path.stat()])
 
     def _choose(self, path: Path, *, top: bool) -> Adapter | None:
         sample = sample_of(path)
@@ -128,21 +105,9 @@ class _Search:
             raise UsageError(f"{path} is of no known format{_known(self._registry)}; one is forced with --format")
         return self._registry.adapters[names[0]] if names else None
 
-    def _add(self, path: Path, name: str, adapter: Adapter, files: Sequence[Path]) -> None:
+    def _add(self, path: Path, name: str, adapter: Adapter, files: Sequence[os.stat_result]) -> None:
         parts = [part.resolve() for part in companions_of(adapter, path)]
-        self._parts.update(parts)
-        stats = [file.stat() for file in [*files, *parts]]
-        label = clean(name)
-        count = self._names[label] = self._names.get(label, 0) + 1
-        self.found.sources.append(
-            Source(
-                name=label if count == 1 else f"{label}#{count}",
-                path=str(path),
-                format=adapter.name,
-                bytes=sum(stat.st_size for stat in stats),
-                stamp=max((stat.st_mtime_ns for stat in stats), default=0),
-            )
-        )
+        self.found.add(clean(name), path, adapter.name, [*files, *(part.stat() for part in parts)], parts)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -113,7 +113,7 @@ def test_predictions_and_report_become_graded_episodes(tmp_path: Path) -> None:
     write_json(tmp_path / "in" / "org__m-1.run.json", run_report(), indent=4)
     assert [path.name for path in SWE_BENCH.companions(source)] == ["org__m-1.run.json"]
     report = ingest([tmp_path / "in"], tmp_path / "run")
-    assert (report.sources, report.episodes, report.unrecognised) == (1, 4, [])
+    assert (report.sources, report.episodes, len(report.unrecognised)) == (1, 4, 0)
     episodes = {episode.first.task_id: episode for episode in read_episodes(tmp_path / "run")}
     outcomes = {name: one.verdict.outcome for name, one in episodes.items() if one.verdict is not None}
     assert outcomes == {
@@ -154,7 +154,7 @@ def test_reports_alone_are_verdicts(tmp_path: Path) -> None:
     (one,) = told(SWE_BENCH, folder / "report.json")
     assert (one.payloads(Verdict)[0].resolved, one.episode.agent) == (True, "org/m-1")
     assert one.payloads(FinalPatch)[0].patch == DIFF
-    assert ingest([tmp_path / "logs"], tmp_path / "run").unrecognised == [], "the patch is read along with its report"
+    assert not ingest([tmp_path / "logs"], tmp_path / "run").unrecognised, "the patch is read along with its report"
     pro = {"instance_acme__tool-1-vabc": True, "instance_acme__tool-2-vabc": False}
     results = told(SWE_BENCH, write_json(tmp_path / "gpt.eval_results.json", pro))
     assert [one.payloads(Verdict)[0].resolved for one in results] == [True, False]

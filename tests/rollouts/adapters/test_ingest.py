@@ -77,7 +77,7 @@ def test_formats_are_found_by_content(sessions: Path, tmp_path: Path) -> None:
     report = ingest([sessions], tmp_path / "run")
     assert (report.sources, report.episodes, sorted(report.formats)) == (6, 6, ["claude-code", "codex"])
     assert report.total.records == 3 * (len(transcript()) + len(rollout()))
-    assert report.unrecognised == ["sessions/README.md", "sessions/empty.jsonl"]
+    assert list(report.unrecognised) == ["sessions/README.md", "sessions/empty.jsonl"]
     assert len(list(read_episodes(tmp_path / "run"))) == 6
     told = json.loads((tmp_path / "run" / "ingest.json").read_text())
     assert told["total"]["records"] == report.total.records and len(told["per_source"]) == 6
@@ -95,7 +95,10 @@ def test_it_is_a_run_like_any_other(sessions: Path, tmp_path: Path) -> None:
     ingest([sessions / "codex"], tmp_path / "run")
     manifest = read_manifest(tmp_path / "run")
     assert manifest["policy"] == {"name": "codex", "version": "0.114.0", "model": "gpt-test", "privileged": False}
-    assert manifest["config"]["ingest"]["sources"]["codex/0.jsonl"]["format"] == "codex"
+    listed = [json.loads(line) for line in (tmp_path / "run" / "sources.jsonl").read_text().splitlines()]
+    assert [(row["source"], row["format"]) for row in listed] == [(f"codex/{n}.jsonl", "codex") for n in range(3)]
+    sources = manifest["config"]["ingest"]["sources"]
+    assert (sources["count"], sources["bytes"]) == (3, sum(row["bytes"] for row in listed))
     assert manifest["config"]["ingest"]["adapters"] == {"codex": "1"}
 
 
