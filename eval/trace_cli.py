@@ -2,6 +2,7 @@
 
 import typer
 
+from ..panels import Panels, ordered, register
 from ..rollouts.adapters.formats_cli import formats
 from ..rollouts.adapters.ingest_cli import ingest
 from ..rollouts.adapters.rounds_cli import rounds
@@ -18,20 +19,21 @@ from .traces.report_cli import report
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Read, tabulate, measure and export records of any agent.", no_args_is_help=True)
-app.command("ingest")(ingest)
-app.command("formats")(formats)
-app.command("rounds")(rounds)
-app.command("report")(report)
-app.command("export")(export)
-app.command("predict")(predict)
-app.command("policies")(policies)
-app.command("simulate")(simulate)
-app.command("receive")(receive)
-app.command("telemetry")(telemetry)
-app.command("proxy")(proxy)
-app.command("build")(build)
-app.command("sql")(sql)
-app.command("columns")(columns)
-app.command("score")(score)
-app.command("attribute")(attribute)
+_PANELS: Panels = {
+    "Read": {"ingest": ingest, "formats": formats, "receive": receive, "telemetry": telemetry, "proxy": proxy},
+    "Ask": {"build": build, "sql": sql, "columns": columns},
+    "Measure": {
+        "report": report,
+        "score": score,
+        "attribute": attribute,
+        "predict": predict,
+        "policies": policies,
+        "simulate": simulate,
+    },
+    "Write": {"export": export, "rounds": rounds},
+}
+
+app = typer.Typer(
+    cls=ordered(_PANELS), help="Read, tabulate, measure and export records of any agent.", no_args_is_help=True
+)
+register(app, _PANELS)
