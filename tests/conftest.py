@@ -18,6 +18,14 @@ _COMMIT = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What reaches for the engine is marked so, whoever wrote it: the halves of the tests rest on it."""
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.docker)
+
+
 def _files(folder: Path, prefix: str) -> dict[str, bytes]:
     paths = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {f"{prefix}/{path.relative_to(folder)}": path.read_bytes() for path in sorted(paths)}
