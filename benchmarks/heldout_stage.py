@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..envs.task import Task
-from ..rollouts.policies.base import Action, Context, Gave, PolicyBase, Session, TaskView
+from ..rollouts.policies.base import Action, Context, Gave, Policy, PolicyBase, Session, TaskView
 from .fault_stage import Stage, shell
 
 __all__ = ["Deed", "broken_line", "fix", "inside", "meddled", "meddling", "on_image", "tests", "with_script"]
@@ -54,7 +54,7 @@ class _Meddled(Gave):
         return super().act(observation, info)
 
 
-def meddling(actions: Sequence[Act], deeds: Mapping[int, Callable[[], object]]) -> PolicyBase:
+def meddling(actions: Sequence[Act], deeds: Mapping[int, Callable[[], object]]) -> Policy:
     """A policy that plays actions, and before some of them something is done."""
     return _Meddling(actions, deeds)
 

@@ -97,7 +97,7 @@ def _gain(without: Sequence[Trace], steered: Sequence[Trace], resamples: int, se
 
     with np.errstate(invalid="ignore", divide="ignore"):
         found = estimate(rate(steered) / rate(without) - 1)
-    return "-" if found is None else f"{found.value:+.0%} [{found.low:+.0%}, {found.high:+.0%}]"
+    return "-" if not np.isfinite(found.value) else f"{found.value:+.0%} [{found.low:+.0%}, {found.high:+.0%}]"
 
 
 def compare(

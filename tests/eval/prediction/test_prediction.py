@@ -145,6 +145,13 @@ def test_times_are_predicted_with_their_quantiles() -> None:
     assert Predictor.model_validate_json(predictor.model_dump_json()) == predictor
 
 
+def test_a_call_that_timed_out_says_nothing_of_how_long_those_take_that_end() -> None:
+    hung = step("test", tool_ms=60_000.0, error="timeout", failed=True)
+    traces = [episode("a", [step("test", tool_ms=100.0, failed=False), hung])]
+    assert call_problem(traces, "tool_latency", ["a"]).rows == ((0, 0),)
+    assert call_problem(traces, "next_tool_failure", ["a"]).rows == ((0, 0), (0, 1))
+
+
 def test_failures_of_calls_are_compared_with_their_kind() -> None:
     traces = episodes(60)
     problem = call_problem(traces, "next_tool_failure", [t.task for t in traces], most=200)

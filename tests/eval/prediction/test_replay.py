@@ -94,6 +94,20 @@ def test_cut_commands_save_time_and_may_lose_results() -> None:
     assert at(100.0, "cut").touched.sum() == 0
 
 
+def test_a_second_try_takes_as_long_as_the_agents_own_where_it_made_one() -> None:
+    head = Head(quantile=0.9, link="log1p", model=Constant(value=log(1 + 1000.0)))
+    hung = step(tool_ms=60_000.0, error="timeout")
+    again = step(tool_ms=3_000.0, repeated=True)
+    told, untold = episode("a", [hung, again], resolved=True), episode("b", [hung], resolved=True)
+    slow = episode("c", [step(tool_ms=9_000.0)], resolved=True)
+    traces = [told, untold, slow]
+    config = DynamicTimeout(predictor="", quantile=0.9, floor=2.0)
+    found = timeouts(traces, judged(traces, predictor(head, "tool_latency")), config)(2.0, "retry, as repeated")
+    changed = found.spent["minutes"] * 60 - base_ledger(traces).spent["minutes"] * 60
+    assert list(changed) == pytest.approx([2 - 60, 2 - 60 + 3, 2]), "its own; that of others; as long as the first"
+    assert list(found.resolved) == [1, 1, 1]
+
+
 def test_nobody_is_judged_by_who_saw_its_task() -> None:
     traces = episodes(80, tasks=20)
     given = by_failures(2)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from trajectory_hub.benchmarks.attribution import read_fault
-from trajectory_hub.benchmarks.faults import FAULTS, Fault, Stage, make_stage
+from trajectory_hub.benchmarks.fault_stage import Fault, Stage, make_stage
+from trajectory_hub.benchmarks.faults import FAULTS
 from trajectory_hub.envs.engine import Engine
 from trajectory_hub.errors import Failure
 from trajectory_hub.rollouts.attribution import Attribution, Kind, attribute_run

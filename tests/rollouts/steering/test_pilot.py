@@ -106,6 +106,20 @@ def test_without_a_retry_a_command_is_cut_unless_the_agent_asked_for_time(
 
 
 @pytest.mark.docker
+def test_what_hung_with_the_full_time_too_is_not_given_it_again_until_something_is_edited(
+    tmp_path: Path, tiny_task: Task
+) -> None:
+    quick = write_predictor(tmp_path / "latency.json", "tool_latency", value=100.0)
+    switched = [f"steering.timeout={{predictor: {quick}, margin: 1, floor: 0.5}}", "env.command_timeout=2"]
+    commands = ["sleep 60", "sleep 60", "touch new.txt", "sleep 60"]
+    first, second, edit, last, _ = episode(tmp_path / "run", tiny_task, commands, *switched).steps
+    assert first.error == "timeout" and first.data["retried_after"] == 0.5
+    assert second.error == "timeout" and second.data["cut_after"] == 0.5 and "retried_after" not in second.data
+    assert edit.ok
+    assert last.data["retried_after"] == 0.5, "the edit may have mended what hung"
+
+
+@pytest.mark.docker
 def test_nothing_is_steered_by_default(tmp_path: Path, tiny_task: Task) -> None:
     found = episode(tmp_path / "run", tiny_task, ["true"])
     assert notes(tmp_path / "run") == [] and found.end is not None
