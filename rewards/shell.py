@@ -62,6 +62,8 @@ _PATCHED = re.compile(r"^\+\+\+ (?:b/)?(\S+)", re.MULTILINE)
 _PATCHERS = re.compile(r"\bgit apply\b|\bgit am\b|\bpatch\b")
 _RESTORERS = re.compile(r"\bgit (?:checkout|restore|reset|stash|clean)\b")
 _COPIERS = ("cp", "ln", "install")
+_SCRIPTED = re.compile(r"(?:sed|perl|awk|gawk|mawk)$")
+_SCRIPT_NEXT = re.compile(r"-(?!i.+)\w*[eEf]$|--(?:expression|file)$")
 _LONGEST = 4_000
 _PATCH_AT_MOST = 100_000
 
@@ -116,7 +118,7 @@ def understand(command: str) -> Command:
         kinds.update((here, Kind.EDIT) if targets else (here,))
         program = words[0] if not program or _STRENGTH[here] > _STRENGTH[kind] else program
         kind = _stronger(kind, Kind.EDIT if targets else here)
-        named = (word.split("::", 1)[0] for word in words[1:])
+        named = (word.split("::", 1)[0] for word in _operands(words))
         found = [word for word in named if _PATH.match(word) and word not in _NOT_FILES]
         if here is Kind.SEARCH:
             pattern = _pattern(words)
@@ -141,6 +143,18 @@ def understand(command: str) -> Command:
         text=command[:_LONGEST],
         lines=lines,
     )
+
+
+def _operands(words: list[str]) -> list[str]:
+    """The words after the program, without the script that `sed` and its like are given as one of them."""
+    rest = words[1:]
+    head = words[0].rsplit("/", 1)[-1]
+    if not _SCRIPTED.match(head):
+        return rest
+    after = [place + 1 for place, word in enumerate(rest) if _SCRIPT_NEXT.match(word)]
+    if not after and head != "perl":
+        after = [place for place, word in enumerate(rest) if not word.startswith("-")][:1]
+    return [word for place, word in enumerate(rest) if place not in after]
 
 
 def _stronger(one: Kind, other: Kind) -> Kind:

@@ -5,9 +5,8 @@ A transcript is a file of JSON lines, one record a piece: an API message is spre
 others (`isSidechain`), or in files of their own beside the transcript, which are read along with it.
 """
 
-import heapq
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ...errors import StopReason
 from .. import payloads
 from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
 from .claude_records import Records
-from .cut import Cut, Named
+from .cut import Cut, Named, merged
 from .reading import Row, as_dict, as_float, as_str, head_records, json_rows, moment
 
 __all__ = ["ADAPTER", "LOSES", "About", "ClaudeCode", "transcript_about", "transcript_events"]
@@ -31,7 +30,6 @@ LOSES: Mapping[str, str] = {
 
 _TYPES = frozenset({"user", "assistant", "system", "summary"})
 _PEEK = 400
-_START = datetime(1970, 1, 1, tzinfo=UTC)
 _STOPS = {
     "success": StopReason.SUBMITTED,
     "error_max_turns": StopReason.STEP_LIMIT,
@@ -44,7 +42,7 @@ class ClaudeCode:
     """The adapter. One session is one episode; its task is the session, unless the option `task_id` names it."""
 
     name = "claude-code"
-    version = "1"
+    version = "2"
     title = "Claude Code transcripts"
 
     def recognise(self, sample: Sample) -> float:
@@ -166,26 +164,7 @@ def _beside(folder: Path, _stamp: int) -> dict[str, list[Path]]:
 
 def _merged(path: Path, companions: list[Path]) -> Iterator[Named]:
     """The rows of all files by time; `name` tells the file of a row that is not the transcript's own."""
-    own: Iterator[Named] = (("", row) for row in json_rows(path))
-    if not companions:
-        return own
-    streams = [own, *(_of_file(file) for file in companions)]
-    ordered = heapq.merge(*map(_by_time, streams), key=lambda item: item[0])
-    return (named for _at, named in ordered)
-
-
-def _of_file(path: Path) -> Iterator[Named]:
-    return ((path.name, row) for row in json_rows(path))
-
-
-def _by_time(rows: Iterator[Named]) -> Iterator[tuple[datetime, Named]]:
-    """Each row with the latest time so far in its file, which orders it among the others' rows."""
-    latest = _START
-    for named in rows:
-        row = named[1]
-        at = moment(as_dict(row.value).get("timestamp")) if isinstance(row, Row) else None
-        latest = max(latest, at or latest)
-        yield latest, named
+    return merged((("", row) for row in json_rows(path)), companions)
 
 
 def _events(rows: Cut, about: About) -> Iterator[Foreign]:

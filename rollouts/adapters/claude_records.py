@@ -9,33 +9,12 @@ from ...errors import Failure
 from ...rewards.service.usage import RequestAttempt
 from .. import payloads
 from .base import Timed, Unread
+from .claude_kinds import FACTS
 from .reading import anthropic_usage, as_dict, as_float, as_int, as_list, as_str, as_text, compact, is_object, moment
 from .session import Answer, Session
 
 __all__ = ["Records"]
 
-_FACTS = frozenset(
-    {
-        "agent-color",
-        "agent-name",
-        "agent-setting",
-        "ai-title",
-        "attachment",
-        "custom-title",
-        "file-history-snapshot",
-        "last-prompt",
-        "mode",
-        "permission-mode",
-        "pr-link",
-        "progress",
-        "queue-operation",
-        "rate_limit_event",
-        "result",
-        "summary",
-        "tag",
-        "worktree-state",
-    }
-)
 _SAME = frozenset({"sessionId", "session_id", "version", "cwd", "gitBranch", "userType", "entrypoint", "type"})
 _FLAGS = ("isMeta", "isCompactSummary", "isVisibleInTranscriptOnly")
 _REJECTED = "The user doesn't want to proceed with this tool use"
@@ -55,6 +34,8 @@ class Records:
         self._threads = OrderedDict[str, str]()
         self._failed_at: datetime | None = None
         self._scores = dict[str | None, tuple[str, tuple[int, int, bool]]]()
+        self._parameters = dict[str | None, dict[str, Any]]()
+        """Of the request whose answer comes next, by thread."""
 
     def take(self, value: Any, where: str) -> None:
         """Take the next record."""
@@ -70,7 +51,7 @@ class Records:
             self._user(record, as_dict(message), where)
         elif kind == "system":
             self._system(record)
-        elif isinstance(kind, str) and kind in _FACTS:
+        elif isinstance(kind, str) and kind in FACTS:
             self._fact(kind, record)
         else:
             name = kind if isinstance(kind, str) and kind else "record without a type"
@@ -92,6 +73,8 @@ class Records:
     def _fact(self, kind: str, record: dict[str, Any]) -> None:
         if kind == "result":
             self.outcome = record
+        elif kind == "api-request":
+            self._parameters[as_str(record.get("agentId"))] = as_dict(record.get("params"))
         at = moment(record.get("timestamp")) or moment(as_dict(record.get("snapshot")).get("timestamp"))
         self.session.note(kind.replace("-", "_"), _kept(record), at, what=kind)
 
@@ -136,6 +119,7 @@ class Records:
             self.session.note("repeated_answer", _kept(record), at, what="assistant")
             return
         self._failed_at = None
+        answer.parameters = answer.parameters or self._parameters.pop(thread, {})
         answer.seen(at)
         answer.model = answer.model or model
         self._usage(answer, message, record)

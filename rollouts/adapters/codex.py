@@ -11,9 +11,10 @@ from typing import Any
 
 from .. import payloads
 from .base import Foreign, ForeignEpisode, Sample, Timed, Unread
-from .codex_records import ITEMS, Records
+from .codex_kinds import CALLS, ITEMS
+from .codex_records import Records
 from .cut import Cut
-from .reading import as_dict, as_str, head_records, json_rows, moment
+from .reading import as_dict, as_str, as_text, head_records, json_rows, moment
 
 __all__ = ["ADAPTER", "LOSES", "Codex"]
 
@@ -31,7 +32,7 @@ class Codex:
     """The adapter. One session is one episode; its task is the session, unless the option `task_id` names it."""
 
     name = "codex"
-    version = "1"
+    version = "2"
     title = "Codex rollouts"
 
     def recognise(self, sample: Sample) -> float:
@@ -46,7 +47,7 @@ class Codex:
     def episodes(self, path: Path, options: dict[str, Any]) -> Iterator[ForeignEpisode]:
         """The sessions of a file, one after the other."""
         begins = _Begins()
-        rows = Cut((("", row) for row in json_rows(path)), begins, lambda record: record.get("type") == "turn_context")
+        rows = Cut((("", row) for row in json_rows(path)), begins, _is_asked)
         while (first := rows.peek()) is not None:
             about = _About(first[1:])
             yield self._episode(about, rows, about.session or path.stem, options)
@@ -66,6 +67,14 @@ class Codex:
 
 
 ADAPTER = Codex()
+
+
+def _is_asked(record: dict[str, Any]) -> bool:
+    """Whether a session is asked its first question with this record, or answers already."""
+    payload = as_dict(record.get("payload")) or record
+    if as_dict(payload.get("item")).get("type") == "UserMessage" or payload.get("type") == "user_message":
+        return True
+    return payload.get("type") in CALLS or payload.get("role") == "assistant"
 
 
 class _Begins:
@@ -107,6 +116,8 @@ class _About:
             self.cwd = self.cwd or as_str(payload.get("cwd"))
         elif payload.get("type") == "user_message":
             self.prompt = self.prompt or as_str(payload.get("message")) or ""
+        elif as_dict(payload.get("item")).get("type") == "UserMessage":
+            self.prompt = self.prompt or as_text(as_dict(payload["item"]).get("content"))
 
     def _meta(self, meta: dict[str, Any]) -> None:
         if self.session is not None:

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from ...errors import Failure
+from ...rewards.service.usage import Usage
 from .. import payloads
 from .base import Foreign, Timed, Unread
+from .codex_kinds import CALLS, EVENT_NOTES, FAILURES, ITEM_NOTES, ITEMS, LINE_NOTES, OUTPUTS
 from .codex_outputs import exit_code, internal_ms, program_output, said_error, said_failed
 from .reading import (
     as_dict,
@@ -22,70 +24,9 @@ from .reading import (
 )
 from .session import Answer, Session
 
-__all__ = ["ITEMS", "Records"]
+__all__ = ["Records"]
 
-_CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call"})
-_OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output", "local_shell_call_output"})
-ITEMS = _CALLS | _OUTPUTS | {"message", "reasoning"}
-"""Types of `response_item` that are read as conversation."""
-
-_ITEM_NOTES = frozenset(
-    {
-        "compaction",
-        "context_compaction",
-        "ghost_snapshot",
-        "image_generation_call",
-        "tool_search_call",
-        "web_search_call",
-    }
-)
 _EVENTS = {"turn_aborted": "user_interrupt"}
-_EVENT_NOTES = frozenset(
-    {
-        "agent_message",
-        "agent_reasoning",
-        "agent_reasoning_raw_content",
-        "background_event",
-        "collab_agent_interaction_end",
-        "collab_agent_spawn_end",
-        "collab_close_end",
-        "collab_waiting_end",
-        "context_compacted",
-        "deprecation_notice",
-        "dynamic_tool_call_request",
-        "dynamic_tool_call_response",
-        "entered_review_mode",
-        "exec_command_begin",
-        "exec_command_end",
-        "exited_review_mode",
-        "image_generation_end",
-        "item_completed",
-        "item_started",
-        "mcp_tool_call_begin",
-        "mcp_tool_call_end",
-        "patch_apply_begin",
-        "patch_apply_end",
-        "plan_update",
-        "task_complete",
-        "task_started",
-        "thread_goal_updated",
-        "thread_name_updated",
-        "thread_rolled_back",
-        "thread_settings_applied",
-        "token_count",
-        "turn_aborted",
-        "turn_complete",
-        "turn_diff",
-        "turn_started",
-        "undo_completed",
-        "undo_started",
-        "view_image_tool_call",
-        "warning",
-        "web_search_begin",
-        "web_search_end",
-    }
-)
-_FAILURES = frozenset({"error", "stream_error"})
 _ENDS = frozenset({"exec_command_end", "mcp_tool_call_end", "patch_apply_end"})
 
 
@@ -101,6 +42,8 @@ class Records:
         self._answer: Answer | None = None
         self._heard = False
         self._counted = False
+        self._whole = False
+        """The answer's token counts are recorded, so that nothing more of it comes."""
         self._total: Any = None
         self._facts: dict[str, tuple[datetime | None, dict[str, Any]]] = {}
         self._own: str | None = None
@@ -125,6 +68,13 @@ class Records:
                 self._event(payload, at, where)
             case "compacted":
                 self._compacted(payload, at)
+            case "token_usage_record" if payload:
+                self._used(payload, at)
+            case "inter_agent_communication" if payload:
+                self._heard = True
+                self.session.hear({"type": "agent_message", **payload}, None, thread=self._thread)
+            case str() if kind in LINE_NOTES:
+                self.session.note(kind, payload or record, at, what=kind)
             case str() if kind in ITEMS and not payload:
                 self._item(record, at, where, alone=True)
             case None if "id" in record or "record_type" in record:
@@ -167,7 +117,7 @@ class Records:
 
     def _said(self, at: datetime | None, records: int = 1) -> Answer:
         """The answer that is going on, or a new one."""
-        if self._answer is not None and self._heard and not self._counted:
+        if self._answer is not None and (self._whole or (self._heard and not self._counted)):
             self.session.done(self._answer.thread)
             self._answer = None
         if self._answer is None:
@@ -180,7 +130,7 @@ class Records:
                 answer = self.session.answer(f"{turn}:{number}", thread=thread, kind="response_item")
                 number += 1
             answer.model, answer.parameters = self._model, self._parameters
-            self._answer = answer
+            self._answer, self._whole = answer, False
         self._heard = False
         self._answer.records += records
         if at is not None:
@@ -190,7 +140,7 @@ class Records:
 
     def _item(self, item: dict[str, Any], at: datetime | None, where: str, *, alone: bool = False) -> None:
         kind = as_str(item.get("type"))
-        if kind == "message" and item.get("role") != "assistant":
+        if kind == "agent_message" or (kind == "message" and item.get("role") != "assistant"):
             self._message(item, at, alone=alone)
         elif kind == "message":
             answer = self._said(at)
@@ -205,11 +155,11 @@ class Records:
             if text:
                 answer.reasoning.append(text)
             answer.part("reasoning", at, len(text) or None)
-        elif kind in _CALLS:
+        elif kind in CALLS:
             self._call(item, at)
-        elif kind in _OUTPUTS:
+        elif kind in OUTPUTS:
             self._output(item, at, where)
-        elif kind in _ITEM_NOTES:
+        elif kind in ITEM_NOTES:
             self.session.note(str(kind), item, at, what=f"response_item.{kind}")
         else:
             self.session.put(Unread(kind=f"response_item.{_name(kind)}", where=where))
@@ -233,6 +183,9 @@ class Records:
         elif kind == "custom_tool_call":
             tool, action = as_str(item.get("name")), item.get("input")
             arguments = {"input": action}
+        elif kind == "tool_search_call":
+            tool, action = "tool_search", item.get("arguments")
+            arguments = parse_arguments(action)
         else:
             tool, action, arguments = "local_shell", item.get("action"), as_dict(item.get("action"))
         text = action if isinstance(action, str) else compact(action)
@@ -265,7 +218,7 @@ class Records:
     ) -> None:
         """What a call led to: what the model was told, with what the program told of it."""
         ended, facts = self._facts.pop(call_id, (None, {}))
-        output = item.get("output") if item is not None else program_output(facts)
+        output = item.get("output", item.get("tools")) if item is not None else program_output(facts)
         failed = said_failed(facts)
         failed = said_error(output) if failed is None else failed
         at = ended or at
@@ -292,8 +245,9 @@ class Records:
 
     def _event(self, event: dict[str, Any], at: datetime | None, where: str) -> None:
         kind, call_id = as_str(event.get("type")), as_str(event.get("call_id"))
-        if kind == "user_message":
-            text = as_text(event.get("message"))
+        item = as_dict(event.get("item")) if kind == "item_completed" else {}
+        if kind == "user_message" or item.get("type") == "UserMessage":
+            text = as_text(item.get("content") if item else event.get("message"))
             part = payloads.Part.of(kind="user_message", at=at, chars=len(text), source="event_msg.user_message")
             self._heard = True
             self.session.hear(None, part, thread=self._thread)
@@ -304,17 +258,32 @@ class Records:
             self._turn = as_str(event.get("turn_id")) or self._turn
         if kind in _ENDS and call_id is not None and self.session.known(call_id):
             self._facts[call_id] = (at, event)
-        if kind in _FAILURES:
+        elif (done := as_str(item.get("id"))) is not None and self.session.known(done):
+            self._facts[done] = (at, item)
+        if kind in FAILURES:
             message = as_text(event.get("message"))
             payload = payloads.Error.of(
                 where="policy", kind=str(kind), message=message, failure=Failure.SERVICE, data=event
             )
             self.session.put(Timed(payload=payload, t_start=at, kind=f"event_msg.{kind}", records=1))
-        elif kind in _EVENT_NOTES or (isinstance(kind, str) and kind.endswith("_approval_request")):
+        elif kind in EVENT_NOTES or (isinstance(kind, str) and kind.endswith("_approval_request")):
             note = "permission" if str(kind).endswith("_approval_request") else _EVENTS.get(str(kind), str(kind))
             self.session.note(note, event, at, what=f"event_msg.{kind}")
         else:
             self.session.put(Unread(kind=f"event_msg.{_name(kind)}", where=where))
+
+    def _used(self, record: dict[str, Any], at: datetime | None) -> None:
+        """What an answer used, recorded when it is whole; one that no answer goes with is that of a compaction."""
+        answer = None if self._whole else self._answer
+        if answer is None:
+            self.session.note("token_usage_record", record, at, what="token_usage_record")
+            return
+        self._whole = True
+        answer.records += 1
+        answer.usage = _usage(as_dict(record.get("usage")))
+        if response := as_str(record.get("response_id")):
+            answer.extra["response_id"] = response
+        answer.part("usage", at, None)
 
     def _count(self, event: dict[str, Any], at: datetime | None) -> bool:
         """Token counts end an answer, unless they are the same as before."""
@@ -323,15 +292,24 @@ class Records:
         if not is_object(last) or not is_object(total) or total == self._total:
             return False
         self._total, self._counted, self._heard = as_dict(total), True, False
-        answer = self._said(None)
-        answer.usage = openai_usage(as_dict(last))
-        answer.part("usage", at, None)
+        if self._whole and self._answer is not None:
+            answer = self._answer
+            answer.records += 1
+        else:
+            answer = self._said(None)
+            answer.usage = _usage(as_dict(last))
+            answer.part("usage", at, None)
         more = {"model_context_window": info.get("model_context_window"), "rate_limits": event.get("rate_limits")}
         answer.extra |= {name: value for name, value in more.items() if value is not None}
         answer.last = answer.last or at
         self.session.done(answer.thread)
-        self._answer = None
+        self._answer, self._whole = None, False
         return True
+
+
+def _usage(counts: dict[str, Any]) -> Usage:
+    written = counts.get("cache_write_input_tokens")
+    return openai_usage(counts if written is None else {"cache_creation_tokens": written, **counts})
 
 
 def _length(value: Any) -> int:

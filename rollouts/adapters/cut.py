@@ -1,17 +1,21 @@
 """One file that holds several sessions, cut into them, with a look ahead of bounded length."""
 
+import heapq
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from .base import Unread
-from .reading import Row, as_dict
+from .reading import Row, as_dict, json_rows, moment
 
-__all__ = ["Cut", "Named"]
+__all__ = ["Cut", "Named", "merged"]
 
 Named = tuple[str, Row | Unread]
 """A row, and the name of its file where that is not the source itself."""
 _PEEK = 400
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Cut:
@@ -68,3 +72,26 @@ class Cut:
 
 def _record(row: Row | Unread) -> dict[str, Any]:
     return as_dict(row.value) if isinstance(row, Row) else {}
+
+
+def merged(own: Iterator[Named], companions: Sequence[Path]) -> Iterator[Named]:
+    """A session's own rows with those of the files beside it, by time; each of these bears the name of its file."""
+    if not companions:
+        return own
+    streams = [own, *(_of_file(file) for file in companions)]
+    ordered = heapq.merge(*map(_by_time, streams), key=lambda item: item[0])
+    return (named for _at, named in ordered)
+
+
+def _of_file(path: Path) -> Iterator[Named]:
+    return ((path.name, row) for row in json_rows(path))
+
+
+def _by_time(rows: Iterator[Named]) -> Iterator[tuple[datetime, Named]]:
+    """Each row with the latest time so far in its file, which orders it among the others' rows."""
+    latest = _START
+    for named in rows:
+        record = _record(named[1])
+        at = moment(record.get("timestamp")) or moment(record.get("startTime"))
+        latest = max(latest, at or latest)
+        yield latest, named

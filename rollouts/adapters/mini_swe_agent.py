@@ -40,6 +40,9 @@ LOSES: Mapping[str, str] = {
 
 _ROLES = frozenset({"system", "user", "assistant", "tool", "exit", "developer"})
 _BLOCK = re.compile(r"```(?:bash|sh|mswea_bash_command)?[ \t]*\n(.*?)\n?```", re.DOTALL)
+_MARKS = ("COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "MINI_SWE_AGENT_FINAL_OUTPUT")
+_NOT_EXECUTED = "action was not executed"
+_SUBMITTED = "Submitted"
 _RETURNCODE = re.compile(r"<returncode>(-?\d{1,9})</returncode>")
 _FORMAT_ERROR = re.compile(
     r"EXACTLY ONE action|Format error|exactly one bash code block|Tool call error", re.IGNORECASE
@@ -50,7 +53,7 @@ class MiniSweAgentAdapter:
     """See `base.Adapter`."""
 
     name = "mini-swe-agent"
-    version = "1"
+    version = "2"
     title = "mini-swe-agent trajectories (.traj.json)"
 
     def recognise(self, sample: Sample) -> float:
@@ -114,6 +117,7 @@ class _Telling:
         self.before = 0
         self.exit: dict[str, Any] | None = None
         self.started = False
+        self.submitted = False
 
     def events(self) -> Iterator[Foreign]:
         """Everything."""
@@ -193,6 +197,8 @@ class _Telling:
         self.teller.hear(_spoken(message))
         start, end = self._share(at)
         failed = as_str(extra.get("exception_info"))
+        if failed == _NOT_EXECUTED and self._submits(call_id):
+            extra, failed = {**extra, "returncode": 0, "exit_status": _SUBMITTED}, None
         result = self.teller.result(
             call_id,
             text,
@@ -209,6 +215,19 @@ class _Telling:
         else:
             yield replace(result, t_start=start)
         self.clock = end or self.clock
+
+    def _submits(self, call_id: str | None) -> bool:
+        """Whether a call said not to be carried out is the one that submitted.
+
+        The agent learns of a submission by an exception, which the command raises once it succeeded, and writes the
+        same result for it as for the calls after it, which were not carried out.
+        """
+        key = next(iter(self.teller.waiting), None) if call_id is None else call_id
+        waiting = self.teller.waiting.get(key) if key is not None else None
+        if waiting is None or self.submitted or as_str(self.info.get("exit_status")) != _SUBMITTED:
+            return False
+        self.submitted = any(mark in as_text(waiting[1].arguments.get("command")) for mark in _MARKS)
+        return self.submitted
 
     def _share(self, at: datetime | None) -> tuple[datetime | None, datetime | None]:
         """When one of several calls ran: all observations of an answer are written when its last call ended."""
@@ -232,8 +251,10 @@ class _Telling:
     def _submitted(self, message: dict[str, Any]) -> Iterator[Timed]:
         """The result of the command that submitted, which is no message of its own."""
         at, status = _at(message), as_text(as_dict(message.get("extra")).get("exit_status"))
-        while status == "Submitted" and self.teller.waiting:
-            result = self.teller.result(None, _text(message), at=at, data={"exit_status": status})
+        for key in list(self.teller.waiting) if status == _SUBMITTED else ():
+            told: dict[str, Any] = {"ok": False, "error": "not_executed"} if self.submitted else {}
+            told |= {"exit_code": 0} if self._submits(key) else {}
+            result = self.teller.result(key, _text(message), at=at, data={"exit_status": status}, **told)
             if result is not None:
                 yield result
 

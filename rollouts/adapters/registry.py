@@ -21,6 +21,7 @@ BUILTIN: Mapping[str, str] = {
     "atif": f"{_HERE}.atif:ADAPTER",
     "claude-code": f"{_HERE}.claude_code:ADAPTER",
     "codex": f"{_HERE}.codex:ADAPTER",
+    "gemini-cli": f"{_HERE}.gemini_cli:ADAPTER",
     "mini-swe-agent": f"{_HERE}.mini_swe_agent:ADAPTER",
     "nebius-openhands": f"{_HERE}.nebius_openhands:ADAPTER",
     "nebius-swe-agent": f"{_HERE}.nebius_swe_agent:ADAPTER",

@@ -118,12 +118,17 @@ class Session:
             if part.at is not None:
                 conversation.at = max(conversation.at or part.at, part.at)
 
-    def forget(self, thread: str | None = None) -> None:
-        """The conversation was replaced by a summary that comes as its first message."""
+    def length(self, thread: str | None = None) -> int:
+        """How many messages a conversation has by now."""
+        conversation = self.conversation(thread)
+        return conversation.told + (conversation.answer is not None) + len(conversation.messages)
+
+    def forget(self, thread: str | None = None, *, keep: int = 0) -> None:
+        """The conversation was taken back to its first messages; those that replace the others come next."""
         conversation = self.conversation(thread)
         self._close(conversation)
         self._unanswered(thread, conversation)
-        conversation.told, conversation.answer, conversation.messages = 0, None, []
+        conversation.told, conversation.answer, conversation.messages = keep, None, []
 
     def answer(self, request_id: str, *, thread: str | None = None, kind: str = "assistant") -> Answer | None:
         """The answer of that id, begun if it is new; None when it is told already."""

@@ -76,7 +76,7 @@ def _said(dialogue: Dialogue) -> list[Hashable]:
 def _called(call: Any) -> tuple[str, str]:
     record = as_dict(call)
     function = as_dict(record.get("function")) or record
-    raw = function.get("arguments", function.get("input"))
+    raw = function.get("arguments", function.get("input", function.get("args")))
     parsed = parse_arguments(raw if raw is not None else {})
     return str(function.get("name")), compact(parsed if parsed is not None else raw)
 

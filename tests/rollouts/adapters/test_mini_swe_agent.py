@@ -116,8 +116,39 @@ def test_trajectories_that_the_agent_itself_writes(tmp_path: Path) -> None:
     settings = {"system_template": "Be good.", "instance_template": "Do {{task}}", "output_path": path}
     agents.DefaultAgent(model, LocalEnvironment(cwd=str(tmp_path)), **settings).run("it")
     (only,) = told(ADAPTER, path)
-    assert [result.exit_code for result in only.payloads(ToolResult)] == [3, None]
+    assert [result.exit_code for result in only.payloads(ToolResult)] == [3, 0]
     assert only.payloads(EpisodeEnd)[0].stop_reason is StopReason.SUBMITTED
     assert only.payloads(FinalPatch)[0].files == ("a.py",)
     assert only.payloads(EpisodeEnd)[0].cost_usd == 1.0
     assert only.payloads(EpisodeStart)[0].observation == "Do it"
+
+
+def test_the_call_that_submits_is_told_as_done_by_either_agent(tmp_path: Path) -> None:
+    """The interactive agent writes the result of a call that was not carried out for it."""
+    pytest.importorskip("minisweagent.agents.interactive", reason="mini-swe-agent is not installed")
+    from minisweagent.agents.interactive import InteractiveAgent
+    from minisweagent.environments.local import LocalEnvironment
+    from minisweagent.models.test_models import DeterministicToolcallModel, make_toolcall_output
+
+    def asked(number: int, *commands: str) -> dict[str, Any]:
+        calls: list[dict[str, Any]] = []
+        for index, command in enumerate(commands):
+            function = {"name": "bash", "arguments": json.dumps({"command": command})}
+            calls.append({"id": f"c{number}{index}", "type": "function", "function": function})
+        actions = [
+            {"command": command, "tool_call_id": call["id"]} for command, call in zip(commands, calls, strict=True)
+        ]
+        return make_toolcall_output("I do it.", calls, actions)
+
+    model = DeterministicToolcallModel(
+        outputs=[asked(0, "echo hi"), asked(1, "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "echo never")]
+    )
+    path = tmp_path / f"{TASK}.traj.json"
+    settings: dict[str, Any] = {"system_template": "Be good.", "instance_template": "Do {{task}}", "output_path": path}
+    agent = InteractiveAgent(model, LocalEnvironment(cwd=str(tmp_path)), mode="yolo", confirm_exit=False, **settings)
+    agent.run("it")
+    (only,) = told(ADAPTER, path)
+    done = [(result.ok, result.error, result.exit_code) for result in only.payloads(ToolResult)]
+    assert done == [(True, None, 0), (True, None, 0), (False, "not_executed", -1)]
+    assert only.payloads(EpisodeEnd)[0].stop_reason is StopReason.SUBMITTED
+    assert not only.unread
