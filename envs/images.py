@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import ImageMissing, InfrastructureError
 from .engine import Engine, engine_errors
 
-__all__ = ["BASE_ENV", "ROOT_IMAGE", "build_image", "ensure_python_image"]
+__all__ = ["BASE_ENV", "ROOT_IMAGE", "build_image", "ensure_python_image", "ensure_root_image"]
 
 ROOT_IMAGE = "trajhub/debian:bookworm"
 """What `debootstrap` makes."""
@@ -86,7 +86,7 @@ def ensure_python_image(engine: Engine, pinned: str, suite: str, include: Collec
     name = f"trajhub/python:3.11-{key}"
     with _lock(name):
         if not engine.has_image(name):
-            root = _root_image(engine, pinned, suite, include)
+            root = ensure_root_image(engine, pinned, suite, include)
             network = "none" if root == ROOT_IMAGE else "default"
             build_image(engine, name, {"Dockerfile": _dockerfile(root, include).encode()}, network=network)
     return name
@@ -105,18 +105,19 @@ def _dockerfile(root: str, include: Collection[str]) -> str:
     )
 
 
-def _root_image(engine: Engine, pinned: str, suite: str, include: Collection[str]) -> str:
-    if engine.has_image(ROOT_IMAGE):
-        return ROOT_IMAGE
+def ensure_root_image(engine: Engine, pinned: str, suite: str, include: Collection[str], name: str = ROOT_IMAGE) -> str:
+    """The image `pinned`, pulled if need be, or else `name`, which `debootstrap` makes of a Debian release."""
+    if engine.has_image(name):
+        return name
     try:
         engine.require_image(pinned)
         return pinned
     except ImageMissing as error:
-        _debootstrap(engine, suite, include, error)
-    return ROOT_IMAGE
+        _debootstrap(engine, suite, include, name, error)
+    return name
 
 
-def _debootstrap(engine: Engine, suite: str, include: Collection[str], pulled: ImageMissing) -> None:
+def _debootstrap(engine: Engine, suite: str, include: Collection[str], name: str, pulled: ImageMissing) -> None:
     tool = shutil.which("debootstrap")
     if tool is None:
         raise ImageMissing(
@@ -135,6 +136,6 @@ def _debootstrap(engine: Engine, suite: str, include: Collection[str], pulled: I
         shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
         archive = Path(folder) / "root.tar"
         subprocess.run(["tar", "-C", str(root), "-cf", str(archive), "."], check=True)
-        repository, tag = ROOT_IMAGE.split(":")
-        with engine_errors(f"importing {ROOT_IMAGE}"):
+        repository, tag = name.split(":")
+        with engine_errors(f"importing {name}"):
             engine.client.api.import_image_from_file(str(archive), repository=repository, tag=tag)

@@ -18,7 +18,7 @@ _LARGEST_GIVEN = 4 << 20
 _MOST_FILES = 500
 
 Fetched = tuple[Path, str | None]
-"""A transcript on this machine, and the adapter that the recipe names for it."""
+"""A transcript on this machine, a file or a folder, and the adapter that the recipe names for it."""
 
 
 class Baggage:
@@ -29,6 +29,7 @@ class Baggage:
         self._sandbox, self._recipe, self._values, self._folder = sandbox, recipe, values, folder
         self._before = dict[str, bytes | None]()
         self._record = list[dict[str, Any]]()
+        self._left = recipe.limits.transcript_bytes
         self.unread = list[dict[str, Any]]()
         """Transcripts that are there and could not be copied, and why."""
         sandbox.script(f"mkdir -p {shlex.quote(values['TRAJHUB_HOME'])}")
@@ -54,23 +55,34 @@ class Baggage:
 
     def fetch(self) -> list[Fetched]:
         """Copy the agent's transcripts to this machine."""
-        fetched, left = list[Fetched](), self._recipe.limits.transcript_bytes
-        home = PurePosixPath(self._values["TRAJHUB_HOME"])
+        fetched = list[Fetched]()
         for transcript in self._recipe.transcripts:
-            for path in self._found((transcript.path,)):
-                pure = PurePosixPath(path)
-                try:
-                    data = self._sandbox.read_file(path, limit=max(left, 0))
-                except OSError as error:
-                    why = f"it cannot be copied: {error.strerror}"
-                    self.unread.append({"file": pure.name, "adapter": transcript.adapter, "unread": why})
-                    continue
-                left -= len(data)
-                parts = (pure.relative_to(home) if pure.is_relative_to(home) else pure).parts
-                own = self._place(TRANSCRIPTS, parts)
-                own.write_bytes(data)
-                fetched.append((own, transcript.adapter))
+            for file in self._found((transcript.path,)):
+                if (own := self._copy(file, transcript.adapter)) is not None:
+                    fetched.append((own, transcript.adapter))
+            for folder in self._found((transcript.path,), "-d"):
+                inside = f"find {shlex.quote(folder)} -type f ! -name '.*'"
+                names = self._sandbox.script(inside, output_limit=8 << 20).text.splitlines()
+                if any([self._copy(name, transcript.adapter) for name in sorted(names)]):
+                    fetched.append((self._own(folder), transcript.adapter))
         return fetched
+
+    def _copy(self, path: str, adapter: str | None) -> Path | None:
+        """Copy a file of a transcript, as long as there is room."""
+        try:
+            data = self._sandbox.read_file(path, limit=max(self._left, 0))
+        except OSError as error:
+            why = f"it cannot be copied: {error.strerror}"
+            self.unread.append({"file": PurePosixPath(path).name, "adapter": adapter, "unread": why})
+            return None
+        self._left -= len(data)
+        own = self._own(path)
+        own.write_bytes(data)
+        return own
+
+    def _own(self, path: str) -> Path:
+        pure, home = PurePosixPath(path), PurePosixPath(self._values["TRAJHUB_HOME"])
+        return self._place(TRANSCRIPTS, (pure.relative_to(home) if pure.is_relative_to(home) else pure).parts)
 
     def take_away(self) -> None:
         """Leave the repository as the agent would have left it without what it was given, and without its litter."""
@@ -83,12 +95,12 @@ class Baggage:
             patterns = " ".join(_glob(expand(pattern, self._values)) for pattern in self._recipe.litter)
             self._sandbox.script(f"rm -rf -- {patterns}")
 
-    def _found(self, patterns: Iterable[str]) -> list[str]:
-        """Regular files that match, in order."""
+    def _found(self, patterns: Iterable[str], kind: str = "-f") -> list[str]:
+        """Regular files that match, in order; folders where `kind` is `-d`."""
         known = " ".join(_glob(expand(pattern, self._values)) for pattern in patterns)
         if not known:
             return []
-        loop = f'for f in {known}; do [ -f "$f" ] && [ ! -L "$f" ] && printf \'%s\\n\' "$f"; done; :'
+        loop = f'for f in {known}; do [ {kind} "$f" ] && [ ! -L "$f" ] && printf \'%s\\n\' "$f"; done; :'
         names = self._sandbox.script(loop, output_limit=1 << 20).text.splitlines()
         return list(dict.fromkeys(name for name in names if name))[:_MOST_FILES]
 

@@ -2,7 +2,7 @@
 
 A run itself has no network. What is installed is a function of the recipe's install step, its version and the image it
 is installed upon; the image that comes of it is named after the three, labelled, and removed by `trajhub clean
---images`.
+--images`. An agent with a house is installed there instead, once, and carried into each task's image.
 """
 
 import hashlib
@@ -11,7 +11,6 @@ import re
 import shlex
 import ssl
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ...envs.container import Container, SandboxConfig
 from ...envs.engine import Engine, engine_errors
 from ...envs.prepare import AGENTS
 from ...errors import ImageMissing
+from .house import PORTABLE_PYTHON, PORTABLE_PYTHON_PATH, build_house, carry
 from .recipe import Recipe
 
 __all__ = ["Installed", "ensure_installed", "image_name"]
@@ -52,7 +52,8 @@ class Installed:
 
 def image_name(recipe: Recipe, base_id: str) -> str:
     """The name of the image that holds the agent on top of the image with that id."""
-    told = "\0".join((recipe.install, recipe.version, recipe.version_command, base_id))
+    housed = (recipe.house.model_dump_json(), PORTABLE_PYTHON) if recipe.house is not None else ()
+    told = "\0".join((recipe.install, recipe.version, recipe.version_command, base_id, *housed))
     return f"{AGENTS}:{recipe.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
@@ -65,10 +66,30 @@ def ensure_installed(engine: Engine, recipe: Recipe, image: str) -> Installed:
     name = image_name(recipe, base)
     with _lock(name):
         if not engine.has_image(name):
+            if recipe.house is None:
+                _install(engine, recipe, image, base, name)
+            else:
+                house = _ensure_house(engine, recipe)
+                labels = {**_labels(engine, house), _BASE_LABEL: base}
+                carry(engine, house, image, name, {key: labels[key] for key in (_LABEL, _VERSION_LABEL, _BASE_LABEL)})
+    return Installed(image=name, version=_labels(engine, name).get(_VERSION_LABEL) or recipe.version or "unknown")
+
+
+def _ensure_house(engine: Engine, recipe: Recipe) -> str:
+    """The image in which the agent was installed for the images of all tasks."""
+    assert recipe.house is not None
+    image = build_house(engine, recipe.house)
+    base = engine.require_image(image)
+    name = image_name(recipe, base)
+    with _lock(name):
+        if not engine.has_image(name):
             _install(engine, recipe, image, base, name)
-    with engine_errors(f"looking up image {name}"):
-        labels: Mapping[str, str] = engine.api.inspect_image(name)["Config"].get("Labels") or {}
-    return Installed(image=name, version=labels.get(_VERSION_LABEL) or recipe.version or "unknown")
+    return name
+
+
+def _labels(engine: Engine, image: str) -> dict[str, str]:
+    with engine_errors(f"looking up image {image}"):
+        return engine.api.inspect_image(image)["Config"].get("Labels") or {}
 
 
 def _install(engine: Engine, recipe: Recipe, image: str, base: str, name: str) -> None:
@@ -96,6 +117,9 @@ def _do(channel: Channel, recipe: Recipe, image: str) -> None:
     bundle = _certificates()
     if bundle is not None:
         channel.wait(channel.store(_CERTIFICATES.encode(), bundle), 60.0)
+    if recipe.house is not None:
+        channel.wait(channel.store(PORTABLE_PYTHON_PATH.encode(), PORTABLE_PYTHON.encode()), 60.0)
+        channel.wait(channel.command(f"chmod +x {PORTABLE_PYTHON_PATH}".encode(), 1000), 60.0)
     script = f"set -e\n{_settings(trusted=bundle is not None)}\nexport TRAJHUB_VERSION={shlex.quote(recipe.version)}\n"
     reply = channel.command((script + recipe.install + f"\nrm -f {_CERTIFICATES}\n").encode(), 20_000)
     if not channel.wait(reply, _TIMEOUT) or reply.status != "0":

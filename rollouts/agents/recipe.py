@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ...errors import ConfigError
 
-__all__ = ["VARIABLES", "Api", "Limits", "Recipe", "Transcript", "known_recipes", "load_recipe"]
+__all__ = ["VARIABLES", "Api", "House", "Limits", "Recipe", "Transcript", "known_recipes", "load_recipe"]
 
 RECIPES = Path(__file__).parents[2] / "configs" / "agents"
 Api = Literal["openai", "anthropic", "gemini"]
@@ -44,9 +44,19 @@ class Transcript(_Model):
     """Where the agent writes what it did."""
 
     path: str
-    """Glob in the sandbox, for example `${TRAJHUB_HOME}/.claude/projects/*/*.jsonl`."""
+    """Glob in the sandbox, for example `${TRAJHUB_HOME}/.claude/projects/*/*.jsonl`. A folder that matches is one
+    transcript, with all files in it."""
     adapter: str | None = None
     """Name of the adapter that reads it; null: recognised by its content."""
+
+
+class House(_Model):
+    """A system of the agent's own, in which it is installed once for the images of all tasks."""
+
+    image: str
+    """Pulled where a registry answers; with Python 3 and its `venv`."""
+    suite: str = "trixie"
+    """The Debian release that `debootstrap` installs where none does."""
 
 
 class Limits(_Model):
@@ -76,6 +86,9 @@ class Recipe(_Model):
     api: Api = "openai"
     install: str = ""
     """Shell script that installs it, as root, with network, in a container of the task's image; "": nothing to do."""
+    house: House | None = None
+    """Where `install` runs, if not in each task's image: then the folder `/opt/trajhub-agent` alone comes into those.
+    The command `portable-python FOLDER PACKAGE...` is there, which makes a Python that runs in any of them."""
     version_command: str = ""
     """Prints its version; the first thing in it that looks like one is recorded."""
     command: str

@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self, cast
@@ -22,34 +22,48 @@ SHELLS = {
     "shell": "command",
     "shell_command": "command",
     "run_shell_command": "command",
+    "terminal": "command",
 }
 """Names of shell tools, and the argument that takes the command."""
+MORE = {
+    "Bash": {"description": "run a command"},
+    "run_shell_command": {"description": "run a command"},
+    "terminal": {"security_risk": "LOW"},
+}
+"""What else they want to be told."""
 DONE = "All is done."
 Events = Iterator[tuple[str | None, Any]]
+Commands = Sequence[str | tuple[str, dict[str, Any]]]
+"""What the model wants done: commands for whatever shell it is offered, or another tool with its arguments."""
 
 
 class Turn:
     """What the model says in answer to one request."""
 
-    def __init__(self, commands: list[str], taken: int, tools: dict[str, Any]) -> None:
-        self.shell = next((name for name in tools if name in SHELLS), None)
+    def __init__(self, commands: Commands, taken: int, tools: dict[str, Any]) -> None:
+        shell = next((name for name in tools if name in SHELLS), None)
+        self.offered = shell is not None
         self.number = taken
-        self.command = commands[taken] if self.shell and taken < len(commands) else None
-        self.text = DONE if self.command is None else f"Step {taken + 1}: I run a command."
+        self.tool: str | None = None
+        self.arguments: dict[str, Any] = {}
+        if shell is not None and taken < len(commands):
+            command = commands[taken]
+            self.tool, self.arguments = _shell(shell, command) if isinstance(command, str) else command
+        self.text = DONE if self.tool is None else f"Step {taken + 1}: I run a command."
         self.usage = (1000 + 50 * taken, 20 + taken)
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        assert self.shell is not None and self.command is not None
-        value: Any = ["bash", "-lc", self.command] if self.shell == "shell" else self.command
-        more = {"description": "run a command"} if self.shell in ("Bash", "run_shell_command") else {}
-        return {SHELLS[self.shell]: value, **more}
+
+def _shell(shell: str, command: str) -> tuple[str, dict[str, Any]]:
+    value: Any = ["bash", "-lc", command] if shell == "shell" else command
+    return shell, {SHELLS[shell]: value, **MORE.get(shell, {})}
 
 
 class Playback:
-    """The service, in a thread; `requests` is what it was asked."""
+    """The service, in a thread; `requests` is what it was asked. `commands` may depend on a request's text."""
 
-    def __init__(self, commands: list[str], *, delay: float = 0.0, port: int = 0, fail: int = 0) -> None:
+    def __init__(
+        self, commands: Commands | Callable[[str], Commands], *, delay: float = 0.0, port: int = 0, fail: int = 0
+    ) -> None:
         self.commands, self.delay, self.fail = commands, delay, fail
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
@@ -87,14 +101,16 @@ class Playback:
                     self._answer(path, body)
 
             def _answer(self, path: str, body: dict[str, Any]) -> None:
+                wanted = service.commands
+                commands = wanted(json.dumps(body, ensure_ascii=False)) if callable(wanted) else wanted
                 if path.endswith("/messages"):
-                    plain, stream, on = anthropic(service.commands, body)
+                    plain, stream, on = anthropic(commands, body)
                 elif path.endswith("/responses"):
-                    plain, stream, on = responses(service.commands, body)
+                    plain, stream, on = responses(commands, body)
                 elif "enerateContent" in path:
-                    plain, stream, on = gemini(service.commands, body, streamed="stream" in path)
+                    plain, stream, on = gemini(commands, body, streamed="stream" in path)
                 else:
-                    plain, stream, on = chat(service.commands, body)
+                    plain, stream, on = chat(commands, body)
                 if on:
                     self._events(stream)
                 else:
@@ -130,14 +146,14 @@ class Playback:
         return Handler
 
 
-def chat(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any], Events, bool]:
+def chat(commands: Commands, body: dict[str, Any]) -> tuple[dict[str, Any], Events, bool]:
     taken = sum(message["role"] == "tool" for message in body["messages"])
     turn = Turn(commands, taken, {tool["function"]["name"]: tool for tool in body.get("tools") or ()})
     message: dict[str, Any] = {"role": "assistant", "content": turn.text}
-    if turn.command is not None:
-        function = {"name": turn.shell, "arguments": json.dumps(turn.arguments)}
+    if turn.tool is not None:
+        function = {"name": turn.tool, "arguments": json.dumps(turn.arguments)}
         message["tool_calls"] = [{"id": f"call_{turn.number:04d}", "type": "function", "function": function}]
-    finish = "tool_calls" if turn.command is not None else "stop"
+    finish = "tool_calls" if turn.tool is not None else "stop"
     prompt, completion = turn.usage
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     head = {"id": f"chatcmpl-{turn.number:04d}", "created": 1, "model": body.get("model")}
@@ -160,19 +176,19 @@ def chat(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any], Eve
     return plain, stream(), bool(body.get("stream"))
 
 
-def anthropic(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any], Events, bool]:
+def anthropic(commands: Commands, body: dict[str, Any]) -> tuple[dict[str, Any], Events, bool]:
     blocks = [block for message in body["messages"] if isinstance(message["content"], list)
               for block in message["content"]]  # fmt: skip
     taken = sum(block["type"] == "tool_result" for block in blocks)
     turn = Turn(commands, taken, {tool["name"]: tool for tool in body.get("tools") or () if "name" in tool})
     content: list[dict[str, Any]] = [{"type": "text", "text": turn.text}]
-    if turn.command is not None:
-        call = {"type": "tool_use", "id": f"toolu_{turn.number:04d}", "name": turn.shell, "input": turn.arguments}
+    if turn.tool is not None:
+        call = {"type": "tool_use", "id": f"toolu_{turn.number:04d}", "name": turn.tool, "input": turn.arguments}
         content.append(call)
-    reason = "tool_use" if turn.command is not None else "end_turn"
+    reason = "tool_use" if turn.tool is not None else "end_turn"
     prompt, completion = turn.usage
     usage = {"input_tokens": 100, "cache_read_input_tokens": prompt - 100, "cache_creation_input_tokens": 0}
-    kind = "main" if turn.shell else "side"
+    kind = "main" if turn.offered else "side"
     plain = {
         "id": f"msg_{kind}_{turn.number:04d}_{len(json.dumps(body)):06d}",
         "type": "message",
@@ -203,7 +219,7 @@ def anthropic(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any]
     return plain, stream(), bool(body.get("stream"))
 
 
-def responses(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any], Events, bool]:
+def responses(commands: Commands, body: dict[str, Any]) -> tuple[dict[str, Any], Events, bool]:
     given = body["input"]
     items = cast("list[dict[str, Any]]", given) if isinstance(given, list) else []
     taken = sum(str(item.get("type")).endswith("_call_output") for item in items)
@@ -218,13 +234,13 @@ def responses(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any]
             "content": [text],
         }
     ]
-    if turn.command is not None:
+    if turn.tool is not None:
         output.append(
             {
                 "type": "function_call",
                 "id": f"fc_{turn.number:04d}",
                 "call_id": f"call_{turn.number:04d}",
-                "name": turn.shell,
+                "name": turn.tool,
                 "arguments": json.dumps(turn.arguments),
                 "status": "completed",
             }
@@ -265,14 +281,14 @@ def responses(commands: list[str], body: dict[str, Any]) -> tuple[dict[str, Any]
     return plain, stream(), bool(body.get("stream"))
 
 
-def gemini(commands: list[str], body: dict[str, Any], *, streamed: bool) -> tuple[dict[str, Any], Events, bool]:
+def gemini(commands: Commands, body: dict[str, Any], *, streamed: bool) -> tuple[dict[str, Any], Events, bool]:
     parts = [part for content in body["contents"] for part in content.get("parts", ())]
     taken = sum("functionResponse" in part for part in parts)
     declared = [one for tool in body.get("tools") or () for one in tool.get("functionDeclarations", ())]
     turn = Turn(commands, taken, {one["name"]: one for one in declared})
     said: list[dict[str, Any]] = [{"text": turn.text}]
-    if turn.command is not None:
-        said.append({"functionCall": {"name": turn.shell, "args": turn.arguments}})
+    if turn.tool is not None:
+        said.append({"functionCall": {"name": turn.tool, "args": turn.arguments}})
     prompt, completion = turn.usage
     plain = {
         "candidates": [{"content": {"role": "model", "parts": said}, "finishReason": "STOP", "index": 0}],
