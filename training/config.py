@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..errors import ConfigError, StopReason
+from ..errors import StopReason
 from ..rollouts.config import CONFIGS, read_overrides
+from ..validation import validated
 
 __all__ = [
     "ConversationConfig",
@@ -167,8 +168,4 @@ def load_export_config(items: Sequence[str] = (), options: Mapping[str, Any] | N
 
 def _load(model: type[Config], preset: str, items: Sequence[str], options: Mapping[str, Any]) -> Config:
     values: dict[str, Any] = {**read_overrides([str(CONFIGS / preset), *items]), **options}
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems)) from None
+    return validated(model, values)

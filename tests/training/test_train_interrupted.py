@@ -22,7 +22,6 @@ from .configs import sft_of
 from .test_train import losses, same, weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # of other people's code
-ACCELERATE = CONFIGS / "accelerate"
 KILLED = """
 import os, sys, threading, time
 from pathlib import Path
@@ -46,6 +45,22 @@ train_sft(config)
 def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
+
+
+def launched(how: Sequence[str], *command: str) -> subprocess.CompletedProcess[str]:
+    """By `accelerate launch` with a configuration file, and options after it."""
+    return run(
+        [
+            sys.executable,
+            "-m",
+            "accelerate.commands.launch",
+            "--main_process_port",
+            "0",
+            "--config_file",
+            *how,
+            *command,
+        ]
+    )
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -78,9 +93,8 @@ def test_two_processes_learn_what_one_learns(
     base = {**quick, "data": [str(datasets_of_run["sft"])], "max_steps": 3}
     one = train_sft(sft_of(**{**base, "output": str(tmp_path / "one")}), io.StringIO())
     (tmp_path / "two.json").write_text(json.dumps({**base, "batch_size": 1, "output": str(tmp_path / "two")}))
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ACCELERATE / "cpu2.yaml")]
     module = ["-m", "trajectory_hub.training.sft", "-c", str(tmp_path / "two.json")]
-    done = run([*launch, *module])
+    done = launched([str(CONFIGS / "accelerate" / "cpu2.yaml")], *module)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("First example") == 1
     manifest = json.loads((tmp_path / "two" / "training.json").read_text())

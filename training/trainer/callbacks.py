@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
 
+from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ...errors import UsageError
@@ -89,7 +90,8 @@ class Progress(TrainerCallback):
             print(line, file=self._stream, flush=True)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """The checkpoint is whole."""
+        """The checkpoint is whole: every process has written its part."""
+        PartialState().wait_for_everyone()
         if state.is_world_process_zero:
             self._output.complete(state.global_step, {"step": state.global_step, **self.counted})
 

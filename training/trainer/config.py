@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ...errors import ConfigError
 from ...rollouts.config import CONFIGS, read_overrides
+from ...validation import validated
 from ..config import LeakageConfig
 from .settings import Count, LoraSettings, Names, NotNegative, Positive, Selection, Share, StepWeights, Strict
 
@@ -236,8 +236,4 @@ def load_train_config(
     """
     preset = CONFIGS / "train" / f"{model.algorithm}.yaml"
     values: dict[str, Any] = {**read_overrides([str(preset), *items]), **(options or {})}
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems)) from None
+    return validated(model, values)

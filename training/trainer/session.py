@@ -13,13 +13,14 @@ from typing import Any, Self, TextIO
 
 from ...rollouts.files import write_atomic
 from ...rollouts.run_dir import RunLock
-from .arguments import adapters, arguments, on_cpu, quantization
+from .arguments import adapters, arguments, quantization
 from .callbacks import Progress
 from .card import model_card
 from .checks import load_tokenizer, max_length_of, needed_bytes
 from .config import DataConfig, TrainConfig
 from .manifest import manifest_of
 from .output import CARD, Output, Trained, disk_errors
+from .processes import kept_state, process_state, spread
 from .render import Renderer
 
 __all__ = ["Session"]
@@ -38,10 +39,8 @@ class Session:
     ) -> None:
         """`data`: facts about what is learnt from, with checksums. Raises ConfigError for what cannot be trained."""
         _quiet(config)
-        from accelerate import PartialState
-
         self._config, self._data, self.dry_run = config, data, dry_run
-        self.state: Any = PartialState(cpu=on_cpu(config.device))
+        self.state: Any = process_state(config.device)
         self.output = Output(config)
         self.finished = self.output.finished(data)
         """What is there already, by the same configuration and data."""
@@ -86,7 +85,7 @@ class Session:
 
     def arguments(self) -> dict[str, Any]:
         """For TRL's configuration."""
-        return arguments(self._config, self.output.checkpoints)
+        return arguments(self._config, self.output.checkpoints) | kept_state(self._config.device)
 
     def parts(self) -> dict[str, Any]:
         """For TRL's trainer: model, tokenizer, adapters."""
@@ -145,6 +144,7 @@ class Session:
             steps=trainer.state.global_step,
             epochs=trainer.state.epoch,
             processes=self.state.num_processes,
+            spread=spread(),
             device=str(trainer.args.device),
             bf16=trainer.args.bf16,
             started=self.started,
