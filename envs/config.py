@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import ConfigError
+from ..validation import validated
 from .container import SandboxConfig
 from .task import Task
 
@@ -48,10 +48,7 @@ class EnvConfig(BaseModel):
         """Settings from what a user gave. Raises ConfigError that names the fields that are wrong."""
         if isinstance(value, cls):
             return value
-        try:
-            return cls.model_validate(value or {})
-        except ValidationError as error:
-            raise ConfigError(f"the environment's config is wrong: {error}") from error
+        return validated(cls, value or {}, "the environment's config")
 
     def sandbox(self, task: Task) -> SandboxConfig:
         """The sandbox of a task. Raises TaskIncomplete when the task has no image."""

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..errors import ConfigError
+from ..validation import validated
 from .judge.config import JudgeConfig
 from .scores import CRITERIA
 
@@ -145,10 +146,4 @@ def _read(path: Path) -> str:
 
 
 def _validated(values: object, name: str) -> RubricConfig:
-    try:
-        return RubricConfig.model_validate(values)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'top level'}: {item['msg']}" for item in error.errors()
-        )
-        raise ConfigError(f"{name} is not valid: {problems}; see configs/rubric.yaml for an example") from error
+    return validated(RubricConfig, values, f"{name} (configs/rubric.yaml is an example)")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..envs.config import EnvConfig
 from ..envs.grader import GraderConfig
@@ -14,6 +14,7 @@ from ..envs.registration import DEFAULT_WRAPPERS
 from ..envs.task import Task
 from ..errors import ConfigError, TaskNotFound
 from ..rewards.config import RubricConfig
+from ..validation import validated
 from .agents.settings import AgentConfig
 from .budget import Budget, PriceTable
 from .llm import ChatConfig, VllmConfig
@@ -170,11 +171,7 @@ def load_values(model: type[Settings], preset: str, overrides: Mapping[str, Any]
     """A shipped preset with `more` and `overrides` on top. Raises ConfigError that names each wrong value."""
     values = _mapping(CONFIGS / preset) | more
     _merge(values, overrides)
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems)) from None
+    return validated(model, values)
 
 
 def choose(config: RolloutConfig, tasks: Sequence[Task]) -> list[Task]:

@@ -8,9 +8,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "tools": {"errors", "tools"},
-    "envs": {"errors", "console", "tools", "envs", "configs"},
-    "rewards": {"errors", "page", "tools", "envs", "rewards", "configs"},
-    "rollouts": {"errors", "tools", "envs", "rewards", "rollouts", "configs"},
+    "envs": {"errors", "validation", "console", "tools", "envs", "configs"},
+    "rewards": {"errors", "validation", "page", "tools", "envs", "rewards", "configs"},
+    "rollouts": {"errors", "validation", "tools", "envs", "rewards", "rollouts", "configs"},
 }
 HEAVY = {"docker", "datasets", "swebench", "torch", "transformers", "trl", "ray", "rich", "unidiff"}
 

@@ -1,5 +1,6 @@
 """`trajhub train`: one command an algorithm; each is a script as well, for `accelerate launch`."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -115,8 +116,8 @@ def _given(options: dict[str, Any]) -> list[str]:
 
 
 def _train(algorithm: str, items: list[str] | None, options: list[str], dry_run: bool, as_json: bool) -> None:
-    config_of, train = _parts(algorithm)
-    config = config_of([*(items or []), *options])
+    config = _config(algorithm, [*(items or []), *options])
+    train = _trainer(algorithm)
     with interruptible("stopped; the same command goes on from the last checkpoint"):
         done: Trained = train(config, sys.stderr if as_json else sys.stdout, dry_run=dry_run)
     if os.environ.get("RANK", "0") != "0":
@@ -127,15 +128,19 @@ def _train(algorithm: str, items: list[str] | None, options: list[str], dry_run:
         _report(done)
 
 
-def _parts(algorithm: str) -> "tuple[Callable[[list[str]], Any], Callable[..., Trained]]":
-    """How its configuration is read, and what trains. Raises MissingExtra."""
+def _config(algorithm: str, items: list[str]) -> Any:
+    """Its configuration, read before anything heavy is imported. Raises ConfigError, MissingExtra."""
     if find_spec("trl") is None:
         raise MissingExtra("training needs TRL: pip install 'agent-trajectory-hub[train]'")
     from .trainer.config import CONFIG_OF, load_train_config
 
+    return load_train_config(CONFIG_OF[algorithm], items)
+
+
+def _trainer(algorithm: str) -> "Callable[..., Trained]":
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # advises on packages as soon as it is imported
     module: Any = import_module(f"{__package__}.{algorithm}")
-    train: Callable[..., Trained] = getattr(module, f"train_{algorithm}")
-    return lambda items: load_train_config(CONFIG_OF[algorithm], items), train
+    return getattr(module, f"train_{algorithm}")
 
 
 def _report(done: "Trained") -> None:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ...errors import ConfigError
 from ...rollouts.config import CONFIGS, RolloutConfig, load_config
 from ...rollouts.serving import ServeConfig
+from ...validation import validated
 
 __all__ = ["EvalConfig", "load_eval_config"]
 
@@ -29,11 +30,7 @@ class EvalConfig(BaseModel):
 
     def server(self, model: str) -> ServeConfig:
         """How `model` is served. Raises ConfigError that names a wrong setting."""
-        try:
-            return ServeConfig.model_validate({**self.serve, "model": model})
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ConfigError(f"serve.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return validated(ServeConfig, {**self.serve, "model": model}, under="serve.")
 
 
 def load_eval_config(overrides: Mapping[str, Any]) -> EvalConfig:

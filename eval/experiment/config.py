@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...envs.micro import MicroConfig
-from ...errors import ConfigError
 from ...rollouts.config import CONFIGS, read_overrides
+from ...validation import validated
 from ..gate.config import GateConfig
 from .model import Decision, Role
 from .practice import PracticeConfig
@@ -180,11 +180,7 @@ def load_experiment_config(items: Sequence[str]) -> ExperimentConfig:
     Raises ConfigError that names each wrong value, those of the parts (rollouts, training, serving) included.
     """
     values = read_overrides([_preset(item) for item in items])
-    try:
-        config = ExperimentConfig.model_validate(values)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        raise ConfigError("the experiment's configuration is not valid:\n  " + "\n  ".join(problems)) from None
+    config = validated(ExperimentConfig, values, "the experiment's configuration")
     _check_parts(config)
     return config
 

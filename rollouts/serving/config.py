@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ...errors import ConfigError
+from ...validation import validated
 from ..config import read_overrides
 
 __all__ = ["ServeConfig", "load_serve_config"]
@@ -72,8 +72,4 @@ class ServeConfig(BaseModel):
 
 def load_serve_config(items: Sequence[str], options: Mapping[str, Any]) -> ServeConfig:
     """Settings from `FILE.yaml` and `key=value` items, with `options` on top. Raises ConfigError."""
-    try:
-        return ServeConfig.model_validate(read_overrides(items) | dict(options))
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        raise ConfigError("the configuration is not valid:\n  " + "\n  ".join(problems)) from None
+    return validated(ServeConfig, read_overrides(items) | dict(options))
