@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..rewards.recorded import recorded_layer
 from .files import room_for, sha256_of, write_atomic
 from .score_log import lock_scores, scores_path
 
-__all__ = ["EpisodeRows", "RuleLog", "RunScores", "rule_scores_of", "scores_digest"]
+__all__ = ["EpisodeRows", "RuleLog", "RunScores", "episode_scores", "rule_scores_of", "scores_digest"]
 
 
 class EpisodeRows(NamedTuple):
@@ -120,6 +120,20 @@ def rule_scores_of(run: Path) -> Iterator[tuple[str, RunScores]]:
     for found in _episodes(scores_path(run, recorded_layer())):
         rewards = {row["step"]: row["reward"] for row in found.rows if row.get("reward") is not None}
         yield found.episode_id, RunScores(rewards, found.rows[-1].get("process"))
+
+
+def episode_scores(run: Path) -> Callable[[str], EpisodeRows | None]:
+    """A way to look up the lines of episodes, which must be asked for in the order of their names; one is in memory."""
+    found = _episodes(scores_path(run, recorded_layer()))
+    current = next(found, None)
+
+    def look(episode: str) -> EpisodeRows | None:
+        nonlocal current
+        while current is not None and current.episode_id < episode:
+            current = next(found, None)
+        return current if current is not None and current.episode_id == episode else None
+
+    return look
 
 
 def _episodes(path: Path) -> Iterator[EpisodeRows]:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..envs.task import Provenance, Task
-from ..rewards.config import RubricConfig
+from ..rewards.config import RubricConfig, load_config
 from ..rewards.recorded import RecordedRubric, recorded_layer, unreadable
 from ..rewards.scores import CriterionScore, StepScore
 from .log_file import EVENTS
@@ -14,7 +14,7 @@ from .score_log import CriterionRow, RuleRow, StepScoreRow
 from .tables.workdir import workdir_of
 from .trajectory import Trajectory, read_trajectory
 
-__all__ = ["Scoring", "log_mark", "score_episode"]
+__all__ = ["Scoring", "log_mark", "plain_scoring", "score_episode"]
 
 _TAIL = 160
 """Bytes at the end of a log that change whenever it does: they hold the last link of its chain."""
@@ -37,6 +37,11 @@ class Scoring:
         """Equal as long as scores of an episode would come out the same."""
         told = f"{log_mark(folder)}\0{self.rubric.config.model_dump_json()}\0{self.patches.get(task, '')}"
         return sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def plain_scoring() -> Scoring:
+    """With the default weights, and without reference patches."""
+    return Scoring.of(load_config(None).model_copy(update={"privileged": False}), {})
 
 
 def log_mark(folder: Path) -> str:

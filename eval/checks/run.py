@@ -14,10 +14,12 @@ from ...rewards.config import load_config
 from ...rewards.rubric import Rubric
 from ...rollouts.chain import seal_of
 from ...rollouts.manifest import task_digest
+from ...rollouts.rule_log import episode_scores
+from ...rollouts.rule_scores import plain_scoring
 from ...rollouts.run_dir import MANIFEST, read_manifest
 from ...rollouts.run_model import RunManifest
 from ...rollouts.trajectory import Trajectory, episode_folders
-from . import log_checks, patch_checks, reward_checks
+from . import log_checks, measure_checks, patch_checks, reward_checks
 from .content import Statistics, duplicates, secrets
 from .finding import CheckReport, Finding, tally
 from .record import Record, read_record
@@ -38,6 +40,9 @@ RUN_CHECKS: Mapping[str, str] = {
     "edits": "the patch is the diff of the recorded edits",
     "arithmetic": "rewards follow from the recorded rules",
     "recomputed": "the rules say again what is recorded",
+    "rescored": "the scores beside the logs are what the rules say",
+    "tokens": "counts of tokens are possible and add up",
+    "times": "nothing is answered before it was asked",
     "duplicates": "no two episodes are the same",
     "secrets": "nothing recorded is a credential",
 }
@@ -63,14 +68,17 @@ def check_run(
     weights = reward_checks.weights_of(rubric.config) if manifest.rubric else None
     if isinstance(tasks, str):
         findings.append(Finding.note("recomputed", run.name, f"not checked: {tasks}"))
+    scores, scoring = episode_scores(run), plain_scoring()
     for folder in episode_folders(run):
         record = read_record(folder)
         findings += _examine(record, manifest, weights)
+        findings += measure_checks.rescored(record, scores(folder.name), scoring)
         findings += _recompute(record, manifest, rubric, tasks)
         heads.append((record.name, record.chain.head))
         if record.trajectory is not None:
             statistics.add(record.trajectory)
-            digests.setdefault(_digest(record.trajectory), []).append(record.name)
+            if record.trajectory.steps:
+                digests.setdefault(_digest(record.trajectory), []).append(record.name)
         each()
     findings += duplicates(digests)
     found = seal_of(heads)
@@ -126,6 +134,8 @@ def _examine(record: Record, manifest: RunManifest, weights: Mapping[str, float]
         patch_checks.verdict,
         patch_checks.edits,
         partial(reward_checks.arithmetic, weights=weights),
+        measure_checks.tokens,
+        measure_checks.times,
         secrets,
     )
     for make in makers:
@@ -148,8 +158,10 @@ def _recompute(
 
 
 def _digest(found: Trajectory) -> str:
-    """Equal for episodes in which the same was done and seen."""
-    digest = sha256(found.header.task_id.encode())
+    """Equal for episodes of one task in which the same was done and seen; of other agents' records, of any task, since
+    the same session is often told under several names.
+    """
+    digest = sha256(found.header.task_id.encode() if found.start.origin is None else b"")
     for step in found.steps:
         for text in (step.action, step.observation):
             digest.update(b"\0" + text.encode("utf-8", "surrogatepass"))

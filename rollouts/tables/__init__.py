@@ -5,9 +5,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .build import Tables, build_tables
     from .columns import COLUMNS, TABLES, Column, schema
+    from .fresh import prices_of
     from .query import Answer, ask, open_tables
 
-__all__ = ["COLUMNS", "TABLES", "Answer", "Column", "Tables", "ask", "build_tables", "open_tables", "schema"]
+__all__ = [
+    "COLUMNS",
+    "TABLES",
+    "Answer",
+    "Column",
+    "Tables",
+    "ask",
+    "build_tables",
+    "open_tables",
+    "prices_of",
+    "schema",
+]
 
 _PLACES = {
     "COLUMNS": "columns",
@@ -18,6 +30,7 @@ _PLACES = {
     "ask": "query",
     "build_tables": "build",
     "open_tables": "query",
+    "prices_of": "fresh",
     "schema": "columns",
 }
 

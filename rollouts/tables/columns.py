@@ -57,7 +57,9 @@ _EPISODES = (
     Column("resolved", _FLAG, "The verdict; null without one or when the tests could not be run."),
     Column("outcome", _TEXT, "The grader's own word for the verdict."),
     Column("graded", _FLAG, "There is a verdict."),
-    Column("steps", _COUNT, "Tool calls that have a result; a call whose result is missing is no step."),
+    Column(
+        "steps", _COUNT, "Tool calls that have a result; null, as other counts, where the record tells an outcome only."
+    ),
     Column("requests", _COUNT, "Requests to a model that were answered."),
     Column("malformed_actions", _COUNT, "Steps whose action was no valid tool call."),
     Column("mean_reward", _NUMBER, "Mean of the steps' rewards, in [0, 1]; null when nothing was scored."),

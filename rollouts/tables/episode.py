@@ -216,7 +216,14 @@ class _Collector:
     def _ending(self) -> payloads.EpisodeEnd | None:
         return self.end.payload if self.end is not None else None
 
+    @property
+    def _tells_counts(self) -> bool:
+        end = self._ending
+        return end is not None and bool(end.steps or end.requests)
+
     def _work_done(self, steps: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        if not (steps or self.steps.calls or self.requests.rows or self.timing.own or self._tells_counts):
+            return {}  # an outcome, and nothing of what led to it
         tests = [row for row in steps if row["action"] == "test"]
         told = [row["tests_passed"] for row in tests if row["tests_passed"] is not None]
         return {

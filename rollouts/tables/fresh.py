@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -11,9 +12,9 @@ from ..rule_log import scores_digest
 from ..run_dir import EPISODES
 from .columns import COLUMNS, TABLES, arrow
 
-__all__ = ["LAYOUT", "layer1_digest", "marks", "path_of", "read_marks", "stale"]
+__all__ = ["LAYOUT", "layer1_digest", "marks", "path_of", "prices_of", "read_marks", "stale"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the same logs give other tables than before; older tables are then built again."""
 _MARKS = b"trajhub"
 _TAIL = 160
@@ -65,6 +66,12 @@ def read_marks(path: Path) -> dict[str, Any] | None:
         return json.loads(text) if text is not None else None
     except ValueError:
         return None
+
+
+def prices_of(runs: Iterable[Path]) -> list[str]:
+    """Day and source of the prices that the tables of some runs were made with, each once."""
+    said = [read_marks(path_of(run, "episodes")) or {} for run in runs]
+    return list(dict.fromkeys(str(one["prices_from"]) for one in said if one.get("prices_from")))
 
 
 def encoded(said: dict[str, Any]) -> dict[bytes, bytes]:
