@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from ..payloads import Payload
@@ -19,6 +19,9 @@ __all__ = ["Adapter", "Foreign", "ForeignEpisode", "Names", "Sample", "Timed", "
 
 Timing = Literal["recorded", "durations", "none"]
 """See `payloads.Origin.timing`."""
+
+
+Item = TypeVar("Item")
 
 
 class Names(AbstractSet[str]):
@@ -42,7 +45,7 @@ class Names(AbstractSet[str]):
         return any(True for _ in self)
 
     @classmethod
-    def _from_iterable(cls, it: Iterable[str]) -> AbstractSet[str]:
+    def _from_iterable(cls, it: Iterable[Item]) -> AbstractSet[Item]:
         return frozenset(it)
 
 

@@ -6,6 +6,7 @@ A torn or damaged document gives what stands before the damage, and one `Unread`
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,9 +87,20 @@ def _offset(data: bytes, line: int, column: int) -> int:
 
 
 def glimpse(sample: Sample) -> Any:
-    """What can be read of a file's beginning as one JSON document; None where it is none."""
+    """What can be read of a file's beginning as one JSON document, not to be changed; None where it is none."""
+    return _glimpse(sample.head)
+
+
+@lru_cache(maxsize=4)  # one adapter after the other is asked about the same beginning
+def _glimpse(head: bytes) -> Any:
+    data = head.removeprefix(_BOM)
     try:
-        return parse_partial(sample.head.removeprefix(_BOM))[0] if sample.head.strip() else None
+        return clean(from_json(data, allow_partial="trailing-strings")) if data.strip() else None
+    except ValueError as error:
+        if "trailing characters" in str(error):  # lines of JSON
+            return None
+    try:
+        return parse_partial(data)[0]
     except NotJson:
         return None
 

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -174,7 +174,7 @@ class Found:
         self.ask("INSERT INTO unknown (name, path) VALUES (?, ?)", name, where)
 
     @contextmanager
-    def entries(self, folder: Path) -> Iterator[Iterator[str]]:
+    def entries(self, folder: Path) -> Generator[Iterator[str]]:
         """The names of what is in a folder, sorted."""
         self._folders += 1
         number = self._folders

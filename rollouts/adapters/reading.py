@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -159,8 +160,16 @@ def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes, bool]]:
 
 
 def head_records(head: bytes, most: int = 20) -> list[dict[str, Any]]:
-    """The first JSON objects among the lines of a file's beginning, for `recognise`; the cut last line is left out."""
-    lines = head.removeprefix(_BOM).split(b"\n")
+    """The first JSON objects among the lines of a file's beginning, for `recognise`; the cut last line is left out.
+
+    They are not to be changed: one adapter after the other is asked about the same beginning, which is read once.
+    """
+    return list(_head_records(head, most))
+
+
+@lru_cache(maxsize=4)
+def _head_records(head: bytes, most: int) -> Sequence[dict[str, Any]]:
+    lines = head.removeprefix(_BOM).split(b"\n", most * 2)
     found: list[dict[str, Any]] = []
     for line in lines[: most * 2]:
         with suppress(NotJson):

@@ -99,7 +99,8 @@ def test_it_is_a_run_like_any_other(sessions: Path, tmp_path: Path) -> None:
     assert [(row["source"], row["format"]) for row in listed] == [(f"codex/{n}.jsonl", "codex") for n in range(3)]
     sources = manifest["config"]["ingest"]["sources"]
     assert (sources["count"], sources["bytes"]) == (3, sum(row["bytes"] for row in listed))
-    assert manifest["config"]["ingest"]["adapters"] == {"codex": "1"}
+    version = registry.adapters().get("codex").version
+    assert manifest["config"]["ingest"]["adapters"] == {"codex": version}
 
 
 def test_the_same_command_does_nothing_twice(sessions: Path, tmp_path: Path) -> None:
