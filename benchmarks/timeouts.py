@@ -148,12 +148,12 @@ def measure(work: Path, options: argparse.Namespace) -> list[Outcome]:
     engine = Engine(run_id="timeouts")
     try:
         pool = options.per_world * _POOL
-        home = build_micro(work / "tasks", MicroConfig(train=pool, dev=0, eval=pool), engine)
+        home = build_micro(work / "tasks", MicroConfig(train=pool, dev=0, eval=pool, seed=options.seed), engine)
     finally:
         engine.close()
     learn, judge = (balanced(load_tasks(str(home[split])), options.per_world) for split in ("train", "eval"))
     many = options.workers
-    before = _roll(work / "learn", learn, 2, many)
+    before = _roll(work / "learn", learn, 2, many, f"seed={options.seed}")
     made = PredictSettings(target="tool_latency", clusters=None, resamples=50, quantiles=(0.5, 0.9, options.quantile))
     predict([before], work / "predictor", made)
     predictor = work / "predictor" / PREDICTOR
@@ -161,8 +161,9 @@ def measure(work: Path, options: argparse.Namespace) -> list[Outcome]:
         DynamicTimeout(predictor=str(predictor), quantile=options.quantile, margin=margin, floor=options.floor)
         for margin in options.margin
     ]
-    runs: list[tuple[Path, list[str]]] = [(work / "without", [])]
-    runs += [(work / f"margin-{way.margin:g}", [_steered(predictor, way)]) for way in ways]
+    first = f"seed={options.seed}"
+    runs: list[tuple[Path, list[str]]] = [(work / "without", [first])]
+    runs += [(work / f"margin-{way.margin:g}", [first, _steered(predictor, way)]) for way in ways]
     with ThreadPoolExecutor(len(runs)) as side_by_side:
         share = max(many // len(runs), 1)
         done = [side_by_side.submit(_roll, run, judge, options.seeds, share, *more) for run, more in runs]
@@ -179,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--per-world", type=int, default=4, help="tasks in each world")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0, help="of the tasks, and the first one of the episodes")
     parser.add_argument("--workers", type=int, default=12, help="episodes at once, most of which wait")
     parser.add_argument("--margin", type=float, nargs="+", default=[3.0])
     parser.add_argument("--quantile", type=float, default=0.99)

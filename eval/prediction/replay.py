@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...rollouts.steering.config import DynamicTimeout
+from ...rollouts.steering.facts import StepFacts
 from ...rollouts.steering.predictor import Predictor
 from .crossed import Judges
 from .data import Trace
@@ -25,6 +26,7 @@ __all__ = ["MARGINS", "THRESHOLDS", "Ledger", "base_ledger", "early_stop", "poin
 
 THRESHOLDS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 MARGINS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+_REPEATED = "retry, as repeated"
 UNITS = ("usd", "million_tokens", "minutes")
 
 
@@ -104,12 +106,14 @@ def timeouts(traces: Sequence[Trace], judges: Judges, config: DynamicTimeout) ->
         resolved, touched = base.resolved.copy(), base.touched.copy()
         minutes = base.spent["minutes"].copy()
         for i, found in enumerate(calls):
+            before = False
             for call in found:
                 deadline = wanted.deadline(call.predicted) * 1000
-                if call.took <= deadline:
-                    continue
+                made, before = call.second and before and way == _REPEATED, call.took > deadline
+                if made or not before:
+                    continue  # it is the second try of a call that was cut, or in time
                 touched[i] = 1.0
-                minutes[i] += call.changed(way, deadline, usual.get(traces[i].task)) / 60_000
+                minutes[i] += call.changed(way, wanted, usual.get(traces[i].task)) / 60_000
                 if way == "cut" and not call.hopeless:
                     resolved[i] = 0.0
         return replace(base, resolved=resolved, spent={**base.spent, "minutes": minutes}, touched=touched)
@@ -121,47 +125,59 @@ def timeouts(traces: Sequence[Trace], judges: Judges, config: DynamicTimeout) ->
 class _Call:
     """A call that could hit a deadline. Times are milliseconds."""
 
-    place: int
     took: float
     predicted: float
     hopeless: bool
     """It timed out anyway."""
-    again: float | None
-    """What the agent's own next try took, where it made one after a time-out."""
+    second: bool
+    """It is the agent's own next try of a call that timed out."""
+    again: "_Call | None" = None
+    """The agent's own next try, where it made one after this one timed out."""
 
-    def changed(self, way: str, deadline: float, usual: float | None) -> float:
+    def changed(self, way: str, config: DynamicTimeout, usual: float | None) -> float:
         """By how much the episode is longer when it is cut."""
+        deadline = config.deadline(self.predicted) * 1000
         if way.startswith("cut"):
             return deadline - self.took
         if way == "retry" or not self.hopeless:
             return deadline
+        if self.second:
+            return deadline - self.took  # what timed out in full is not tried twice again
         if self.again is not None:
-            return deadline - self.took  # the second try takes the place of the agent's own
+            # The second try takes the place of the agent's own, which it makes all the same when that hung too.
+            own = config.deadline(self.again.predicted) * 1000 if self.again.hopeless else 0.0
+            return deadline - self.took + min(own, self.again.took)
         return deadline if usual is None else deadline + usual - self.took
 
 
 def _calls(trace: Trace, judge: Predictor, quantile: float) -> list[_Call]:
     head = judge.head_for(quantile)
-    predicted = [head.predict(history.call_vector(step.call)) for history, step in trace.histories()]
     found = list[_Call]()
-    rows = zip(trace.steps, predicted, (*trace.steps[1:], None), strict=True)
-    for place, (step, prediction, following) in enumerate(rows):
+    following: StepFacts | None = None
+    later: _Call | None = None
+    known = [(step, head.predict(history.call_vector(step.call))) for history, step in trace.histories()]
+    for place in reversed(range(len(known))):
+        step, predicted = known[place]
         if step.tool_ms is None or step.action == "malformed":
+            following, later = step, None
             continue
-        if found and found[-1].again is not None and found[-1].place == place - 1:
-            continue  # it is the second try of the call before it
-        hopeless = step.error == "timeout"
-        same = following is not None and following.repeated and following.call == step.call
-        again = following.tool_ms if hopeless and same and following is not None else None
-        found.append(_Call(place, step.tool_ms, prediction, hopeless, again))
-    return found
+        again = later if step.error == "timeout" and following is not None and _same(step, following) else None
+        second = place > 0 and known[place - 1][0].error == "timeout" and _same(known[place - 1][0], step)
+        following, later = step, _Call(step.tool_ms, predicted, step.error == "timeout", second, again)
+        found.append(later)
+    return found[::-1]
+
+
+def _same(step: StepFacts, following: StepFacts) -> bool:
+    """Whether a step is the one before it, done again."""
+    return bool(following.repeated) and following.call == step.call
 
 
 def _usual_repeats(traces: Sequence[Trace], calls: Sequence[Sequence[_Call]]) -> dict[str, float]:
     """For each task what a second try after a time-out took on average in the other tasks; none where there is none."""
     by_task = dict[str, list[float]]()
     for trace, found in zip(traces, calls, strict=True):
-        by_task.setdefault(trace.task, []).extend(call.again for call in found if call.again is not None)
+        by_task.setdefault(trace.task, []).extend(call.again.took for call in found if call.again is not None)
     total, count = sum(map(sum, by_task.values())), sum(map(len, by_task.values()))
     return {task: (total - sum(mine)) / (count - len(mine)) for task, mine in by_task.items() if count > len(mine)}
 
