@@ -104,9 +104,9 @@ def nothing_writable(facts: Facts) -> Finding | None:
 
 
 def history_missing(facts: Facts) -> Finding | None:
-    """What was changed could not be told, and the agent had removed nothing."""
+    """What was changed could not be told, and the agent had removed nothing, nor was the sandbox out of anything."""
     errors = [event for event in facts.errors if event.payload.kind == "NoPatch"]
-    if not errors or facts.destroyed or facts.worked is None:
+    if not errors or facts.destroyed or facts.worked is None or facts.used_up is not None:
         return None
     evidence = [Evidence.of(errors[-1].seq, "error", errors[-1].payload.message)]
     return Finding(Kind.ENVIRONMENT_BROKEN, [*evidence, facts.end_evidence()], INFERRED)
