@@ -15,6 +15,10 @@ from urllib.parse import quote
 __all__ = ["Badge", "Block", "Code", "Details", "Drawing", "Heading", "Link", "Listing", "Page", "Table", "Text"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~])")
+_NUMBER = r"[+-]?[\d.,]+(?:e[+-]?\d+)?"
+_FIGURE = re.compile(
+    rf"(?:< )?{_NUMBER} ?(?:%|ms|s|min|h|points)?(?: to {_NUMBER}%?| \[{_NUMBER}%?, {_NUMBER}%?\](?: points)?)?"
+)
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -221,13 +225,31 @@ def _html(block: Block) -> str:
 
 
 def _html_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    head = "".join(f'<th scope="col">{escape(_plain(name))}</th>' for name in columns)
-    body = "\n".join("<tr>" + "".join(map(_html_cell, row)) + "</tr>" for row in rows)
+    figures = [_figures([row[place] for row in rows if place < len(row)]) for place in range(len(columns))]
+    head = "".join(
+        f'<th scope="col"{" class=figures" if right else ""}>{escape(_plain(name))}</th>'
+        for name, right in zip(columns, figures, strict=True)
+    )
+    body = "\n".join(
+        "<tr>" + "".join(_html_cell(cell, right=right) for cell, right in zip(row, figures, strict=False)) + "</tr>"
+        for row in rows
+    )
     caption = f"<caption>{escape(_plain(title))}</caption>" if title else ""
     return f"<div class=scroll><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
 
 
-def _html_cell(cell: object) -> str:
+def _figures(cells: Sequence[object]) -> bool:
+    """Whether a column holds nothing but figures, some at least."""
+    known = [cell for cell in cells if cell is not None and cell != "-"]
+    return bool(known) and all(map(_is_figure, known))
+
+
+def _is_figure(cell: object) -> bool:
+    """A number, also with its unit, its interval or as a range."""
+    return isinstance(cell, int | float) or (isinstance(cell, str) and _FIGURE.fullmatch(cell) is not None)
+
+
+def _html_cell(cell: object, *, right: bool = False) -> str:
     match cell:
         case Link(text, target):
             inside = f'<a href="{escape(quote(target))}">{escape(_plain(text))}</a>'
@@ -236,7 +258,6 @@ def _html_cell(cell: object) -> str:
             inside = f'<span class="badge{kind}">{escape(_plain(text))}</span>'
         case _:
             inside = escape(_plain(cell))
-    number = isinstance(cell, int | float) or (
-        isinstance(cell, str) and re.fullmatch(r"[+-]?[\d.,]+ ?%?( to [+-]?[\d.,]+%?)?", cell)
-    )
-    return f"<td{' class=number' if number else ''}>{inside}</td>"
+    kinds = [name for name, is_so in (("number", _is_figure(cell)), ("figures", right)) if is_so]
+    names = f' class="{" ".join(kinds)}"' if len(kinds) > 1 else f" class={kinds[0]}" if kinds else ""
+    return f"<td{names}>{inside}</td>"

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import UsageError
 from .plan import latest
 from .run_dir import Episode, read_episodes, read_manifest
-from .score_log import read_scores
+from .score_log import episode_worth
 
 __all__ = ["BestOfN", "Candidate", "Curve", "best_of_n"]
 
@@ -80,12 +80,12 @@ class BestOfN:
 
 
 def best_of_n(run: Path, layer: str | None = None) -> BestOfN:
-    """Choose an episode for each task of a run, by its process score or by the mean step reward of a score layer.
+    """Choose an episode for each task of a run, by its process score or by what a score layer holds it worth.
 
     Raises UsageError when `run` is no run, holds no episode to choose, or was not scored by the layer.
     """
     manifest = read_manifest(run)
-    scores = None if layer is None else _means(run, layer)
+    scores = None if layer is None else episode_worth(run, layer)
     episodes = [episode for episode in latest(list(read_episodes(run))).values() if episode.finished]
     counted = [episode for episode in episodes if not episode.excluded]
     by_task = defaultdict[str, list[Candidate]](list)
@@ -104,14 +104,6 @@ def best_of_n(run: Path, layer: str | None = None) -> BestOfN:
         excluded=len(episodes) - len(counted),
         curve=_curve(list(ranked.values())),
     )
-
-
-def _means(run: Path, layer: str) -> dict[str, float]:
-    rewards = defaultdict[str, list[float]](list)
-    for row in read_scores(run, layer):
-        if row.reward is not None:
-            rewards[row.episode_id].append(row.reward)
-    return {episode: sum(found) / len(found) for episode, found in rewards.items()}
 
 
 def _curve(ranked: Sequence[Sequence[Candidate]]) -> list[Curve]:

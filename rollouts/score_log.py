@@ -22,6 +22,7 @@ __all__ = [
     "RuleRow",
     "ScoreWriter",
     "StepScoreRow",
+    "episode_worth",
     "lock_scores",
     "read_scores",
     "scored_layers",
@@ -125,6 +126,21 @@ def read_scores(run: Path, layer: str) -> Iterator[StepScoreRow]:
         there = ", ".join(scored_layers(run)) or "nobody"
         raise UsageError(f"{layer!r} has not scored {run}; {there} has (scores are made by `trajhub judge {run}`)")
     return _rows(path)
+
+
+def episode_worth(run: Path, layer: str) -> dict[str, float]:
+    """What a layer holds episodes worth: the process score it gives them, else the mean of their steps' rewards.
+
+    Raises UsageError when the layer has not scored the run.
+    """
+    rewards, process = dict[str, list[float]](), dict[str, float | None]()
+    for row in read_scores(run, layer):
+        process[row.episode_id] = row.process
+        if row.reward is not None:
+            rewards.setdefault(row.episode_id, []).append(row.reward)
+    if any(score is not None for score in process.values()):
+        return {episode: score for episode, score in process.items() if score is not None}
+    return {episode: round(sum(found) / len(found), 6) for episode, found in rewards.items()}
 
 
 def write_scores(run: Path, layer: str, rows: Iterable[StepScoreRow]) -> Path:

@@ -11,6 +11,8 @@ from .behaviour import SECTION as BEHAVIOUR
 from .behaviour import Behaviour
 from .cache import SECTION as CACHE
 from .cache import Cache
+from .cost import SECTION as COST
+from .cost import Cost
 from .figures import Figures
 from .harnesses import SECTION as HARNESSES
 from .harnesses import Harnesses
@@ -34,6 +36,7 @@ __all__ = ["SECTIONS", "Measurements", "Scope", "chosen", "measure", "measure_so
 SECTIONS: tuple[Section, ...] = (
     WORKLOAD,
     CACHE,
+    COST,
     TOOLS,
     BEHAVIOUR,
     SEQUENCES,
@@ -51,8 +54,12 @@ class Scope(Figures):
     column: str | None = None
     value: str | None = None
     episodes: int
+    """Whose course is told."""
+    outcomes_only: int = 0
+    """Records that tell an outcome and nothing of what led to it; they count where outcomes do."""
     workload: Workload | None = None
     cache: Cache | None = None
+    cost: Cost | None = None
     tools: Tools | None = None
     behaviour: Behaviour | None = None
     sequences: Sequences | None = None
@@ -102,10 +109,10 @@ def measure(
     whose values are measured apart as well, `only` names or families of sections. `each` is called with what is about
     to be measured. Raises UsageError when there is nothing to measure, or a column or section does not exist.
     """
-    from ...rollouts.tables import open_tables
+    from ...rollouts.tables import open_tables, prices_of
 
     sections = chosen(only)
-    source = Source.of(open_tables(list(runs)), where=where, limit=limit)
+    source = Source.of(open_tables(list(runs)), where=where, limit=limit, prices=prices_of(runs))
     found = measure_source(source, sections, options or Options(), by=by, each=each)
     return Measurements(
         runs=tuple(str(run) for run in runs),
@@ -130,7 +137,8 @@ def measure_source(
     options = options or Options()
     if not source.episodes:
         raise UsageError("no episode is left to measure: widen the filter, or name a run that has episodes")
-    scopes = [_scope(source, sections, options, None, None, each)]
+    whole = _scope(source, sections, options, None, None, each)
+    scopes = [whole.model_copy(update={"outcomes_only": source.outcomes_only})]
     if by is not None:
         for value in source.groups(by):
             source.scope(by, value)

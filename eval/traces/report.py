@@ -10,6 +10,9 @@ from .section import Options, Section
 
 __all__ = ["page_of", "write_report"]
 
+_AT_A_GLANCE = 5
+"""Figures of a section at the top of the page."""
+
 
 def write_report(found: Measurements, folder: Path, options: Options | None = None) -> Page:
     """Write `report.md` with `figures/*.svg`, `report.html`, and `measurements.json`. Raises MissingExtra."""
@@ -24,7 +27,7 @@ def write_report(found: Measurements, folder: Path, options: Options | None = No
 
 def page_of(found: Measurements, options: Options) -> Page:
     """The report as data."""
-    blocks: list[Block] = [Text(_lead(found), lead=True), Text(_reading())]
+    blocks: list[Block] = [Text(_lead(found), lead=True), Text(_reading()), *_glance(found)]
     for section in SECTIONS:
         if section.name in found.sections:
             blocks += _section(section, found, options)
@@ -33,6 +36,11 @@ def page_of(found: Measurements, options: Options) -> Page:
 
 def _lead(found: Measurements) -> str:
     said = f"{found.all.episodes:,} episodes of {len(found.runs):,} run{'s' if len(found.runs) != 1 else ''}."
+    if found.all.outcomes_only:
+        said += (
+            f" {found.all.outcomes_only:,} more records tell an outcome and nothing of what led to it: "
+            "they count where outcomes do."
+        )
     if found.filter:
         said += f" Only episodes where {found.filter}."
     if found.limit is not None:
@@ -40,6 +48,22 @@ def _lead(found: Measurements) -> str:
     if found.by is not None:
         said += f" Measured apart by {found.by}: {len(found.groups)} values."
     return said
+
+
+def _glance(found: Measurements) -> list[Block]:
+    """The figures that matter most, a few of each section, and which sections have nothing to tell."""
+    rows, silent = list[tuple[str, str, str]](), list[str]()
+    for section in SECTIONS:
+        measured = getattr(found.all, section.name)
+        if section.name in found.sections and measured is None:
+            silent.append(section.title)
+        elif measured is not None:
+            shown = [(name, value) for name, value in section.headline(measured) if value != "-"][:_AT_A_GLANCE]
+            rows += [(section.title if not place else "", *one) for place, one in enumerate(shown)]
+    blocks: list[Block] = [Table("At a glance", ("", "figure", "all"), tuple(rows))] if rows else []
+    if silent:
+        blocks.append(Text(f"These records tell nothing of: {', '.join(silent)}."))
+    return blocks
 
 
 def _reading() -> str:

@@ -146,6 +146,10 @@ def _actions(source: Source) -> dict[str, float]:
     return {row["action"]: row["share"] for row in found}
 
 
+_GRADED = "(SELECT count(*) > 0 FROM o WHERE key IN (SELECT key FROM placed))"
+"""Whether any episode whose actions are known has an outcome that counts."""
+
+
 def _progress(source: Source) -> dict[str, dict[str, tuple[float, ...]]]:
     found = source.rows(
         f"""
@@ -158,9 +162,8 @@ def _progress(source: Source) -> dict[str, dict[str, tuple[float, ...]]]:
         ), shares AS (
             SELECT key, stretch, action, n / sum(n) OVER (PARTITION BY key, stretch) AS share FROM counted
         ), sides AS (
-            SELECT key, CASE WHEN NOT (SELECT count(*) > 0 FROM o) THEN 'all' WHEN resolved THEN 'resolved'
-                ELSE 'unresolved' END AS side
-            FROM e WHERE NOT (SELECT count(*) > 0 FROM o) OR key IN (SELECT key FROM o)
+            SELECT key, CASE WHEN NOT {_GRADED} THEN 'all' WHEN resolved THEN 'resolved' ELSE 'unresolved' END AS side
+            FROM e WHERE NOT {_GRADED} OR key IN (SELECT key FROM o)
         ), reached AS (
             SELECT side, stretch, count(DISTINCT key) AS n FROM shares JOIN sides USING (key) GROUP BY ALL
         )

@@ -2,7 +2,8 @@
 
 Sections query four views of the episodes in scope: `e` (episodes), `s` (steps), `r` (requests) and `m` (samples), each
 with the columns of `rollouts.tables.columns` and an integer `key` of the episode; `o` are the episodes that say
-something about outcomes: graded, the attempt that counts, and not excluded. `cluster` in `e` is the task.
+something about outcomes: graded, the attempt that counts, and not excluded; a record that holds an outcome and nothing
+of what led to it is one of `o` only. `cluster` in `e` is the task.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,17 @@ _STEPS = (
     "cpu_system_s, memory_peak_bytes, io_read_bytes, io_write_bytes, net_rx_bytes, net_tx_bytes"
 )
 _REQUESTS = (
-    "request, thread, t_start, t_end, model_ms, ttft_ms, input_tokens, cached_tokens, output_tokens, reasoning_tokens, "
-    "repeated_tokens, cost_usd, tool_calls, user_messages, gap_ms, human_ms"
+    "request, thread, model, t_start, t_end, model_ms, ttft_ms, input_tokens, cached_tokens, cache_creation_tokens, "
+    "output_tokens, reasoning_tokens, repeated_tokens, cost_usd, cost_input_usd, cost_cached_usd, "
+    "cost_cache_creation_usd, cost_output_usd, cost_reasoning_usd, tool_calls, user_messages, gap_ms, human_ms"
 )
 _SAMPLES = "t, step, cpu_pct, cpu_s, memory_bytes, io_read_bytes, io_write_bytes, net_rx_bytes, net_tx_bytes"
 _TABLES = {"st": ("steps", _STEPS), "rq": ("requests", _REQUESTS), "sm": ("samples", _SAMPLES)}
+_BARE = (
+    "SELECT key FROM ep WHERE steps IS NULL AND requests IS NULL AND (graded OR patch_sha256 IS NOT NULL) "
+    "AND key NOT IN (SELECT key FROM st) AND key NOT IN (SELECT key FROM rq)"
+)
+"""Records that tell an outcome, and not what happened."""
 _OUTCOMES = "resolved IS NOT NULL AND excluded IS NOT TRUE AND attempt_final IS NOT FALSE"
 _QUANTILES = (0.25, 0.5, 0.9, 0.99)
 
@@ -39,10 +46,20 @@ class Source:
     connection: Any
     """A DuckDB connection with the views `episodes`, `steps`, `requests`, `samples`."""
     episodes: int
+    prices: tuple[str, ...] = ()
+    """Day and source of the price tables that costs were computed with."""
+    outcomes_only: int = 0
+    """Records that tell how episodes ended and nothing of their course: no episodes of `e`, though of `o`."""
 
     @classmethod
     def of(
-        cls, connection: Any, *, where: str | None = None, limit: int | None = None, memory: str = "1GB"
+        cls,
+        connection: Any,
+        *,
+        where: str | None = None,
+        limit: int | None = None,
+        memory: str = "1GB",
+        prices: Sequence[str] = (),
     ) -> "Source":
         """Copy what is measured out of the files, once. `where` is SQL over episodes. Raises UsageError."""
         import duckdb
@@ -65,7 +82,11 @@ class Source:
                 f"FROM (SELECT run_id, episode_id, {columns} FROM {table}) x "
                 "JOIN (SELECT key, run_id, episode_id FROM ep) USING (run_id, episode_id)"
             )
-        found = cls(connection, connection.execute("SELECT count(*) FROM ep").fetchone()[0])
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE bare AS {_BARE}")
+        everything, bare = connection.execute(
+            "SELECT (SELECT count(*) FROM ep), (SELECT count(*) FROM bare)"
+        ).fetchone()
+        found = cls(connection, everything, tuple(prices), bare)
         found.scope()
         return found
 
@@ -76,8 +97,8 @@ class Source:
             literal = "NULL" if value is None else "'" + str(value).replace("'", "''") + "'"
             condition = f'CAST("{column}" AS VARCHAR) IS NOT DISTINCT FROM {literal}'
         run = self.connection.execute
-        run(f"CREATE OR REPLACE TEMP VIEW e AS SELECT * FROM ep WHERE {condition}")
-        run(f"CREATE OR REPLACE TEMP VIEW o AS SELECT * FROM e WHERE {_OUTCOMES}")
+        run(f"CREATE OR REPLACE TEMP VIEW e AS SELECT * FROM ep WHERE {condition} AND key NOT IN (FROM bare)")
+        run(f"CREATE OR REPLACE TEMP VIEW o AS SELECT * FROM ep WHERE {condition} AND {_OUTCOMES}")
         for view, table in (("s", "st"), ("r", "rq"), ("m", "sm")):
             only = "" if column is None else " WHERE key IN (SELECT key FROM e)"
             run(f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT * FROM {table}{only}")
@@ -127,7 +148,9 @@ class Source:
         wanted = ", ".join(_aggregates(place) for place in range(len(expressions)))
         whole = self.row(f"SELECT count(*) AS n, {wanted} FROM described")
         sums = ", ".join(f"count(v{place}) AS n{place}, sum(v{place}) AS s{place}" for place in range(len(expressions)))
-        parts = self.columns(f"SELECT {sums} FROM described JOIN e USING (key) GROUP BY e.cluster ORDER BY e.cluster")
+        parts = self.columns(
+            f"SELECT {sums} FROM described JOIN ep USING (key) GROUP BY ep.cluster ORDER BY ep.cluster"
+        )
         return {
             name: _distribution(place, whole, parts[f"n{place}"], parts[f"s{place}"])
             for place, name in enumerate(expressions)

@@ -74,7 +74,8 @@ _TURN = {
     "model_s": "model_s",
     "cost_usd": "CASE WHEN unpriced = 0 THEN cost_usd END",
 }
-_PARTS = ("reset", "model", "tool", "environment", "human", "idle")
+_PARTS = ("model", "tool", "environment", "human", "idle")
+"""They add up to the wall time; the environment's holds the reset."""
 _CAP_S = 3600
 
 
@@ -181,7 +182,7 @@ def _time_blocks(found: Workload) -> list[Block]:
         (part, seconds(share.part), str(share), str(found.time_capped.get(part, "-")))
         for part, share in found.time.items()
     )
-    title = f"Wall time of {sessions:,} sessions with recorded times"
+    title = f"Wall time of {sessions:,} sessions with recorded times (environment: reset and taking the patch)"
     caption = f"Where the wall time of {sessions:,} sessions goes."
     return [
         Table(title, ("", "time", "share", "share without idling, waits cut at 1 h"), rows),

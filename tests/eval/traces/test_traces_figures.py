@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from trajectory_hub.errors import UsageError
 from trajectory_hub.eval.traces.cache import CacheSection, thresholds
+from trajectory_hub.eval.traces.cost import CostSection
 from trajectory_hub.eval.traces.harnesses import HarnessesSection
 from trajectory_hub.eval.traces.measure import SECTIONS, Measurements, chosen, measure_source
 from trajectory_hub.eval.traces.patterns import PatternsSection
@@ -21,6 +22,7 @@ from trajectory_hub.eval.traces.sequences import SequencesSection
 from trajectory_hub.eval.traces.source import Source
 from trajectory_hub.eval.traces.tools import ToolsSection
 from trajectory_hub.eval.traces.workload import WorkloadSection
+from trajectory_hub.page import Page
 
 from .worlds import START, Rows, connect, episode, request, sample, step, world
 
@@ -59,7 +61,8 @@ def test_a_distribution_is_what_numpy_says(source: Source, rows: Rows) -> None:
 
 
 def test_what_is_not_known_is_counted_and_left_out() -> None:
-    source = Source.of(connect({"episodes": [episode("a"), episode("b", cost_usd=2.0), episode("c", cost_usd=4.0)]}))
+    told = [episode("a", steps=1), episode("b", steps=1, cost_usd=2.0), episode("c", steps=1, cost_usd=4.0)]
+    source = Source.of(connect({"episodes": told}))
     found = source.describe("e", {"cost": "cost_usd", "energy": "energy_j"})
     assert (found["cost"].n, found["cost"].unknown, found["cost"].mean) == (2, 1, 3.0)
     assert (found["energy"].n, found["energy"].unknown, found["energy"].mean) == (0, 3, None)
@@ -137,7 +140,7 @@ def test_times_that_were_not_recorded_are_not_mixed_in() -> None:
     assert found.per_session["elapsed_s"].n == 1 and found.per_session["elapsed_s"].largest == 130
     assert found.per_session["human_s"].n == 1 and found.per_session["model_s"].n == 2
     assert {name: share.value for name, share in found.time.items()} == pytest.approx(
-        {"reset": 0, "model": 60 / 130, "tool": 0, "environment": 0, "human": 70 / 130, "idle": 0}
+        {"model": 60 / 130, "tool": 0, "environment": 0, "human": 70 / 130, "idle": 0}
     )
     assert found.time_capped["human"].part == 70 and found.time_capped["human"].value == pytest.approx(70 / 130)
 
@@ -532,3 +535,61 @@ def test_sections_by_name_and_family() -> None:
     assert chosen([]) == SECTIONS
     with pytest.raises(UsageError, match="no section 'workloads'"):
         chosen(["workloads"])
+
+
+# Cost ----------------------------------------------------------------------------------------------------------------
+
+
+def priced(key: str, model: str | None, **kinds: float | None) -> dict[str, Any]:
+    """A request with 100 prompt tokens, 40 of them cached and 10 written, and 20 generated, 5 of them reasoning."""
+    counts = {"input_tokens": 100, "cached_tokens": 40, "cache_creation_tokens": 10}
+    counts |= {"output_tokens": 20, "reasoning_tokens": 5}
+    return request(key, 0, model=model, **counts, **{f"cost_{kind}_usd": cost for kind, cost in kinds.items()})
+
+
+def test_cost_is_told_by_kind_of_token_and_unknown_models_cost_nothing_known() -> None:
+    dear = {"input": 0.5, "cached": 0.1, "cache_creation": 0.2, "output": 1.2, "reasoning": 0.3}
+    rows = Rows(
+        episodes=[
+            episode("a", cost_usd=2.5, cost_source="recorded", **{f"cost_{kind}_usd": x for kind, x in dear.items()}),
+            episode("b"),
+        ],
+        requests=[priced("a", "dear", **dear), priced("b", "who")],
+        steps=[],
+        samples=[],
+    )
+    source = Source.of(connect(rows), prices=["2026-01-01 (somewhere)"])
+    found = CostSection().measure(source, QUICK)
+    assert found is not None
+    assert found.all.tokens == {"input": 100, "cached": 80, "cache_creation": 20, "output": 40, "reasoning": 10}
+    assert (found.all.requests, found.all.priced, found.all.total) == (2, 1, pytest.approx(2.0))
+    assert found.unpriced == {"who": 1}
+    unknown = next(one for one in found.models if one.model == "who")
+    assert unknown.total is None and set(unknown.dollars.values()) == {None}
+    assert found.difference is not None and found.difference.value == pytest.approx(2.5 / 2.0)
+    assert found.sources == {"not known": 1, "recorded": 1}
+    said = Page("t", tuple(CostSection().blocks(found, QUICK))).markdown()
+    assert "2026-01-01 (somewhere)" in said and "who (1)" in said and "60.0%" in said
+
+
+def test_outcomes_without_a_course_are_no_sessions_and_count_as_outcomes() -> None:
+    bare = [episode(name, resolved=True, graded=True) for name in "ab"]
+    rows = {"episodes": [*bare, episode("c", resolved=False, graded=True, steps=3, requests=2)]}
+    source = Source.of(connect(rows))
+    assert source.outcomes_only == 2
+    assert source.row("SELECT count(*) AS n FROM e")["n"] == 1
+    assert source.row("SELECT count(*) AS n FROM o")["n"] == 3
+    scope = measure_source(source)[0]
+    assert (scope.episodes, scope.outcomes_only) == (1, 2)
+    assert scope.repeats is not None and scope.repeats.passes[0].at.value == pytest.approx(2 / 3)
+
+
+def test_actions_are_shown_where_no_graded_episode_has_a_course() -> None:
+    rows = {
+        "episodes": [episode("a", resolved=True, graded=True), episode("b", steps=1)],
+        "steps": [step("b", 0, action="read", tool="Read")],
+    }
+    found = SequencesSection().measure(Source.of(connect(rows)), QUICK)
+    assert found is not None
+    assert list(found.progress) == ["all"]
+    assert SequencesSection().blocks(found, QUICK)

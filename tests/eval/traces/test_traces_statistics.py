@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from trajectory_hub.eval.gate.clusters import clustered_mean
-from trajectory_hub.eval.traces.harnesses import shapley
-from trajectory_hub.eval.traces.repeats import trend
+from trajectory_hub.eval.traces.drift import trend
+from trajectory_hub.eval.traces.harness_pairs import shapley
 from trajectory_hub.eval.traces.statistics import (
     benjamini_hochberg,
     bootstrap,

@@ -1,6 +1,8 @@
 """Tables are those of the logs: the same bytes always, current or built again, whatever the logs went through."""
 
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -131,3 +133,33 @@ def test_only_the_last_attempt_counts(tmp_path: Path) -> None:
     build_tables(run)
     final = {row["episode_id"]: row["attempt_final"] for row in _rows(run, "episodes")}
     assert final == {"task--s0--a1": False, "task--s0--a2": True, "x--a1": True, "y--a1": True}
+
+
+def test_only_a_few_groups_are_under_way_however_long_the_run(tmp_path: Path) -> None:
+    begun = list[int]()
+
+    def jobs() -> Iterator[tuple[Any, int]]:
+        for number in range(500):
+            begun.append(number)
+            yield [], number
+
+    with ThreadPoolExecutor(2) as pool:
+        results = building._in_order(pool, lambda job: ({}, []), jobs(), ahead=4)  # pyright: ignore[reportPrivateUsage]
+        for done, _ in enumerate(results, 1):
+            assert len(begun) <= done + 5
+    assert len(begun) == 500
+
+
+def test_rows_that_fill_a_group_are_written_and_not_kept(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "_ROW_GROUP", 3)
+    waiting, write = list[int](), building._Writer._write  # pyright: ignore[reportPrivateUsage]
+
+    def watched(self: Any, name: str, least: int) -> None:
+        write(self, name, least)
+        if name != "episodes":
+            waiting.append(sum(batch.num_rows for batch in self._waiting[name]))
+
+    monkeypatch.setattr(building._Writer, "_write", watched)  # pyright: ignore[reportPrivateUsage]
+    rows = build_tables(recorded, force=True).rows
+    assert rows["steps"] > 3
+    assert waiting and max(waiting) < 3

@@ -247,3 +247,45 @@ def test_the_workdir_is_found_in_the_task(tmp_path: Path) -> None:
         ended(5),
     )
     assert rows["steps"][0]["paths"] == ["a.py"] and rows["episodes"][0]["files_read"] == ["a.py"]
+
+
+def test_dollars_are_told_by_kind_of_token(tmp_path: Path) -> None:
+    usage = payloads.Usage(
+        input_tokens=1000, cached_input_tokens=600, cache_creation_tokens=100, output_tokens=50, reasoning_tokens=20
+    )
+    answer = payloads.LlmResponse.of(request_id="r0", model="claude-sonnet-4-5", content="x", usage=usage)
+    rows = _made(tmp_path, start("recorded"), asked(0, 0), (answer, 0.0, 1.0), ended(2))
+    price = default_prices().price("claude-sonnet-4-5")
+    assert price is not None and price.cached_input is not None and price.cache_creation is not None
+    expected = {
+        "cost_input_usd": 300 * price.input / 1e6,
+        "cost_cached_usd": 600 * price.cached_input / 1e6,
+        "cost_cache_creation_usd": 100 * price.cache_creation / 1e6,
+        "cost_output_usd": 50 * price.output / 1e6,
+        "cost_reasoning_usd": 20 * price.output / 1e6,
+    }
+    for row in (rows["requests"][0], rows["episodes"][0]):
+        assert {name: row[name] for name in expected} == pytest.approx(expected)
+        whole = sum(row[f"cost_{kind}_usd"] for kind in ("input", "cached", "cache_creation", "output"))
+        assert row["cost_usd"] == pytest.approx(whole)
+
+
+def test_a_model_without_a_price_costs_nothing_known(tmp_path: Path) -> None:
+    row = _one(tmp_path, start("recorded"), asked(0, 0), answered(0, 0, 1, model="nobody-knows"), ended(2))
+    assert {row[name] for name in row if name.startswith("cost_") and name != "cost_source"} == {None}
+    assert row["cost_source"] is None
+
+
+def test_counts_of_the_whole_are_priced_where_no_request_is_told(tmp_path: Path) -> None:
+    usage = payloads.Usage(input_tokens=1000, output_tokens=100)
+    row = _one(tmp_path, start("none"), ended(2, usage=usage), model="gpt-5")
+    price = default_prices().price("gpt-5")
+    assert price is not None
+    assert (row["cost_usd"], row["cost_source"]) == (pytest.approx(price.cost(usage)), "prices")
+    assert row["cost_output_usd"] == pytest.approx(100 * price.output / 1e6)
+
+
+def test_an_outcome_without_a_course_has_no_counts(tmp_path: Path) -> None:
+    row = _one(tmp_path, start("none"), (payloads.Verdict.of(resolved=True, outcome="resolved"), 0.0, 0.0), ended(0))
+    assert row["resolved"] is True
+    assert {row.get(name) for name in ("steps", "tool_calls", "edits", "tests_run", "files_read")} == {None}

@@ -13,7 +13,7 @@ from trajectory_hub.rollouts import payloads, rule_scoring
 from trajectory_hub.rollouts.log_file import EVENTS
 from trajectory_hub.rollouts.rule_log import RuleLog
 from trajectory_hub.rollouts.rule_scoring import RuleRun, select
-from trajectory_hub.rollouts.score_log import read_scores, scored_layers, scores_path
+from trajectory_hub.rollouts.score_log import episode_worth, read_scores, scored_layers, scores_path
 from trajectory_hub.rollouts.tables.build import build_tables
 from trajectory_hub.rollouts.tables.query import ask, open_tables
 from typer.testing import CliRunner
@@ -174,6 +174,12 @@ def test_what_a_log_itself_says_of_its_worth_counts(recorded: Path) -> None:
     assert summary.scored > summary.steps / 2 > 0
     with open_tables([recorded]) as connection:
         assert ask(connection, question).rows == before
+
+
+def test_a_layer_that_scores_the_whole_says_what_episodes_are_worth(run: Path) -> None:
+    _score(run)
+    last = [row for row in read_scores(run, recorded_layer()) if row.episode_id == "a--s0--a1"][-1]
+    assert episode_worth(run, recorded_layer()) == {"a--s0--a1": last.process}
 
 
 def test_on_the_command_line(run: Path) -> None:
