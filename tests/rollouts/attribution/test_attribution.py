@@ -29,6 +29,7 @@ CHOSEN = (
     "explores until the last step",
     "talks beyond its context",
     "uses up the memory",
+    "fills the disk",
     "no way to run tests",
     "tests slower than they may be",
     "an image that is not there",
