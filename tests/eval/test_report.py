@@ -179,3 +179,12 @@ def test_a_browser_shows_it_whole(experiment: Path, html: str) -> None:
             assert drawn and all(drawn)
             page.close()
         browser.close()
+
+
+def test_columns_of_figures_are_set_to_the_right() -> None:
+    rows = (("a", 1, "12.3%"), ("b", None, "-"), ("c", "1,234", "0.1 [0, 0.2]"))
+    shown = Page("t", (Table("x", ("name", "n", "share"), rows),)).html()
+    assert '<th scope="col">name</th><th scope="col" class=figures>n</th>' in shown
+    assert '<td class="number figures">1,234</td>' in shown
+    assert "<td class=figures>-</td>" in shown
+    assert "<td>a</td>" in shown
