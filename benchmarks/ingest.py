@@ -5,7 +5,8 @@
 
 The sessions in DIR (Claude Code transcripts and Codex rollouts, for example TraceLab's example sessions) are repeated
 under other ids until there are so many megabytes: as many files, and as one huge file a format. Each contender is a
-process of its own, interleaved; its time, CPU time and peak memory (the largest of its processes) are the system's.
+process of its own, interleaved; its time, CPU time and peak memory (the largest of its processes; never less than that
+of this one, some 40 MiB) are the system's.
 
 Ours writes whole event logs: every text, every record, a hash chain. What it is measured beside (`ingest_peer`, and
 TraceLab's own scripts where a checkout is given) writes one row of figures a model call, and no text.

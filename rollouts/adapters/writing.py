@@ -20,6 +20,9 @@ __all__ = ["EpisodeWriter", "Totals", "is_whole"]
 
 _BATCH = 64
 _VERDICT = "verdict.json"
+# `isinstance` takes long to say that a payload is of another model, so the exact type decides first, event by event.
+_COUNTED = frozenset({payloads.ToolResult, payloads.ToolCall, payloads.LlmResponse, payloads.SandboxMetric})
+_APART = frozenset({payloads.EpisodeStart, payloads.EpisodeEnd, payloads.FinalPatch, payloads.Verdict})
 
 
 class Totals:
@@ -40,6 +43,8 @@ class Totals:
 
     def take(self, payload: payloads.Payload, duration_ms: float, *, timed: bool) -> None:
         """Count one event."""
+        if type(payload) not in _COUNTED:
+            return
         match payload:
             case payloads.ToolResult():
                 self.steps += 1
@@ -152,20 +157,26 @@ class EpisodeWriter:
     def take(self, item: Timed) -> None:
         """Write one event."""
         payload = item.payload
-        if isinstance(payload, payloads.EpisodeStart):
+        apart = type(payload) in _APART
+        if apart and isinstance(payload, payloads.EpisodeStart):
             payload = payload.model_copy(update={"origin": self._origin})
         elif not self.events:
             self.take(Timed(payload=payloads.EpisodeStart(), t_start=item.t_start))
-        if isinstance(payload, payloads.EpisodeEnd):
+        if apart and isinstance(payload, payloads.EpisodeEnd):
             self._end(payload)
             return
         start, end, took = self._clock.set(item)
         self._totals.take(payload, took, timed=self._timed)
+        if apart:
+            self._keep(payload)
+        self._write(payload, start, end, took)
+
+    def _keep(self, payload: payloads.Payload) -> None:
+        """Keep a patch or a verdict in a file of its own as well."""
         if isinstance(payload, payloads.FinalPatch):
             write_atomic(self._folder / PATCH, payload.patch)
         elif isinstance(payload, payloads.Verdict):
             write_json(self._folder / _VERDICT, payloads.clean(dict(payload.report)))
-        self._write(payload, start, end, took)
 
     @property
     def _timed(self) -> bool:
