@@ -22,9 +22,11 @@ __all__ = ["ADAPTER", "LOSES", "About", "ClaudeCode", "transcript_about", "trans
 
 LOSES: Mapping[str, str] = {
     "uuid, parentUuid, promptId": "the log is a sequence; a subagent is a thread",
+    "sessionId": "kept once, as the key of the episode",
     "cwd, version, gitBranch, userType, entrypoint": "kept once, as the session begins with them",
-    "message.content[].server_tool_use": "counted as not read, and part of the messages that follow",
-    "message.usage.service_tier, speed, iterations": "kept are the token counts",
+    "message.role": "says what the record's type says",
+    "user/requestId": "that of the answer which made the call",
+    "message.usage.service_tier, speed, iterations, server_tool_use": "kept are the token counts",
 }
 """What of a record has no place of its own in a log; see `losses`."""
 

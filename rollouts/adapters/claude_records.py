@@ -174,6 +174,7 @@ class Records:
                 self._tool_use(answer, piece, at)
             case other:
                 kind = f"assistant.content.{other}" if isinstance(other, str) else "assistant.content"
+                answer.extra.setdefault("other_content", []).append(block)
                 self.session.put(Unread(kind=kind, where=where, records=0))
 
     def _tool_use(self, answer: Answer, piece: dict[str, Any], at: datetime | None) -> None:

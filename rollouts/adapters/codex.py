@@ -19,9 +19,11 @@ from .reading import as_dict, as_str, as_text, head_records, json_rows, moment
 __all__ = ["ADAPTER", "LOSES", "Codex"]
 
 LOSES: Mapping[str, str] = {
-    "event_msg/token_count.total_token_usage": "running totals; kept is what each answer used",
-    "event_msg/exec_command_end.aggregated_output": "repeats what the model was told; it is in a note",
-    "response_item/function_call.id, status": "part of the messages that follow",
+    "token_usage_record/thread_token_usage, turn_token_usage": "running totals; kept is what each answer used",
+    "token_usage_record/thread_id, session_id, turn_id, root_turn_id": "those of the session and its turn",
+    "ordinal, metadata": "the place of a record in the program's own history; the log has an order of its own",
+    "response_item/message/id": "of an answer that nothing follows; that of others is in the messages that follow",
+    "response_item/custom_tool_call_output/timestamp": "where the program tells when a call ended, that is kept",
 }
 """What of a record has no place of its own in a log; see `losses`."""
 

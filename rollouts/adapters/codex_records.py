@@ -300,6 +300,7 @@ class Records:
             answer.usage = _usage(as_dict(last))
             answer.part("usage", at, None)
         more = {"model_context_window": info.get("model_context_window"), "rate_limits": event.get("rate_limits")}
+        more["total_token_usage"] = total
         answer.extra |= {name: value for name, value in more.items() if value is not None}
         answer.last = answer.last or at
         self.session.done(answer.thread)

@@ -22,12 +22,9 @@ from .reading import Row, as_dict, as_dicts, as_str, head_records, json_rows, mo
 __all__ = ["ADAPTER", "LOSES", "GeminiCli"]
 
 LOSES: Mapping[str, str] = {
-    "$set.lastUpdated": "the time of the record before it, where nothing else is set",
-    "$set.messages[]": "kept are those that are new or changed, as messages of the next request",
-    "messages[].toolCalls[].result": "kept is its text; what the model is told of it comes as a message of its own",
-    "messages[].toolCalls[].timestamp": "when all calls of an answer were over: several of them end together",
+    "$set.messages[].id": "says which message is meant where the conversation is taken back to it",
 }
-"""What of a record has no place of its own in a log; see `losses`."""
+"""What of a record has no place of its own in a log; see `losses`. What is written again counts as it is last."""
 
 _CONTEXT = "<session_context>"
 _WORKSPACE = re.compile(r"Workspace Directories:\**\s+- (\S[^\n]*)")
