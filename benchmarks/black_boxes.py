@@ -1,4 +1,4 @@
-"""A real agent on real tasks, by `trajhub run`: `python -m trajectory_hub.benchmarks.black_boxes AGENT TASKS [N [OUT]]`.
+"""A real agent on real tasks by `trajhub run`: `python -m trajectory_hub.benchmarks.black_boxes AGENT TASKS [N [OUT]]`.
 
 What follows OUT is passed on to `trajhub run`. The model is a service on this machine that plays an answer back: look
 around, apply the task's reference patch, look at the change, run the tests, be done. So what is measured is the path of
@@ -42,7 +42,9 @@ def measure(agent: str, tasks: str, limit: int, out: Path, options: Sequence[str
 
     def answer(request: str) -> list[str]:
         plain = request.replace("\\\\", "\\")
-        return next((answers(task) for told, task in by_statement.items() if told in request or told in plain), [])
+        return next(
+            (answers(task) for told, task in by_statement.items() if told in request or told in plain), list[str]()
+        )
 
     began = time.monotonic()
     with Playback(answer) as model:

@@ -4,7 +4,7 @@
 Written from its documentation and from what its runs leave: the messages and tools of its default configuration, one
 tool call an answer (another is asked for where there is none), a shell that lives on, `str_replace_editor`, `submit` in
 two steps with a review, and after each step `<id>/<id>.traj` with `query`, `state` and `execution_time`. Needs Python
-alone, so it runs in any task's image.
+alone and `agent_kit.py` beside it, so it runs in any task's image.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
-import uuid
 from pathlib import Path
 from typing import Any
+
+from agent_kit import Shell, ask, edit, tool
 
 SYSTEM = "You are a helpful assistant that can interact with a computer to solve tasks."
 INSTANCE = """<uploaded_files>
@@ -44,11 +44,6 @@ MARK = "<<SWE_AGENT_SUBMISSION>>"
 TRIES = 3
 
 
-def tool(name: str, told: str, required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
-    parameters = {"type": "object", "properties": properties, "required": list(required)}
-    return {"type": "function", "function": {"name": name, "description": told, "parameters": parameters}}
-
-
 TEXT = {"type": "string"}
 TOOLS = [
     tool("bash", "runs the given command directly in bash", ("command",), command=TEXT),
@@ -66,61 +61,6 @@ TOOLS = [
         view_range={"type": "array", "items": {"type": "integer"}},
     ),
 ]
-
-
-class Shell:
-    """A shell whose variables and folder stay from one command to the next."""
-
-    def __init__(self, folder: str) -> None:
-        self._process = subprocess.Popen(
-            ["bash", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder
-        )
-        self.run("export PAGER=cat MANPAGER=cat LESS=-R GIT_PAGER=cat TQDM_DISABLE=1")
-
-    def run(self, command: str) -> str:
-        end = uuid.uuid4().hex
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
-        stdin.write(f"{command}\nprintf '\\n{end}\\n'\n".encode())
-        stdin.flush()
-        lines: list[bytes] = []
-        for line in stdout:
-            if line.strip() == end.encode():
-                return b"".join(lines).decode("utf-8", "replace")[:-1]
-            lines.append(line)
-        return b"".join(lines).decode("utf-8", "replace")
-
-
-def edit(
-    command: str,
-    path: str,
-    file_text: str = "",
-    old_str: str = "",
-    new_str: str = "",
-    insert_line: int = 0,
-    view_range: list[int] | None = None,
-) -> str:
-    """`str_replace_editor`."""
-    file = Path(path)
-    if command == "create":
-        file.write_text(file_text)
-        return f"File created successfully at: {path}"
-    if command == "view" and file.is_dir():
-        return "\n".join(sorted(str(child) for child in file.rglob("*") if ".git" not in child.parts))
-    text = file.read_text()
-    if command == "view":
-        first, last = view_range or (1, len(text.splitlines()))
-        shown = list(enumerate(text.splitlines(), 1))[first - 1 : last]
-        numbered = "\n".join(f"{number:6}\t{line}" for number, line in shown)
-        return f"Here's the result of running `cat -n` on {path}:\n{numbered}"
-    if command == "str_replace":
-        if text.count(old_str) != 1:
-            return f"No replacement was performed, old_str `{old_str}` did not appear exactly once in {path}."
-        file.write_text(text.replace(old_str, new_str))
-        return f"The file {path} has been edited."
-    lines = text.splitlines(keepends=True)
-    file.write_text("".join([*lines[:insert_line], new_str + "\n", *lines[insert_line:]]))
-    return f"The file {path} has been edited."
 
 
 class Agent:
@@ -166,11 +106,7 @@ class Agent:
     def _ask(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         model = self._options.model.partition("/")[2]
         body = {"model": model, "messages": messages, "temperature": 0.0, "top_p": 1.0, "tools": TOOLS}
-        key = {"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "Content-Type": "application/json"}
-        url = self._options.api_base + "/chat/completions"
-        request = urllib.request.Request(url, json.dumps(body).encode(), key)
-        with urllib.request.urlopen(request, timeout=600) as answer:
-            told = json.load(answer)
+        told = ask(self._options.api_base, os.environ["OPENAI_API_KEY"], body)
         self._stats["api_calls"] += 1
         self._stats["tokens_sent"] += told["usage"]["prompt_tokens"]
         self._stats["tokens_received"] += told["usage"]["completion_tokens"]

@@ -1,0 +1,166 @@
+"""OpenHands' and SWE-agent's whole path: installed in a house, carried into the task's image, run by their own recipes,
+read and joined.
+
+OpenHands is too large to be installed for a test, and SWE-agent is no package. What runs are programs that behave as
+they do (`tests/support/openhands.py`, `swe_agent.py`); `benchmarks/black_boxes.py` runs the real ones.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.factory.catalogue import load_catalogue
+from trajectory_hub.envs.images import ensure_python_image
+from trajectory_hub.errors import StopReason
+from trajectory_hub.rollouts import payloads
+from trajectory_hub.rollouts.agents.recipe import load_recipe
+from trajectory_hub.rollouts.log import read_events
+from trajectory_hub.rollouts.run_dir import Episode, read_episodes
+
+from ...support.playback import Commands, Playback
+from .conftest import RunAgent
+
+pytestmark = pytest.mark.docker
+
+SUPPORT = Path(__file__).parents[2] / "support"
+INSTALL = """mkdir -p /opt/trajhub-agent/venv/bin
+cd /opt/trajhub-agent/venv/bin
+cat > agent_kit.py <<'END_OF_FILE'
+{kit}
+END_OF_FILE
+cat > {name} <<'END_OF_FILE'
+{program}
+END_OF_FILE
+chmod +x {name}
+test -x /usr/local/bin/portable-python
+echo outside > /opt/left-behind
+"""
+AREA = {"path": "/testbed/shapes/area.py"}
+HALF = {"old_str": "return rectangle(base, height)", "new_str": "return rectangle(base, height) / 2"}
+PLAN: Commands = [
+    "cd shapes && ls",
+    ("str_replace_editor", {"command": "view", **AREA}),
+    "cat area.py; cd ..",  # the shell lives on
+    ("str_replace_editor", {"command": "str_replace", **AREA, **HALF}),
+    "python3 -m pytest -q tests",
+    ("submit", {}),
+    ("submit", {}),
+]
+
+
+def housed(engine: Engine, agent: str, name: str, version: str) -> dict[str, Any]:
+    """A shipped recipe, its house the image of Python that is here, a program named `name` in place of the agent."""
+    base = load_catalogue().base
+    house = {"image": ensure_python_image(engine, base.image, base.suite, base.include), "suite": "of-no-release"}
+    kit, program = (SUPPORT / file for file in ("agent_kit.py", f"{agent.replace('-', '_')}.py"))
+    changes = {
+        "house": house,
+        "install": INSTALL.format(name=name, kit=kit.read_text(), program=program.read_text()),
+        "version_command": f"echo {version}; test -e /opt/left-behind",
+    }
+    return load_recipe(agent, changes).model_dump(mode="json")
+
+
+@pytest.fixture
+def swe_agent(engine: Engine) -> dict[str, Any]:
+    """SWE-agent's recipe."""
+    return housed(engine, "swe-agent", "sweagent", "v1.1.0")
+
+
+def _episode(run: Path) -> Episode:
+    (episode,) = read_episodes(run)
+    return episode
+
+
+def test_swe_agent_s_record_and_the_proxy_s_are_one_log(
+    run_small: RunAgent, tmp_path: Path, swe_agent: dict[str, Any], engine: Engine
+) -> None:
+    with Playback(PLAN) as model:
+        summary = run_small(model, recipe=swe_agent, grade=True)
+    assert (summary.resolved, summary.stop_reasons) == (1, {"submitted": 1})
+    episode = _episode(tmp_path / "run")
+    end = episode.end
+    assert end is not None and end.join is not None
+    assert (end.steps, end.requests, episode.first.agent_version) == (7, 7, "1.1.0")
+    assert end.join["share"] == 1.0
+    assert end.join["requests"] == {"matched": 7, "only_in_transcript": 0, "only_at_proxy": 0}
+    (read,) = end.join["transcripts"]
+    assert (read["adapter"], "not_understood" in read, "fault" in read) == ("swe-agent", False, False)
+    events = list(read_events(episode.folder / "events.jsonl"))
+    calls = [event.payload for event in events if isinstance(event.payload, payloads.ToolCall)]
+    tools = ["bash", "str_replace_editor", "bash", "str_replace_editor", "bash", "submit", "submit"]
+    assert [call.tool for call in calls] == tools
+    results = [(event.payload, event.duration_ms) for event in events if isinstance(event.payload, payloads.ToolResult)]
+    assert "def triangle" in results[2][0].observation and "passed" in results[4][0].observation
+    assert all(duration for _, duration in results)
+    # Each answer has the proxy's tokens, and the phases its own evidence.
+    answers = [event.payload for event in events if isinstance(event.payload, payloads.LlmResponse)]
+    assert [answer.usage.output_tokens for answer in answers if answer.usage] == [20 + n for n in range(7)]
+    phases = [event.payload.name for event in events if isinstance(event.payload, payloads.Phase)]
+    assert phases == ["reset", "explore", "edit", "test", "submit"]
+    start = events[0].payload
+    assert isinstance(start, payloads.EpisodeStart)
+    image = str(start.sandbox["image"])
+    # What the house holds besides the agent's folder stays there.
+    for path, code in (("/opt/left-behind", 1), ("/opt/trajhub-agent/venv/bin/sweagent", 0)):
+        made = engine.client.containers.create(image, ["test", "-e", path], network_mode="none")
+        try:
+            made.start()
+            assert made.wait()["StatusCode"] == code, path
+        finally:
+            made.remove(force=True)
+
+
+def test_a_model_that_calls_no_tool_ends_swe_agent(
+    run_small: RunAgent, tmp_path: Path, swe_agent: dict[str, Any]
+) -> None:
+    with Playback([]) as model:
+        summary = run_small(model, recipe=swe_agent)
+    assert summary.stop_reasons == {str(StopReason.SUBMITTED): 1}  # its status is 0 whatever happened
+    end = _episode(tmp_path / "run").end
+    assert end is not None and end.join is not None and (end.steps, end.requests) == (0, 3)
+    assert end.join["requests"]["only_in_transcript"] == 0
+    folder = _episode(tmp_path / "run").folder / "artifacts" / "transcripts"
+    (trajectory,) = folder.rglob("*.traj")
+    assert json.loads(trajectory.read_text())["info"]["exit_status"] == "exit_format"
+
+
+def test_openhands_conversation_proxy_and_spans_are_one_log(
+    run_small: RunAgent, tmp_path: Path, engine: Engine
+) -> None:
+    area = {**AREA, "security_risk": "LOW"}
+    plan: Commands = [
+        "cd shapes; ls",
+        ("terminal", {"command": "pwd"}),  # refused: it does not say how risky that is
+        "cat area.py; cd ..; false",
+        ("file_editor", {"command": "str_replace", **area, **HALF}),
+        "python3 -m pytest -q tests",
+    ]
+    recipe = housed(engine, "openhands", "openhands", "1.16.0")
+    recipe["files"]["AGENTS.md"] = "Be brief.\n"
+    with Playback(plan) as model:
+        summary = run_small(model, recipe=recipe, grade=True)
+    assert (summary.resolved, summary.stop_reasons) == (1, {"submitted": 1})
+    episode = _episode(tmp_path / "run")
+    end = episode.end
+    assert end is not None and end.join is not None
+    assert (end.steps, end.requests, episode.first.agent_version) == (5, 6, "1.16.0")
+    assert end.join["requests"] == {"matched": 6, "only_in_transcript": 0, "only_at_proxy": 0}
+    # Six requests by the transcript, and six of their spans by id; the four actions' spans by their tool.
+    assert (end.join["share"], end.join["by"]) == (1.0, {"id": 12, "content": 4})
+    assert {one["adapter"]: one.get("not_understood") for one in end.join["transcripts"]} == {"openhands-sdk": None}
+    events = list(read_events(episode.folder / "events.jsonl"))
+    results = [event.payload for event in events if isinstance(event.payload, payloads.ToolResult)]
+    assert [result.tool for result in results] == ["terminal"] * 3 + ["file_editor", "terminal"]
+    assert [result.ok for result in results] == [True, False, True, True, True] and results[2].exit_code == 1
+    assert [result.internal_ms is not None for result in results] == [True, False, True, True, True]
+    assert results[0].observation.split() == ["__init__.py", "area.py"] and "def triangle" in results[2].observation
+    phases = [event.payload.name for event in events if isinstance(event.payload, payloads.Phase)]
+    assert phases == ["reset", "explore", "edit", "test", "submit"]
+    artifacts = episode.folder / "artifacts"
+    given = sorted(path.name for path in (artifacts / "given").rglob("*") if path.is_file())
+    assert {"AGENTS.md", "prompt.txt"} <= set(given)
+    copied = [path.name for path in (artifacts / "transcripts").rglob("*.json")]
+    assert len(copied) == 2 + 2 * 5 + 1 + 1 and "base_state.json" in copied
