@@ -7,7 +7,7 @@ from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 from ..errors import DiskFull, UsageError
 from ..rewards.recorded import recorded_layer
@@ -148,8 +148,9 @@ def _episodes(path: Path) -> Iterator[EpisodeRows]:
 def _parsed(path: Path, lines: Iterable[bytes]) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
     for number, line in enumerate(lines, 1):
         try:
-            row: Mapping[str, Any] = json.loads(line)
-            row["episode_id"], row["step"]
-        except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{path}, line {number} is no score of a step; delete the file") from None
-        yield line, row
+            row: Any = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not {"episode_id", "step", "criteria"} <= row.keys():
+            raise UsageError(f"{path}, line {number} is no score of a step; delete the file")
+        yield line, cast("Mapping[str, Any]", row)

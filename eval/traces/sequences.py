@@ -37,6 +37,8 @@ GRAMS = """
     GROUP BY ALL
 """
 """How often each episode has each 4-gram."""
+_TOLD = "(SELECT * FROM o WHERE key IN (SELECT key FROM s WHERE action IS NOT NULL))"
+"""Episodes that count and whose actions are known."""
 
 
 class Gram(Figures):
@@ -72,7 +74,7 @@ class Sequences(Figures):
     progress: dict[str, dict[str, tuple[float, ...]]]
     """By outcome (`resolved`, `unresolved`, or `all` without outcomes): share of each action in each tenth."""
     graded: dict[str, int]
-    """Episodes that count, by outcome."""
+    """Episodes that count and whose actions are known, by outcome."""
     seen: int
     """Different 4-grams in episodes that count."""
     tested: int
@@ -101,8 +103,8 @@ class SequencesSection:
             f"CREATE OR REPLACE TEMP TABLE grams AS SELECT * FROM ({GRAMS}) WHERE key IN (SELECT key FROM o)"
         )
         sides = source.rows(
-            "SELECT CASE WHEN resolved THEN 'resolved' ELSE 'unresolved' END AS side, count(*) AS n FROM o "
-            "GROUP BY 1 ORDER BY 1"
+            "SELECT CASE WHEN resolved THEN 'resolved' ELSE 'unresolved' END AS side, count(*) AS n FROM "
+            f"{_TOLD} GROUP BY 1 ORDER BY 1"
         )
         graded = {side["side"]: side["n"] for side in sides}
         only = source.row(
@@ -229,7 +231,7 @@ def _within(source: Source) -> dict[str, float | None]:
     found = source.columns(
         f"""
         WITH tasks AS (
-            SELECT cluster, count(*) AS size, count(*) FILTER (resolved) AS good FROM o GROUP BY 1
+            SELECT cluster, count(*) AS size, count(*) FILTER (resolved) AS good FROM {_TOLD} GROUP BY 1
             HAVING count(*) > 1 AND good > 0 AND good < size
         ), often AS (SELECT gram FROM grams GROUP BY 1 HAVING count(*) >= {LEAST})
         SELECT gram, count(*) AS marked, count(*) FILTER (o.resolved) AS both, any_value(tasks.size) AS size,

@@ -592,4 +592,5 @@ def test_actions_are_shown_where_no_graded_episode_has_a_course() -> None:
     found = SequencesSection().measure(Source.of(connect(rows)), QUICK)
     assert found is not None
     assert list(found.progress) == ["all"]
+    assert found.graded == {}
     assert SequencesSection().blocks(found, QUICK)

@@ -25,7 +25,10 @@ _EDIT = {"file_path": "/testbed/src/a.py", "old_string": "x = 1", "new_string": 
 
 def _steps(*, saw: bool = True) -> list[Happening]:
     """An agent reads, changes and tests."""
-    shown = (lambda text: text) if saw else (lambda _text: "")
+
+    def shown(text: str) -> str:
+        return text if saw else ""
+
     return [
         start("recorded", task={"problem_statement": "x of src/a.py is wrong"}),
         *stepped(0, 0, 1, tool="Read", arguments={"file_path": "/testbed/src/a.py"}, saw=shown("     1\tx = 1")),
