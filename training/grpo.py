@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
+from ..errors import ConfigError
 from .train_cli import launched
 from .trainer.checks import refuse_task_leaks, training_tasks
 from .trainer.config import GrpoConfig
 from .trainer.episodes import Stage, rollout_config
 from .trainer.local_policy import LocalService, Sampled
 from .trainer.output import Trained
+from .trainer.processes import spread
+from .trainer.served import Served
 from .trainer.session import Session
 
 __all__ = ["outcome", "train_grpo"]
@@ -35,7 +38,7 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
         refuse_task_leaks(config, list(tasks.values()))
         counts = {"train": {"examples": len(tasks)}}
         told = {"algorithm": config.algorithm, "counts": counts, "masks": session.masks}
-        service = LocalService(session.tokenizer, session.max_length, config.chat_template_kwargs)
+        asked = _asked(config, session)
         if dry_run:
             return Trained(output=session.output.folder, manifest=told)
         if session.state.is_main_process:
@@ -46,6 +49,8 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
         from trl.trainer.grpo_config import GRPOConfig
         from trl.trainer.grpo_trainer import GRPOTrainer
 
+        from .trainer.trainers import ServedGRPOTrainer
+
         args = GRPOConfig(
             **session.arguments(),
             num_generations=config.group,
@@ -55,17 +60,35 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
             beta=config.beta,
             loss_type=config.loss_type,
             scale_rewards=config.scale_rewards,
+            vllm_importance_sampling_correction=config.correction is not None,
+            vllm_importance_sampling_mode=config.correction or "token_truncate",
+            vllm_importance_sampling_clip_max=config.correction_max,
         )
         dataset: Any = cast("Any", Dataset).from_list([_prompt(name) for name in tasks])
-        stage = Stage(config, tasks, service, session.output.folder / "rollouts")
-        trainer = GRPOTrainer(
-            args=args,
-            reward_funcs=cast("Any", [outcome]),
-            rollout_func=_rollouts(stage, config.seed, session.state.process_index),
-            train_dataset=dataset,
+        stage = Stage(config, tasks, asked, session.output.folder / "rollouts")
+        options: dict[str, Any] = {
+            "args": args,
+            "reward_funcs": [outcome],
+            "rollout_func": _rollouts(stage, asked, config.seed, session.state.process_index),
+            "train_dataset": dataset,
             **session.parts(),
+        }
+        if not isinstance(asked, Served):
+            return session.fit(GRPOTrainer(**options), counts=counts)
+        session.stack.callback(asked.close)
+        return session.fit(ServedGRPOTrainer(asked, **options), counts=counts, sampled=asked.facts)
+
+
+def _asked(config: GrpoConfig, session: Session) -> LocalService | Served:
+    """Whom episodes ask for answers. Raises ConfigError for what cannot answer."""
+    if config.sampler != "local":
+        return Served(config, session.output.folder / "served", session.max_length, session.state)
+    if spread() is not None and session.state.num_processes > 1:
+        raise ConfigError(
+            "the weights are spread over processes, whose episodes ask at different times, so none can sample by "
+            "itself; take sampler=vllm, or a launch with whole copies (ddp.yaml)"
         )
-        return session.fit(trainer, counts=counts)
+    return LocalService(session.tokenizer, session.max_length, config.chat_template_kwargs)
 
 
 def _prompt(task_id: str) -> dict[str, Any]:
@@ -73,7 +96,9 @@ def _prompt(task_id: str) -> dict[str, Any]:
     return {"prompt": [{"role": "user", "content": task_id}]}
 
 
-def _rollouts(stage: Stage, seed: int, rank: int) -> Callable[[list[Any], Any], dict[str, Any]]:
+def _rollouts(
+    stage: Stage, asked: LocalService | Served, seed: int, rank: int
+) -> Callable[[list[Any], Any], dict[str, Any]]:
     """TRL's `rollout_func`: it is given each task as often as it is to be played."""
 
     def rollouts(prompts: list[Any], trainer: Any) -> dict[str, Any]:
@@ -83,6 +108,9 @@ def _rollouts(stage: Stage, seed: int, rank: int) -> Callable[[list[Any], Any], 
         step = trainer.state.global_step
         names = [prompt[0]["content"] for prompt in prompts]
         played = stage.play(names, f"step-{step:05d}-{rank}", sample, seed + 1_000_000 * step + 10_000 * rank)
+        if isinstance(asked, Served):
+            for name, value in asked.count(sum(sum(each.mask) for each in played)).items():
+                trainer._metrics["train"][name].append(value)
         known = all(each.logprobs is not None for each in played)
         return {
             "prompt_ids": [each.prompt_ids for each in played],

@@ -56,7 +56,7 @@ def test_the_model_learns_from_its_own_episodes(
     def watched(stage: Stage, *args: Any) -> list[Played]:
         played = play(stage, *args)
         seen.extend(played)
-        return [_worth(each, float(number % 2)) for number, each in enumerate(played)]
+        return [worth(each, float(number % 2)) for number, each in enumerate(played)]
 
     monkeypatch.setattr(Stage, "play", watched)
     told = io.StringIO()
@@ -71,7 +71,7 @@ def test_the_model_learns_from_its_own_episodes(
     assert manifest["losses"]["first"] is not None
 
 
-def _worth(played: Played, reward: float) -> Played:
+def worth(played: Played, reward: float) -> Played:
     return replace(played, reward=reward)
 
 

@@ -11,7 +11,6 @@ from signal import SIGKILL
 from typing import Any
 
 import pytest
-import yaml
 from trajectory_hub.rollouts.config import CONFIGS
 from trajectory_hub.training.dpo import train_dpo
 from trajectory_hub.training.sft import train_sft

@@ -213,11 +213,28 @@ class GrpoConfig(TrainConfig):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     process_weight: NotNegative = 0.0
     """What the process score adds to the reward, which is 1 when the task is resolved and was submitted, else 0."""
+    sampler: Annotated[str, Field(pattern=r"^(local|vllm|vllm:.+@https?://.+)$")] = "local"
+    """Who samples: `local`, the model in training itself; `vllm`, a server of our own beside it; `vllm:MODEL@URL`, one
+    that sees `output` and was started with VLLM_SERVER_DEV_MODE=1, so that its weights can be replaced."""
+    serve: Mapping[str, Any] = Field(default_factory=dict[str, Any])
+    """Settings of `trajhub serve` for sampler `vllm`: dtype, replicas, threads, kv_cache_gib, …"""
+    serve_every: Count = 1
+    """Updates after which the server is given new weights; from 2 on some samples are of older weights."""
+    correction: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] | None = "token_truncate"
+    """How samples of a server weigh: by the ratio of the model's probability to the server's, cut at, or left out from
+    `correction_max` on, by token or by episode (TRL's `vllm_importance_sampling_mode`); null: all alike."""
+    correction_max: Positive = 3.0
     beta: NotNegative = 0.0
     """How strongly the reference model holds; 0: there is none."""
     loss_type: str = "dapo"
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """By which standard deviation advantages are divided."""
+
+    @model_validator(mode="after")
+    def _whole_weights_are_served(self) -> Self:
+        if self.sampler != "local" and self.lora is not None:
+            raise ValueError("sampler vllm serves whole weights: leave out lora, or take sampler=local")
+        return self
 
 
 CONFIG_OF: Mapping[str, type[TrainConfig]] = {

@@ -3,7 +3,7 @@
 import shutil
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ...rollouts.start import run_rollout
 from ...rollouts.tokens import token_turns
 from .config import GrpoConfig
 from .local_policy import Answers, LocalPolicy, LocalService
+from .served import Served
 
 __all__ = ["Played", "Stage", "rollout_config"]
 
@@ -35,12 +36,15 @@ class Played:
     submitted: bool
 
 
-def rollout_config(config: GrpoConfig, seeds: int = 1, seed: int = 0) -> RolloutConfig:
+_LOCAL = "trajectory_hub.training.trainer.local_policy:LocalPolicy"
+
+
+def rollout_config(config: GrpoConfig, seeds: int = 1, seed: int = 0, policy: str = _LOCAL) -> RolloutConfig:
     """The configuration of a batch of episodes. Raises ConfigError that names each wrong value of `rollout`."""
     given: dict[str, Any] = {
         **config.rollout,
         "tasks": config.tasks,
-        "policy": "trajectory_hub.training.trainer.local_policy:LocalPolicy",
+        "policy": policy,
         "seeds": seeds,
         "seed": seed,
         "workers": config.workers,
@@ -52,13 +56,15 @@ def rollout_config(config: GrpoConfig, seeds: int = 1, seed: int = 0) -> Rollout
 class Stage:
     """Where episodes are played: one run a batch, in `folder`."""
 
-    def __init__(self, config: GrpoConfig, tasks: Mapping[str, Task], service: LocalService, folder: Path) -> None:
-        self._config, self._tasks, self._service, self._folder = config, tasks, service, folder
-        settings = rollout_config(config).vllm.model_copy(update={"overflow": "stop", "max_tokens": config.max_tokens})
-        self._policy = LocalPolicy(service, config.model, settings)
+    def __init__(
+        self, config: GrpoConfig, tasks: Mapping[str, Task], asked: LocalService | Served, folder: Path
+    ) -> None:
+        self._config, self._tasks, self._asked, self._folder = config, tasks, asked, folder
 
     def play(self, task_ids: Sequence[str], batch: str, sample: Answers, seed: int) -> list[Played]:
         """One episode for each id; the same id more than once is played with different seeds.
+
+        `sample` answers for the model in training, where no server does.
 
         Raises InfrastructureError when an episode failed by the environment or the grader after all its tries.
         """
@@ -76,13 +82,24 @@ class Stage:
         return played
 
     def _run(self, run: Path, tasks: list[Task], seeds: int, sample: Answers, seed: int) -> None:
+        update = {"overflow": "stop", "max_tokens": self._config.max_tokens}
+        if isinstance(self._asked, Served):
+            config = rollout_config(self._config, seeds, seed, self._asked.address)
+            settings = self._asked.asked(config.vllm.model_copy(update=update))
+            run_rollout(run, config.model_copy(update={"vllm": settings}), tasks=tasks)
+            return
+        config = rollout_config(self._config, seeds, seed)
+        policy = LocalPolicy(self._asked, self._config.model, config.vllm.model_copy(update=update))
+        busy = min(config.workers, len(tasks) * seeds)
+        self._answer(self._asked, lambda: run_rollout(run, config, policy=policy, tasks=tasks), sample, busy)
+
+    def _answer(self, service: LocalService, roll: Callable[[], object], sample: Answers, busy: int) -> None:
         """The runner works in a thread of its own; this one answers it, since the model belongs to it."""
         errors, done = list[BaseException](), threading.Event()
-        config = rollout_config(self._config, seeds, seed)
 
-        def roll() -> None:
+        def work() -> None:
             try:
-                run_rollout(run, config, policy=self._policy, tasks=tasks)
+                roll()
             except BaseException as error:
                 errors.append(error)
                 if not isinstance(error, Exception):
@@ -90,12 +107,12 @@ class Stage:
             finally:
                 done.set()
 
-        thread = threading.Thread(target=roll, name="trajhub-grpo", daemon=True)
+        thread = threading.Thread(target=work, name="trajhub-grpo", daemon=True)
         thread.start()
         try:
-            self._service.answer(sample, lambda: min(config.workers, len(tasks) * seeds), done.is_set)
+            service.answer(sample, lambda: busy, done.is_set)
         except BaseException:
-            self._service.stop()
+            service.stop()
             raise
         finally:
             thread.join()

@@ -148,7 +148,7 @@ class Session:
             device=str(trainer.args.device),
             bf16=trainer.args.bf16,
             started=self.started,
-            **facts,
+            **{name: fact() if callable(fact) else fact for name, fact in facts.items()},
             **progress.counted,
         )
         write_atomic(self.output.folder / CARD, model_card(manifest))

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from trl.data_utils import pack_dataset
-from trl.trainer import dpo_trainer, kto_trainer, sft_trainer
+from trl.trainer import dpo_trainer, grpo_trainer, kto_trainer, sft_trainer
 
 from .sampling import LikeLengths
 
@@ -20,6 +20,7 @@ __all__ = [
     "MaskedDPOTrainer",
     "MaskedKTOTrainer",
     "PairCollator",
+    "ServedGRPOTrainer",
     "UnpairedCollator",
     "WeightCollator",
     "WeightedSFTTrainer",
@@ -30,6 +31,7 @@ Batch = dict[str, Any]
 _sft: Any = sft_trainer
 _dpo: Any = dpo_trainer
 _kto: Any = kto_trainer
+_grpo: Any = grpo_trainer
 
 
 class WeightedSFTTrainer(_sft.SFTTrainer):
@@ -164,6 +166,16 @@ class MaskedKTOTrainer(_kto.KTOTrainer):
         super()._set_signature_columns_if_needed()
         if "completion_mask" not in self._signature_columns:
             self._signature_columns += ["completion_mask", "KL_completion_mask"]
+
+
+class ServedGRPOTrainer(_grpo.GRPOTrainer):
+    """Samples by a server that is given weights by other means than TRL's; TRL corrects them as those of its own."""
+
+    def __init__(self, served: Any, **options: Any) -> None:
+        """`served`: asked to `sync_weights` before each batch of episodes."""
+        super().__init__(**options)
+        served.trainer = self
+        self.use_vllm, self.vllm_generation, self._last_loaded_step = True, served, -1
 
 
 def packed(dataset: Any, length: int) -> Any:
