@@ -29,7 +29,6 @@ LOSES: Mapping[str, str] = {
 _CONTEXT = "<session_context>"
 _WORKSPACE = re.compile(r"Workspace Directories:\**\s+- (\S[^\n]*)")
 _MESSAGES = frozenset({"messages"})
-_RECORDS = frozenset({"id", "sessionId", "$set", "$rewindTo"})
 
 
 class GeminiCli:
@@ -123,10 +122,10 @@ def _is_answer(record: dict[str, Any]) -> bool:
 
 
 def _is_lines(path: Path) -> bool:
-    """Whether a file is JSON lines rather than one document."""
+    """Whether a file is JSON lines rather than one document, whose first line does not end or holds all messages."""
     with path.open("rb") as file:
-        records = head_records(file.read(1 << 16))
-    return any(not _RECORDS.isdisjoint(record) and "messages" not in record for record in records)
+        first = file.readline(1 << 16).strip()
+    return first != b"{" and "messages" not in as_dict(glimpse(Sample(path=path, head=first)))
 
 
 def _session_of(path: Path) -> str | None:

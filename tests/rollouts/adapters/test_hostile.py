@@ -16,12 +16,14 @@ from trajectory_hub.rollouts.chain import verify_chain
 from trajectory_hub.rollouts.log import read_events
 
 from .recorded import claude, lines, rollout, said, transcript
+from .recorded_gemini import session
 from .test_agent_trace import TWO
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "tracelab" / "example_sessions"
 FORMATS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "claude-code": transcript,
     "codex": rollout,
+    "gemini-cli": session,
     "agent-trace": lambda: [{**TWO, "trace_id": f"t{n}"} for n in range(8)],
 }
 WRONG: list[Any] = [

@@ -9,6 +9,7 @@ import pytest
 from trajectory_hub.rollouts.adapters.registry import adapters, sample_of
 
 from . import benchmark_records as made
+from . import recorded_gemini as gemini
 from .recorded import rollout, transcript, write
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -29,6 +30,8 @@ def _parquet(path: Path, rows: list[dict[str, object]]) -> Path:
 SAMPLES: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "claude transcript": ("claude-code", lambda at: write(at / "x.jsonl", transcript())),
     "codex rollout": ("codex", lambda at: write(at / "x.jsonl", rollout())),
+    "gemini session": ("gemini-cli", lambda at: write(at / "x.jsonl", gemini.session())),
+    "gemini document": ("gemini-cli", lambda at: made.write_json(at / "x.json", gemini.document(), indent=2)),
     "swe-agent": ("swe-agent", lambda at: made.write_json(at / "x.traj", made.swe_agent())),
     "swe-agent old": ("swe-agent", lambda at: made.write_json(at / "x", made.swe_agent_old(), indent=2)),
     "swe-agent history": (
