@@ -12,6 +12,8 @@ def told(name: str, kind: str, **attributes: Any) -> Fact:
     given = {"lmnr.span.type": kind, **{key.replace("__", "."): value for key, value in attributes.items()}}
     record = SpanRecord(
         received=datetime(2026, 1, 2, tzinfo=UTC),
+        export="e",
+        index=0,
         name=name,
         trace_id="a" * 32,
         span_id="b" * 16,
