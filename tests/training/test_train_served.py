@@ -24,6 +24,8 @@ from .configs import grpo_of
 from .test_train import same, weights
 from .test_train_grpo import worth
 
+pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.filterwarnings("default")]  # of other people's code
+
 
 @pytest.fixture
 def settings(quick: Mapping[str, Any], tiny_task: Task, tmp_path: Path) -> Mapping[str, Any]:
@@ -46,9 +48,6 @@ def settings(quick: Mapping[str, Any], tiny_task: Task, tmp_path: Path) -> Mappi
     }
 
 
-@pytest.mark.slow
-@pytest.mark.docker
-@pytest.mark.filterwarnings("default")
 def test_what_a_server_samples_is_learnt_from_by_how_likely_it_is_now(
     settings: Mapping[str, Any], tiny_lm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,15 +127,16 @@ class Served:
         if self._state.num_processes > 1:
             import accelerate.utils
 
-            share: Any = accelerate.utils.broadcast_object_list
-            self._name, self._url = share([self._name, self._url])
+            tools: Any = accelerate.utils
+            self._name, self._url = tools.broadcast_object_list([self._name, self._url])
         self._state.wait_for_everyone()
 
 
 def _ties(config: GrpoConfig) -> bool:
-    from transformers import AutoConfig
+    import transformers
 
-    told: Any = AutoConfig.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
+    loader: Any = transformers.AutoConfig
+    told = loader.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
     return bool(told.get_text_config().tie_word_embeddings)
 
 
