@@ -143,6 +143,6 @@ _READERS: Mapping[str, Reader] = {
     **_named("KillShell KillBash TaskStop kill_process", _kill),
     **_named("TodoWrite TodoRead update_plan task_tracker write_todos sequentialthinking ExitPlanMode", _think),
     **_named("TaskCreate TaskUpdate TaskList TaskGet EnterPlanMode save_memory condensation_request recall", _think),
-    **_named("finish complete attempt_completion task_complete exit_forfeit exit submit_result", _finish),
-    **_named("execute_ipython_cell run_ipython python code_interpreter execute_python", _python),
+    **_named("finish complete attempt_completion task_complete exit_forfeit exit submit_result final_answer", _finish),
+    **_named("execute_ipython_cell run_ipython python python_interpreter code_interpreter execute_python", _python),
 }

@@ -62,7 +62,7 @@ class AgentTrace:
     """The adapter. One row is one episode; its task is the row, unless its metadata names one."""
 
     name = "agent-trace"
-    version = "1"
+    version = "2"
     title = "AgentTrace rows"
 
     def recognise(self, sample: Sample) -> float:
@@ -134,7 +134,8 @@ class _Run:
         """The row as an episode; `before`: what could not be read ahead of it."""
         metadata = as_dict(self.metadata)
         key = as_str(self.row.get("trace_id")) or self.where
-        task = next((as_str(metadata.get(name)) for name in ("instance_id", "task_id") if metadata.get(name)), None)
+        named = {**self.row, **metadata}
+        task = next((as_str(named.get(name)) for name in ("instance_id", "task_id") if named.get(name)), None)
         return ForeignEpisode(
             key=key,
             task_id=task or key,

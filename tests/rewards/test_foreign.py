@@ -77,6 +77,8 @@ def act(tool: str | None, arguments: Mapping[str, Any], saw: str = "", **more: A
         ("str_replace_editor", {"command": "str_replace_editor view /testbed/a.py"}, Kind.READ, ("a.py",)),
         ("str_replace_editor", {"command": "create", "path": "/testbed/n.py", "file_text": "x"}, Kind.EDIT, ("n.py",)),
         ("finish", {"message": "done"}, Kind.SUBMIT, ()),
+        ("final_answer", {"answer": "done"}, Kind.SUBMIT, ()),
+        ("python_interpreter", {"code": "print(1)"}, Kind.RUN, ()),
         ("think", {"thought": "hm"}, Kind.THINK, ()),
         ("execute_ipython_cell", {"code": "print(1)"}, Kind.RUN, ()),
         ("bash", {"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT && git diff"}, Kind.SUBMIT, ()),

@@ -139,3 +139,12 @@ def test_odd_rows(tmp_path: Path) -> None:
     report = ingest([write(tmp_path / "t.jsonl", odd)], tmp_path / "run", None)
     assert (report.episodes, report.problems, report.total.records) == (3, [], 4)
     assert report.total.broken == 1, "a string that should be JSON"
+
+
+def test_a_task_may_be_a_column_of_its_own(tmp_path: Path) -> None:
+    """The data set as it is published has `dataset_name` and `task_id` beside the lists."""
+    published = row([span(0, 0, 5)], [answer(0, 5, "shell")], metadata={}, task_id="mbpp-7", dataset_name="mbpp")
+    _report, events = ingested(write(tmp_path / "x.jsonl", [published]), tmp_path / "run")
+    assert events[0].task_id == "mbpp-7"
+    (note,) = (one for one in payloads(events, "note") if "dataset_name" in one.data)
+    assert note.data["dataset_name"] == "mbpp"
