@@ -124,8 +124,8 @@ def _told(name: str, records: list[Record], path: Path) -> list[Any]:
 
 def _field(record: Record, place: Place) -> str:
     """A field in the words of the format: the type of its record, and the path in it."""
-    payload = record.get("payload")
-    kinds = [record.get("type"), payload.get("type") if isinstance(payload, dict) else None]  # pyright: ignore
+    payload = cast("Record", record.get("payload") or {})
+    kinds: list[Any] = [record.get("type"), payload.get("type")]
     path = ".".join("[]" if isinstance(key, int) else key for key in place).replace(".[]", "[]")
     return "/".join([str(kind) for kind in kinds if kind] + [path.removeprefix("payload.")])
 

@@ -143,7 +143,7 @@ def test_gemini_cli(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", GEMINI_STATUSES)
 def test_gemini_clis_calls(status: str, tmp_path: Path) -> None:
-    call = {"id": "c", "name": "t", "args": {}, "status": status, "timestamp": at(2)}
+    call: dict[str, Any] = {"id": "c", "name": "t", "args": {}, "status": status, "timestamp": at(2)}
     read = _read("gemini-cli", [header(), message(1, "gemini", "g", "", model="m", toolCalls=[call])], tmp_path)
     _known(read)
     assert len(read.payloads(payloads.ToolCall)) == 1

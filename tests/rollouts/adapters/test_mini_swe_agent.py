@@ -128,7 +128,7 @@ def test_the_call_that_submits_is_told_as_done_by_either_agent(tmp_path: Path) -
     pytest.importorskip("minisweagent.agents.interactive", reason="mini-swe-agent is not installed")
     from minisweagent.agents.interactive import InteractiveAgent
     from minisweagent.environments.local import LocalEnvironment
-    from minisweagent.models.test_models import DeterministicToolcallModel, make_toolcall_output
+    from minisweagent.models.test_models import DeterministicToolcallModel
 
     def asked(number: int, *commands: str) -> dict[str, Any]:
         calls: list[dict[str, Any]] = []
@@ -138,14 +138,17 @@ def test_the_call_that_submits_is_told_as_done_by_either_agent(tmp_path: Path) -
         actions = [
             {"command": command, "tool_call_id": call["id"]} for command, call in zip(commands, calls, strict=True)
         ]
-        return make_toolcall_output("I do it.", calls, actions)
+        extra = {"actions": actions, "cost": 1.0, "timestamp": 1.0}
+        return {"role": "assistant", "content": "I do it.", "tool_calls": calls, "extra": extra}
 
     model = DeterministicToolcallModel(
         outputs=[asked(0, "echo hi"), asked(1, "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "echo never")]
     )
     path = tmp_path / f"{TASK}.traj.json"
     settings: dict[str, Any] = {"system_template": "Be good.", "instance_template": "Do {{task}}", "output_path": path}
-    agent = InteractiveAgent(model, LocalEnvironment(cwd=str(tmp_path)), mode="yolo", confirm_exit=False, **settings)
+    agent: Any = InteractiveAgent(
+        model, LocalEnvironment(cwd=str(tmp_path)), mode="yolo", confirm_exit=False, **settings
+    )
     agent.run("it")
     (only,) = told(ADAPTER, path)
     done = [(result.ok, result.error, result.exit_code) for result in only.payloads(ToolResult)]
