@@ -12,16 +12,28 @@
 #
 # Left of the bar is what appears on standard output, right of it on standard error (descriptor 3 here), which
 # commands never hold. The two are not ordered against each other, so each ends with the nonce of the request.
+#
+# While nothing runs, an attendant (a fork of this shell) keeps a process of a session of its own ready, which becomes
+# the next command: to start one takes longer than most commands do. Descriptor 5 is a pipe to that process (the
+# attendant's 7), 6 one by which it tells the attendant whose command it is about to become.
 exec 3>&2 2>/dev/null
 workdir=$1
 if command -v bash >/dev/null; then shell=$(command -v bash); else shell=$(command -v sh); fi
 session=$(command -v setsid)
-watcher=
+watcher= attendant= was_read=0 was_written=0
 
 # Whether a pipe blocks is a property of the opened file, which whoever inherits it shares: a program that makes its
 # output non-blocking and leaves it so (Claude Code) would have later output, nonces too, fail as soon as the pipe is
 # full. So each command gets the pipe opened anew. Where it is none (a socket) this cannot be done.
 if true >/proc/self/fd/1; then anew=1; else anew=; fi
+
+# What is kept ready is this shell again. Others than dash count their levels in the environment; commands are not to
+# see one more.
+exec 7<<'END'
+END
+ahead=
+[ "$session" ] && [ -z "$SHLVL" ] && [ -p /proc/self/fd/7 ] && true <>/proc/self/fd/7 && ahead=1
+exec 7<&-
 
 # Without a network of the engine's, nobody has told this machine its own name.
 known=
@@ -31,13 +43,14 @@ case $known in
 *) printf '\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >>/etc/hosts ;;
 esac
 
+line_end='
+'
 lines() { # lines N: the next N lines into $body
     body= more=
     while [ "$1" -gt 0 ]; do
         IFS= read -r line
         body=$body$more$line
-        more='
-'
+        more=$line_end
         set -- $(($1 - 1))
     done
 }
@@ -50,50 +63,124 @@ answer() { # answer STATUS [READ WRITTEN]
 finish() { # finish STATUS: with what the command and all it waited for read from and wrote to storage
     while IFS=' ' read -r key value; do
         case $key in
-        read_bytes:) set -- "$1" "$value" ;;
-        write_bytes:) set -- "$1" "$2" "$value" && break ;;
+        read_bytes:) set -- "$1" $((value - was_read)) && was_read=$value ;;
+        write_bytes:) set -- "$1" "$2" $((value - was_written)) && was_written=$value && break ;;
         esac
     done </proc/self/io
     answer "$@"
 }
 
-begin() { # what a command finds, its output as descriptor 4; first in line for the kernel's out-of-memory killer
+begin() { # its output as descriptor 4; first in line for the kernel's out-of-memory killer
     echo 800 >/proc/self/oom_score_adj
     if [ "$anew" ]; then exec 4>/proc/self/fd/1; else exec 4>&1; fi
-    cd "$workdir" || cd /
 }
 
 command_line() { # command_line COMMAND: by the shell, in a session of its own
     if [ -x "$shell" ]; then
-        $session "$shell" -c "$1" </dev/null >&4 2>&1 3>&- 4>&-
+        $session "$shell" -c "$1" </dev/null >&4 2>&1 3>&- 4>&- 5>&- 6>&- 7>&-
     else # this shell's own image is still in memory after its file is gone
-        (eval "$1") </dev/null >&4 2>&1 3>&- 4>&-
+        (eval "$1") </dev/null >&4 2>&1 3>&- 4>&- 5>&- 6>&- 7>&-
     fi
 }
 
 program() { # program NAME ARGUMENT...: what needs no shell gets none
     if command -v "$1" >/dev/null; then
-        $session "$@" </dev/null >&4 2>&1 3>&- 4>&-
+        $session "$@" </dev/null >&4 2>&1 3>&- 4>&- 5>&- 6>&- 7>&-
     else
         printf '%s: command not found\n' "$1"
         return 127
     fi
 }
 
-words() { # words N: the next N lines become "$@" of `program`
-    count=$1
+words() { # words FUNCTION BODY: calls it with the lines of BODY
+    call=$1 body=$2
     set --
-    while [ "$count" -gt 0 ]; do
-        IFS= read -r line
-        set -- "$@" "$line"
-        count=$((count - 1))
+    while case $body in *"$line_end"*) ;; *) false ;; esac; do
+        set -- "$@" "${body%%"$line_end"*}"
+        body=${body#*"$line_end"}
     done
-    {
+    $call "$@" "$body"
+}
+
+run() { # run VERB BODY: in a fork of this shell
+    cd / && cd "$workdir" || cd /
+    case $1 in
+    r) command_line "$2" ;;
+    x) words program "$2" ;;
+    esac
+}
+
+# Becomes the command of the next request on its standard input. `$0` is the shell for commands.
+becoming='
+workdir=$1 session=$2
+while IFS=" " read -r verb nonce count; do
+    case $verb in r | x) break ;; esac
+done
+[ "$nonce" ] || exit
+set --
+body= more=
+while [ "$count" -gt 0 ]; do
+    IFS= read -r line
+    case $verb in
+    r) body=$body$more$line ;;
+    x) set -- "$@" "$line" ;;
+    esac
+    more="
+"
+    count=$((count - 1))
+done
+printf "%s\n" "$nonce" >&6
+cd / && cd "$workdir" || cd /
+exec </dev/null >&4 2>&1 4>&- 6>&-
+if [ "$verb" = r ]; then
+    [ -x "$0" ] && exec "$0" -c "$body"
+    eval "$body"
+    exit
+fi
+if ! command -v "$1" >/dev/null; then
+    printf "%s: command not found\n" "$1"
+    exit 127
+fi
+case $1 in */*) [ -f "$1" ] && [ -x "$1" ] || exec "$session" -w "$@" ;; esac
+exec "$@"
+'
+
+attend() { # the life of an attendant
+    begin
+    exec 8<<'END'
+END
+    exec 6<>/proc/self/fd/8 8<&- 5>&-
+    turn=0
+    while :; do
         begin
-        program "$@"
-        finish $?
-    } &
-    watcher=$!
+        $session "/proc/$$/exe" -c "$becoming" "$shell" "$workdir" "$session" <&7 3>&- 7<&-
+        status=$? turn=$((turn + 1)) nonce=
+        printf '%s\n' "$turn" >&6
+        while IFS= read -r line <&6 && [ "$line" != "$turn" ]; do nonce=${nonce:-$line}; done
+        [ "$nonce" ] || stand_in
+        finish "$status"
+    done
+}
+
+stand_in() { # what was kept ready could not be started, or was killed: the next request without it
+    verb=
+    while case $verb in r | x) false ;; esac; do IFS=' ' read -r verb nonce first <&7 || exit; done
+    lines "$first" <&7
+    run "$verb" "$body"
+    status=$?
+}
+
+hand_over() { # the request goes to the attendant
+    if ! kill -0 "$attendant"; then
+        exec 7<<'END'
+END
+        exec 5<>/proc/self/fd/7
+        attend &
+        attendant=$!
+        exec 7<&-
+    fi
+    watcher=$attendant
+    printf '\n%s %s %s\n%s\n' "$verb" "$nonce" "$first" "$body" >&5
 }
 
 store() { # store BYTES PATH
@@ -105,21 +192,25 @@ printf 'ready %s\n' "$shell" >&3
 while IFS=' ' read -r verb nonce first second; do
     jobs >/dev/null # buries the watchers of earlier commands; `wait` would wait for what still runs
     case $verb in
-    r)
+    r | x)
         lines "$first"
-        {
-            begin
-            command_line "$body"
-            finish $?
-        } &
-        watcher=$!
+        if [ "$ahead" ] && [ ${#body} -lt 1000 ]; then # what a pipe takes at once
+            hand_over
+        else
+            {
+                begin
+                run "$verb" "$body"
+                finish $?
+            } &
+            watcher=$!
+        fi
         ;;
-    x) words "$first" ;;
     i)
         lines "$first"
         {
             begin
-            (eval "$body") </dev/null >&4 2>&1 3>&- 4>&-
+            cd "$workdir" || cd /
+            (eval "$body") </dev/null >&4 2>&1 3>&- 4>&- 5>&- 6>&- 7>&-
             finish $?
         } &
         watcher=$!
@@ -131,6 +222,7 @@ while IFS=' ' read -r verb nonce first second; do
         ;;
     k)
         kill -9 -1
+        attendant=
         answer 137
         ;;
     q)
@@ -139,8 +231,7 @@ while IFS=' ' read -r verb nonce first second; do
     s) answer 0 ;;
     t)
         lines "$first"
-        blanks=$IFS IFS='
-'
+        blanks=$IFS IFS=$line_end
         for file in $body; do
             printf '@%s\n' "$file"
             while IFS= read -r line; do printf '%s\n' "$line"; done <"$file"
