@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-__all__ = ["Account", "CGroupV1", "CGroupV2", "Reading", "host_account", "parse_v1", "parse_v2"]
+__all__ = ["Account", "CGroupV1", "CGroupV2", "Reading", "host_account", "parse_v1", "parse_v2", "whole"]
 
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Reading:
     """Counters of a container since its start; None where a figure cannot be read. Seconds, bytes, microseconds."""
 
@@ -41,12 +41,19 @@ class Reading:
 
 
 def _keyed(text: str | None, key: str) -> int | None:
-    match = re.search(rf"^{key} (\d+)$", text, re.MULTILINE) if text else None
-    return int(match[1]) if match else None
+    for line in text.split("\n") if text else ():
+        name, _, value = line.partition(" ")
+        if name == key:
+            return whole(value)
+    return None
 
 
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.strip().isdigit() else None
+def whole(text: str | None) -> int | None:
+    """The figure of a file that holds one; None for `max`."""
+    try:
+        return int(text) if text else None
+    except ValueError:
+        return None
 
 
 def _scaled(value: int | None, unit: float) -> float | None:
@@ -67,21 +74,25 @@ def network(text: str | None) -> tuple[int | None, int | None]:
     """Received and sent bytes of `/proc/<pid>/net/dev`, without the loopback device."""
     if not text:
         return None, None
-    rows = [line.split(":", 1) for line in text.splitlines() if ":" in line]
-    fields = [values.split() for name, values in rows if name.strip() != "lo"]
-    return sum(int(row[0]) for row in fields), sum(int(row[8]) for row in fields)
+    received = sent = 0
+    for line in text.split("\n")[2:]:
+        name, _, values = line.partition(":")
+        if values and name.strip() != "lo":
+            fields = values.split()
+            received, sent = received + int(fields[0]), sent + int(fields[8])
+    return received, sent
 
 
 def parse_v1(files: Mapping[str, str | None], where: str) -> Reading:
     """A reading from files of control groups v1. `where` names the reader, for example `cgroup-v1`."""
     rx, tx = network(files.get("net"))
     return Reading(
-        cpu_s=_scaled(_whole(files.get("cpu")), 1e-9),
-        cpu_user_s=_scaled(_whole(files.get("cpu_user")), 1e-9),
-        cpu_system_s=_scaled(_whole(files.get("cpu_system")), 1e-9),
-        memory_bytes=_whole(files.get("memory")),
-        memory_peak_bytes=_whole(files.get("memory_peak")),
-        pids=_whole(files.get("pids")),
+        cpu_s=_scaled(whole(files.get("cpu")), 1e-9),
+        cpu_user_s=_scaled(whole(files.get("cpu_user")), 1e-9),
+        cpu_system_s=_scaled(whole(files.get("cpu_system")), 1e-9),
+        memory_bytes=whole(files.get("memory")),
+        memory_peak_bytes=whole(files.get("memory_peak")),
+        pids=whole(files.get("pids")),
         pids_denied=_keyed(files.get("pids_events"), "max"),
         oom_kills=_keyed(files.get("memory_events"), "oom_kill"),
         net_rx_bytes=rx,
@@ -97,9 +108,9 @@ def parse_v2(files: Mapping[str, str | None], where: str) -> Reading:
         cpu_s=_scaled(_keyed(files.get("cpu"), "usage_usec"), 1e-6),
         cpu_user_s=_scaled(_keyed(files.get("cpu"), "user_usec"), 1e-6),
         cpu_system_s=_scaled(_keyed(files.get("cpu"), "system_usec"), 1e-6),
-        memory_bytes=_whole(files.get("memory")),
-        memory_peak_bytes=_whole(files.get("memory_peak")),
-        pids=_whole(files.get("pids")),
+        memory_bytes=whole(files.get("memory")),
+        memory_peak_bytes=whole(files.get("memory_peak")),
+        pids=whole(files.get("pids")),
         pids_denied=_keyed(files.get("pids_events"), "max"),
         oom_kills=_keyed(files.get("memory_events"), "oom_kill"),
         io_read_bytes=_io_v2(files.get("io"), "rbytes"),
@@ -147,7 +158,15 @@ class Account:
         self._files = {name: fd for name, path in paths.items() if (fd := _open(path)) is not None}
 
     def read(self) -> Reading:
-        """Every counter, now."""
+        """Every figure, now."""
+        return self.parse(self.texts())
+
+    def texts(self) -> dict[str, str | None]:
+        """What the files say now, for `parse`: to read them takes a third of the time that to understand them does."""
+        return {name: _pread(fd) for name, fd in self._files.items()}
+
+    def parse(self, texts: Mapping[str, str | None]) -> Reading:
+        """The figures that the files gave."""
         raise NotImplementedError
 
     def reset_peak(self) -> bool:
@@ -166,9 +185,6 @@ class Account:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _texts(self) -> dict[str, str | None]:
-        return {name: _pread(fd) for name, fd in self._files.items()}
-
 
 class CGroupV1(Account):
     """Accounts under control groups v1."""
@@ -182,8 +198,8 @@ class CGroupV1(Account):
         self._peak = _open(paths["memory_peak"], os.O_WRONLY) if "memory_peak" in paths else None
         super().__init__(paths | {"net": Path(f"/proc/{pid}/net/dev")})
 
-    def read(self) -> Reading:
-        return parse_v1(self._texts(), "cgroup-v1")
+    def parse(self, texts: Mapping[str, str | None]) -> Reading:
+        return parse_v1(texts, "cgroup-v1")
 
     def reset_peak(self) -> bool:
         return self._peak is not None and _write(self._peak, b"0")
@@ -209,8 +225,8 @@ class CGroupV2(Account):
                 os.close(self._files["memory_peak"])
             self._files["memory_peak"] = peak
 
-    def read(self) -> Reading:
-        return parse_v2(self._texts(), "cgroup-v2")
+    def parse(self, texts: Mapping[str, str | None]) -> Reading:
+        return parse_v2(texts, "cgroup-v2")
 
     def reset_peak(self) -> bool:
         return "memory_peak" in self._files and _write(self._files["memory_peak"], b"1")

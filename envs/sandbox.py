@@ -222,6 +222,7 @@ class Sandbox:
             if self._meter.pids is not None and self._meter.pids > self.config.pids * 0.8:
                 self._channel.kill_all(None, _KILL_GRACE)
             reply = send()
+            self._meter.understand()
             killed = self._await(reply, timeout, watched, until)
             if killed:
                 reply.status = None

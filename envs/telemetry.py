@@ -2,11 +2,11 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..tools.base import Telemetry
-from .cgroup import V1_FILES, V2_FILES, Account, Reading, host_account, parse_v1, parse_v2
+from .cgroup import V1_FILES, V2_FILES, Account, Reading, host_account, parse_v1, parse_v2, whole
 from .channel import Channel
 
 __all__ = ["Meter", "merge"]
@@ -21,6 +21,8 @@ class Meter:
         self._account: Account | None = host_account(pid, container_id)
         self._channel = channel
         self._before = Reading()
+        self._unread: Mapping[str, str | None] | None = None
+        """What the files said when the measurement began, until `understand` is called."""
         self._peak_reset = False
         self._began = 0.0
         self.processes_denied = False
@@ -34,7 +36,7 @@ class Meter:
     @property
     def pids(self) -> int | None:
         """Processes in the sandbox when the measurement began."""
-        return self._before.pids
+        return self._before.pids if self._unread is None else whole(self._unread.get("pids"))
 
     def use_channel(self, channel: Channel) -> None:
         """The sandbox has a new channel."""
@@ -43,8 +45,16 @@ class Meter:
     def start(self) -> None:
         """Begin a measurement."""
         self._peak_reset = self._account.reset_peak() if self._account else False
-        self._before = self.read()
+        if self._account:
+            self._unread = self._account.texts()
+        else:
+            self._before = self._read_inside()
         self._began = time.perf_counter()
+
+    def understand(self) -> None:
+        """Make figures of what was read at the start: best done while the command runs."""
+        if self._account and self._unread is not None:
+            self._before, self._unread = self._account.parse(self._unread), None
 
     def stop(self, io: tuple[int, int] | None = None, *, alive: bool = True) -> Telemetry:
         """End the measurement. `io` is what the command itself told of its reads and writes, used where the control
@@ -53,6 +63,7 @@ class Meter:
         wall_ms = (time.perf_counter() - self._began) * 1e3
         if not alive:
             return Telemetry(wall_ms=wall_ms)
+        self.understand()
         after = self.read()
         self.processes_denied = bool(_minus_int(after.pids_denied, self._before.pids_denied))
         return self._difference(wall_ms, after, io)

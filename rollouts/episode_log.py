@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -11,21 +10,21 @@ from typing import Any, cast
 
 from ..envs.step import Step
 from ..errors import Failure, StopReason
-from ..tools.base import Telemetry
 from . import payloads
 from .adapters.base import Timed
 from .episode_place import EpisodeFolder, EpisodePlace
 from .events import Event, now
 from .log import EventWriter, Header
 from .log_file import EVENTS, Fsync
-from .payloads import Payload, Usage
+from .payloads import Payload, Plain, Usage
 from .phases import PhaseName, Phases
+from .plain_steps import plain_call, plain_metric, plain_reward, plain_result
 
 __all__ = ["EVENTS", "PATCH", "EpisodeLog", "patch_facts"]
 
 PATCH = "patch.diff"
 
-_MEASURED = tuple(field.name for field in fields(Telemetry))
+_Timed = tuple[Payload | Plain, datetime, datetime, float]
 
 
 class EpisodeLog:
@@ -90,21 +89,18 @@ class EpisodeLog:
                 return
             value = info.get("step_reward", reward)
             self._totals.add_step(step, value, info.get("process"), policy_ms)
-            self._writer.append(*self._events(step, value, info, call_id))
+            self._writer.extend(*self._events(step, value, info, call_id))
 
-    def _events(self, step: Step, reward: float, info: Mapping[str, Any], call_id: str | None) -> list[Event]:
+    def _events(self, step: Step, reward: float, info: Mapping[str, Any], call_id: str | None) -> list[_Timed]:
         begun, over, spent = step.t_start, step.t_end, step.duration_ms
-        make = self._writer.event
         phase = self._phases.take(step)
-        events: list[Event] = [] if phase is None else [make(phase, t_start=begun)]
-        events.append(make(_call(step, call_id), t_start=begun))
-        events.append(make(_result(step), t_start=begun, t_end=over, duration_ms=spent))
+        events: list[_Timed] = [] if phase is None else [(phase, begun, begun, 0.0)]
+        events.append((plain_call(step, call_id), begun, begun, 0.0))
+        events.append((plain_result(step), begun, over, spent))
         if step.tool == "run_tests" and "counts" in step.data:
-            tests = payloads.TestRun.of(step=step.index, **step.data)
-            events.append(make(tests, t_start=begun, t_end=over, duration_ms=spent))
-        events.append(make(_reward(step, reward, info), t_start=over))
-        metric = payloads.SandboxMetric(step=step.index, **{name: getattr(step.telemetry, name) for name in _MEASURED})
-        events.append(make(metric, t_start=begun, t_end=over, duration_ms=spent))
+            events.append((payloads.TestRun.of(step=step.index, **step.data), begun, over, spent))
+        events.append((plain_reward(step, reward, info), over, over, 0.0))
+        events.append((plain_metric(step), begun, over, spent))
         return events
 
     def adopt(self, events: Iterable[Timed]) -> None:
@@ -218,38 +214,6 @@ class _Totals:
             "cpu_s": self._cpu,
             "memory_peak_bytes": self._peak,
         }
-
-
-def _call(step: Step, call_id: str | None) -> payloads.ToolCall:
-    return payloads.ToolCall.of(
-        step=step.index,
-        tool=step.tool,
-        arguments=step.arguments,
-        action=step.action,
-        thought=step.thought,
-        malformed=step.malformed,
-        call_id=call_id,
-    )
-
-
-def _result(step: Step) -> payloads.ToolResult:
-    return payloads.ToolResult.of(
-        step=step.index,
-        tool=step.tool,
-        ok=step.ok,
-        error=step.error,
-        exit_code=step.exit_code,
-        observation=step.observation,
-        data=step.data,
-    )
-
-
-def _reward(step: Step, reward: float, info: Mapping[str, Any]) -> payloads.StepReward:
-    scores = cast("Mapping[str, Mapping[str, Any]]", info.get("scores") or {})
-    criteria = tuple(payloads.CriterionRecord.of(criterion=name, **score) for name, score in scores.items())
-    told = payloads.StepReward(step=step.index, reward=reward, criteria=criteria, process=info.get("process"))
-    record = info.get("score_record")
-    return told if record is None else told.model_copy(update={"record": record})
 
 
 def patch_facts(patch: str) -> dict[str, Any]:

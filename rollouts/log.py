@@ -24,7 +24,7 @@ from .chain import link, seal_line
 from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, event_body, now, parse_event
 from .log_file import DiskLog, Fsync, LogCorrupt, LogFile, last_line
 from .moments import iso
-from .payloads import Payload, clean
+from .payloads import Payload, Plain, clean
 
 __all__ = [
     "EventReader",
@@ -103,10 +103,10 @@ class EventWriter:
         self._file.append(data)
         self._chain = chain
 
-    def extend(self, *items: tuple[Payload, datetime, datetime, float]) -> None:
+    def extend(self, *items: tuple[Payload | Plain, datetime, datetime, float]) -> None:
         """Make events of payloads, starts, ends and durations (ms), and append them in one piece.
 
-        The lines are those that `event` and `append` give, in a third of the time.
+        The lines are those that `event` and `append` give, in a third of the time; with plain payloads in a quarter.
         """
         lines, chain = list[bytes](), self._chain
         for item in items:
@@ -116,13 +116,16 @@ class EventWriter:
         self._file.append(b"".join(lines))
         self._chain = chain
 
-    def _body(self, payload: Payload, start: datetime, end: datetime, duration_ms: float) -> bytes:
+    def _body(self, payload: Payload | Plain, start: datetime, end: datetime, duration_ms: float) -> bytes:
         """The JSON object of the next event, put together from its parts instead of a model of it."""
+        plain = isinstance(payload, Plain)
         try:
-            told = payload.__pydantic_serializer__.to_json(payload)
+            told = to_json(payload.fields, inf_nan_mode="null") if plain else _payload_json(payload)
         except (PydanticSerializationError, UnicodeEncodeError):
-            return _encode(self.event(payload, t_start=start, t_end=end, duration_ms=duration_ms))
-        kind, times = _KINDS[type(payload)], f'"t_start":"{iso(start)}","t_end":"{iso(end)}"'
+            model = payload.model() if plain else payload
+            return _encode(self.event(model, t_start=start, t_end=end, duration_ms=duration_ms))
+        kind = _KINDS[payload.kind if plain else type(payload)]
+        times = f'"t_start":"{iso(start)}","t_end":"{iso(end)}"'
         middle = f',"seq":{self.seq},"event_type":"{kind}",{times},"duration_ms":'
         self.seq += 1
         return b"".join((self._before, middle.encode(), to_json(float(duration_ms)), self._after, told, b"}"))
@@ -173,6 +176,10 @@ def _frame(common: Mapping[str, Any]) -> tuple[bytes, bytes]:
     cut = names.index("task_id") + 1
     before, after = ({name: common[name] for name in part} for part in (names[:cut], names[cut:]))
     return to_json(clean(before))[:-1], b"," + to_json(clean(after))[1:-1] + b',"payload":'
+
+
+def _payload_json(payload: Payload) -> bytes:
+    return payload.__pydantic_serializer__.to_json(payload)
 
 
 def _encode(event: AnyEvent) -> bytes:
