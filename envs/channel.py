@@ -47,41 +47,33 @@ class Reply:
     status: str | None = None
     io: tuple[int, int] | None = None
     """Bytes the command, and all it waited for, read from and wrote to storage."""
-    ended: bool = False
-    """The nonce was seen on standard output."""
+    _ended: bool = False
     _held: bytes = b""
-    _line: bytes = b""
 
-    @property
-    def complete(self) -> bool:
-        """Whether both streams have been closed by the nonce."""
-        return self.ended and self.status is not None
-
-    def take_output(self, data: bytes) -> None:
-        """Bytes of standard output; what follows the nonce belongs to nobody and is dropped."""
-        if self.ended:
-            return
+    def take(self, data: bytes) -> None:
+        """Bytes of the stream. What follows the answer belongs to nobody and is dropped."""
         data = self._held + data
-        end = data.find(self.nonce)
-        if end >= 0:
-            self.ended, self._held = True, b""
-            self.output.feed(data[:end])
-            return
-        keep = len(self.nonce) - 1
-        self.output.feed(data[:-keep])
-        self._held = data[-keep:]
+        if not self._ended:
+            end = data.find(self.nonce)
+            self._ended = end >= 0
+            certain = end if end >= 0 else max(len(data) - len(self.nonce) + 1, 0)
+            self.output.feed(data[:certain])
+            data = data[certain:]
+        if self._ended and b"\n" in data:
+            line, _, data = data.partition(b"\n")
+            self._answer(line[len(self.nonce) + 1 :].decode("ascii", "replace"))
+        self._held = data
 
-    def take_status(self, data: bytes) -> None:
-        """Bytes of the status stream; lines of other requests are dropped."""
-        *lines, self._line = (self._line + data).split(b"\n")
-        for line in lines:
-            if line.startswith(self.nonce + b" ") and self.status is None:
-                self.status, *io = line[len(self.nonce) + 1 :].decode("ascii", "replace").split(" ")
-                self.io = (int(io[0]), int(io[1])) if len(io) == 2 and io[0].isdigit() and io[1].isdigit() else None
+    def _answer(self, line: str) -> None:
+        if self.status is None:
+            self.status, *io = line.split(" ")
+            self.io = (int(io[0]), int(io[1])) if len(io) == 2 and io[0].isdigit() and io[1].isdigit() else None
+        self._ended = self.status != "lost"  # a lost command will be killed, which is answered once more
 
     def abandon(self) -> None:
         """No more will come: what was held back while looking for the nonce is output."""
-        self.output.feed(self._held)
+        if not self._ended:
+            self.output.feed(self._held)
         self._held = b""
 
 
@@ -127,19 +119,19 @@ class Channel:
         """Kill everything that runs in the sandbox, and wait until `reply` (the command under way) is complete."""
         if reply is None:
             reply = Reply(secrets.token_hex(16).encode(), BoundedOutput(1))
-        self._send(b"k %s\n" % reply.nonce)
+        self._send(b"k %s\n" % _halves(reply.nonce))
         if not self.wait(reply, grace):
             raise ChannelTimeout(f"the sandbox's shell did not confirm a kill within {grace:g} s")
         self._synchronise(grace)
 
     def probe(self, reply: Reply) -> None:
         """Ask whether the watcher of the running command is alive; if not, the status of `reply` becomes `lost`."""
-        self._send(b"q %s\n" % reply.nonce)
+        self._send(b"q %s\n" % _halves(reply.nonce))
 
     def wait(self, reply: Reply, timeout: float) -> bool:
-        """Read until `reply` is complete (or known to be lost) or `timeout` seconds are over; tells whether it is."""
+        """Read until `reply` is answered or `timeout` seconds are over; tells whether it is."""
         deadline = time.monotonic() + timeout
-        while not (reply.complete or reply.status == "lost"):
+        while reply.status is None:
             left = deadline - time.monotonic()
             if left <= 0 or not self._receive(left):
                 return False
@@ -149,7 +141,7 @@ class Channel:
     def _request(self, verb: bytes, head: bytes, body: bytes, output_limit: int) -> Reply:
         self._drop_leftovers()
         reply = Reply(secrets.token_hex(16).encode(), BoundedOutput(output_limit))
-        self._send(verb + b" " + reply.nonce + b" " + head + b"\n" + body)
+        self._send(verb + b" " + _halves(reply.nonce) + b" " + head + b"\n" + body)
         return reply
 
     def _synchronise(self, timeout: float) -> None:
@@ -159,9 +151,8 @@ class Channel:
 
     def _drop_leftovers(self) -> None:
         """What background processes of earlier commands wrote since is no part of the next command's output."""
-        idle = Reply(b"\0" * 32, BoundedOutput(1))
         while self._receive(0.0):
-            self._dispatch(idle)
+            self._dispatch(Reply(b"\0" * 32, BoundedOutput(1)))
 
     def _send(self, data: bytes) -> None:
         try:
@@ -192,11 +183,8 @@ class Channel:
             end = position + 8 + length
             if len(buffer) < end:
                 break
-            data = bytes(memoryview(buffer)[position + 8 : end])
             if stream == _STDOUT:
-                reply.take_output(data)
-            else:
-                reply.take_status(data)
+                reply.take(bytes(memoryview(buffer)[position + 8 : end]))
             position = end
         del buffer[:position]
 
@@ -209,6 +197,11 @@ class Channel:
                 raise ChannelTimeout("the sandbox's shell did not start")
             self._dispatch(reply)
         return reply.status
+
+
+def _halves(nonce: bytes) -> bytes:
+    """A nonce as it is sent, which is not how it comes back: see `resident.sh`."""
+    return nonce[:16] + b"-" + nonce[16:]
 
 
 def raw_socket(attached: Any) -> Socket:

@@ -136,7 +136,7 @@ class Container:
         api = self._engine.api
         command = ["sh", "-c", _RESIDENT, "trajhub", self._config.workdir]
         with self._present(f"entering container {self.id[:12]}"):
-            entered = api.exec_create(self.id, command, stdin=True, stdout=True, stderr=True, user=self._config.user)
+            entered = api.exec_create(self.id, command, stdin=True, stdout=True, stderr=False, user=self._config.user)
             attached = api.exec_start(entered["Id"], socket=True)
         sock = raw_socket(attached)
         try:

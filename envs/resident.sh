@@ -1,22 +1,23 @@
 # The resident shell of a sandbox: reads requests on standard input, one at a time, and never exits by itself.
 # Plain POSIX sh; outside programs are needed by the commands it runs, not by itself.
 #
-#   r NONCE LINES   run the command on the next LINES lines          -> its output, NONCE | NONCE STATUS READ WRITTEN
+#   r NONCE LINES   run the command on the next LINES lines          -> its output, then NONCE STATUS READ WRITTEN
 #   x NONCE LINES   run the program and arguments on the next LINES lines, one a line   -> the same
 #   i NONCE LINES   run the script on the next LINES lines in a fork of this shell      -> the same
-#   w NONCE BYTES LINES   path on the next LINES lines, then BYTES bytes of content  -> NONCE | NONCE STATUS
-#   k NONCE         kill every process but this shell and PID 1      -> NONCE | NONCE 137
-#   q NONCE         is the command's watcher alive? says so only if not -> (nothing) | NONCE lost
-#   s NONCE         synchronise both streams                         -> NONCE | NONCE 0
-#   t NONCE LINES   print the files named on the next LINES lines    -> their lines, NONCE | NONCE 0
+#   w NONCE BYTES LINES   path on the next LINES lines, then BYTES bytes of content     -> NONCE STATUS
+#   k NONCE         kill every process but this shell and PID 1      -> NONCE 137
+#   q NONCE         is the command's watcher alive? says so only if not -> (nothing), or NONCE lost
+#   s NONCE         synchronise                                      -> NONCE 0
+#   t NONCE LINES   print the files named on the next LINES lines    -> their lines, then NONCE 0
 #
-# Left of the bar is what appears on standard output, right of it on standard error (descriptor 3 here), which
-# commands never hold. The two are not ordered against each other, so each ends with the nonce of the request.
+# Commands write to the same pipe, but do not know the nonce of their request; an answer is one write, which nothing of
+# theirs can get into. A nonce comes in two halves with a dash between, and goes back without it: a request that is
+# caught and shown is no answer.
 #
 # While nothing runs, an attendant (a fork of this shell) keeps a process of a session of its own ready, which becomes
 # the next command: to start one takes longer than most commands do. Descriptor 5 is a pipe to that process (the
 # attendant's 7), 6 one by which it tells the attendant whose command it is about to become.
-exec 3>&2 2>/dev/null
+exec 2>/dev/null
 workdir=$1
 if command -v bash >/dev/null; then shell=$(command -v bash); else shell=$(command -v sh); fi
 session=$(command -v setsid)
@@ -56,8 +57,7 @@ lines() { # lines N: the next N lines into $body
 }
 
 answer() { # answer STATUS [READ WRITTEN]
-    printf '%s' "$nonce"
-    printf '%s %s\n' "$nonce" "$*" >&3
+    printf '%s%s %s\n' "${nonce%-*}" "${nonce#*-}" "$*"
 }
 
 finish() { # finish STATUS: with what the command and all it waited for read from and wrote to storage
@@ -77,15 +77,15 @@ begin() { # its output as descriptor 4; first in line for the kernel's out-of-me
 
 command_line() { # command_line COMMAND: by the shell, in a session of its own
     if [ -x "$shell" ]; then
-        $session "$shell" -c "$1" </dev/null >&4 2>&1 3>&- 4>&- 5>&- 6>&- 7>&-
+        $session "$shell" -c "$1" </dev/null >&4 2>&1 4>&- 5>&- 6>&- 7>&-
     else # this shell's own image is still in memory after its file is gone
-        (eval "$1") </dev/null >&4 2>&1 3>&- 4>&- 5>&- 6>&- 7>&-
+        (eval "$1") </dev/null >&4 2>&1 4>&- 5>&- 6>&- 7>&-
     fi
 }
 
 program() { # program NAME ARGUMENT...: what needs no shell gets none
     if command -v "$1" >/dev/null; then
-        $session "$@" </dev/null >&4 2>&1 3>&- 4>&- 5>&- 6>&- 7>&-
+        $session "$@" </dev/null >&4 2>&1 4>&- 5>&- 6>&- 7>&-
     else
         printf '%s: command not found\n' "$1"
         return 127
@@ -153,10 +153,12 @@ END
     turn=0
     while :; do
         begin
-        $session "/proc/$$/exe" -c "$becoming" "$shell" "$workdir" "$session" <&7 3>&- 7<&-
+        $session "/proc/$$/exe" -c "$becoming" "$shell" "$workdir" "$session" <&7 7<&-
         status=$? turn=$((turn + 1)) nonce=
         printf '%s\n' "$turn" >&6
-        while IFS= read -r line <&6 && [ "$line" != "$turn" ]; do nonce=${nonce:-$line}; done
+        while IFS= read -r line <&6 && [ "$line" != "$turn" ]; do
+            case $line in ????????????????-????????????????) nonce=${nonce:-$line} ;; esac
+        done
         [ "$nonce" ] || stand_in
         finish "$status"
     done
@@ -188,7 +190,7 @@ store() { # store BYTES PATH
     if [ ! -p "$2" ] && true >>"$2"; then head -c "$1" >"$2"; else head -c "$1" >/dev/null && return 1; fi
 }
 
-printf 'ready %s\n' "$shell" >&3
+printf 'ready %s\n' "$shell"
 while IFS=' ' read -r verb nonce first second; do
     jobs >/dev/null # buries the watchers of earlier commands; `wait` would wait for what still runs
     case $verb in
@@ -210,7 +212,7 @@ while IFS=' ' read -r verb nonce first second; do
         {
             begin
             cd "$workdir" || cd /
-            (eval "$body") </dev/null >&4 2>&1 3>&- 4>&- 5>&- 6>&- 7>&-
+            (eval "$body") </dev/null >&4 2>&1 4>&- 5>&- 6>&- 7>&-
             finish $?
         } &
         watcher=$!
@@ -226,7 +228,7 @@ while IFS=' ' read -r verb nonce first second; do
         answer 137
         ;;
     q)
-        kill -0 "$watcher" || printf '%s lost\n' "$nonce" >&3
+        kill -0 "$watcher" || answer lost
         ;;
     s) answer 0 ;;
     t)

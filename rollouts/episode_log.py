@@ -18,7 +18,7 @@ from .log import EventWriter, Header
 from .log_file import EVENTS, Fsync
 from .payloads import Payload, Plain, Usage
 from .phases import PhaseName, Phases
-from .plain_steps import plain_call, plain_metric, plain_reward, plain_result
+from .plain_steps import plain_call, plain_metric, plain_result, plain_reward
 
 __all__ = ["EVENTS", "PATCH", "EpisodeLog", "patch_facts"]
 
