@@ -13,7 +13,10 @@ LONG = "x" * 1500
 """More than is handed over to a process that waits."""
 
 FIND = """
-find() { for p in /proc/[0-9]*; do case $(cat $p/cmdline) in /proc/*/exe*) pid=${p#/proc/}; return ;; esac; done; false; }
+find() {
+    for p in /proc/[0-9]*; do case $(cat $p/cmdline) in /proc/*/exe*) pid=${p#/proc/} && return ;; esac; done
+    false
+}
 while ! find; do sleep 0.05; done 2>/dev/null
 stat=$(cat /proc/$pid/stat)
 set -- ${stat##*) }
@@ -58,9 +61,7 @@ def test_every_command_leads_a_session_of_its_own(sandbox: Sandbox, more: str) -
 
 @pytest.mark.docker
 def test_a_command_finds_the_same_whether_a_process_waited_for_it_or_not(sandbox: Sandbox) -> None:
-    look = (
-        "export -p; pwd; umask; echo $# $0; for f in /proc/$$/fd/*; do echo ${f##*/}; done; cat /proc/$$/oom_score_adj"
-    )
+    look = "export -p; pwd; umask; echo $# $0; for f in /proc/$$/fd/*; do echo ${f##*/}; done; cat /proc/self/oom*adj"
     first = sandbox.run(look).text
     assert sandbox.run(look).text == first
     assert sandbox.run(f"{look} # {LONG}").text == first
