@@ -88,7 +88,8 @@ def test_a_daemon_that_detaches_holds_nothing_up(sandbox: Sandbox) -> None:
 def test_a_fork_bomb_is_put_out(sandbox: Sandbox, command: str) -> None:
     first = sandbox.run(command, timeout=10)
     second = sandbox.run("echo after", timeout=10)
-    assert first.pids_limited or second.pids_limited or first.recovered or second.recovered
+    # bash, refused a fork, tries again for 15 s, so it may be the deadline that ends the bomb
+    assert any(one.pids_limited or one.recovered or one.timed_out for one in (first, second))
     assert_usable(sandbox)
 
 
