@@ -5,7 +5,7 @@ Frames are those of Docker's attach protocol
 stream number, three of padding, four of length, big-endian. What the requests are is told in `resident.sh`.
 """
 
-import secrets
+import os
 import socket
 import ssl
 import struct
@@ -118,7 +118,7 @@ class Channel:
     def kill_all(self, reply: Reply | None, grace: float) -> None:
         """Kill everything that runs in the sandbox, and wait until `reply` (the command under way) is complete."""
         if reply is None:
-            reply = Reply(secrets.token_hex(16).encode(), BoundedOutput(1))
+            reply = Reply(_nonce(), BoundedOutput(1))
         self._send(b"k %s\n" % _halves(reply.nonce))
         if not self.wait(reply, grace):
             raise ChannelTimeout(f"the sandbox's shell did not confirm a kill within {grace:g} s")
@@ -140,7 +140,7 @@ class Channel:
 
     def _request(self, verb: bytes, head: bytes, body: bytes, output_limit: int) -> Reply:
         self._drop_leftovers()
-        reply = Reply(secrets.token_hex(16).encode(), BoundedOutput(output_limit))
+        reply = Reply(_nonce(), BoundedOutput(output_limit))
         self._send(verb + b" " + _halves(reply.nonce) + b" " + head + b"\n" + body)
         return reply
 
@@ -197,6 +197,10 @@ class Channel:
                 raise ChannelTimeout("the sandbox's shell did not start")
             self._dispatch(reply)
         return reply.status
+
+
+def _nonce() -> bytes:
+    return os.urandom(16).hex().encode()
 
 
 def _halves(nonce: bytes) -> bytes:

@@ -46,7 +46,7 @@ class Meter:
         """Begin a measurement."""
         self._peak_reset = self._account.reset_peak() if self._account else False
         if self._account:
-            self._unread = self._account.texts()
+            self._unread = self._account.texts(levels=False)
         else:
             self._before = self._read_inside()
         self._began = time.perf_counter()
