@@ -11,7 +11,7 @@ import ssl
 import struct
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from .output import BoundedOutput
 
@@ -19,6 +19,8 @@ __all__ = ["Channel", "ChannelLost", "ChannelTimeout", "Reply", "raw_socket"]
 
 _CHUNK = 1 << 18
 _STDOUT = 1
+_IN_USE = 0.05
+"""Seconds after a command for which its channel counts as in use."""
 
 
 class ChannelLost(ConnectionError):
@@ -80,6 +82,12 @@ class Reply:
 class Channel:
     """Requests to a resident shell, one at a time. Not thread-safe, like the sandbox that owns it."""
 
+    spare: ClassVar[int] = len(os.sched_getaffinity(0))
+    """While fewer other channels of this process than this are in use, commands go to the process that is kept ready.
+    To keep one ready costs an exec more: worth it while a core is idle, and a loss when all are busy."""
+    _used: ClassVar[dict[int, float]] = {}
+    """When each channel was last given a command."""
+
     def __init__(self, sock: Socket, *, ready_timeout: float = 30.0) -> None:
         self._sock = sock
         self._buffer = bytearray()
@@ -87,16 +95,17 @@ class Channel:
 
     def close(self) -> None:
         """Close the stream; the resident shell ends with it."""
+        self._used.pop(id(self), None)
         self._sock.close()
 
     def command(self, text: bytes, output_limit: int) -> Reply:
         """Send a command; `wait` for its reply."""
-        return self._request(b"r", b"%d" % (text.count(b"\n") + 1), text + b"\n", output_limit)
+        return self._request(self._kept(b"r"), b"%d" % (text.count(b"\n") + 1), text + b"\n", output_limit)
 
     def program(self, words: list[str], output_limit: int) -> Reply:
         """Send a program and its arguments, none of which may hold a newline; `wait` for its reply."""
         body = "\n".join(words).encode("utf-8", "surrogateescape") + b"\n"
-        return self._request(b"x", b"%d" % len(words), body, output_limit)
+        return self._request(self._kept(b"x"), b"%d" % len(words), body, output_limit)
 
     def script(self, text: bytes, output_limit: int) -> Reply:
         """Send a trusted POSIX script, run by a fork of the resident shell; `wait` for its reply."""
@@ -137,6 +146,13 @@ class Channel:
                 return False
             self._dispatch(reply)
         return True
+
+    def _kept(self, verb: bytes) -> bytes:
+        now = time.monotonic()
+        self._used[id(self)] = 0.0
+        others = sum(now - used < _IN_USE for used in list(self._used.values()))
+        self._used[id(self)] = now
+        return verb.upper() if others < self.spare else verb
 
     def _request(self, verb: bytes, head: bytes, body: bytes, output_limit: int) -> Reply:
         self._drop_leftovers()

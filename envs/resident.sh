@@ -3,6 +3,7 @@
 #
 #   r NONCE LINES   run the command on the next LINES lines          -> its output, then NONCE STATUS READ WRITTEN
 #   x NONCE LINES   run the program and arguments on the next LINES lines, one a line   -> the same
+#   R, X            like r and x, by the process that is kept ready, if there can be one
 #   i NONCE LINES   run the script on the next LINES lines in a fork of this shell      -> the same
 #   w NONCE BYTES LINES   path on the next LINES lines, then BYTES bytes of content     -> NONCE STATUS
 #   k NONCE         kill every process but this shell and PID 1      -> NONCE 137
@@ -14,9 +15,9 @@
 # theirs can get into. A nonce comes in two halves with a dash between, and goes back without it: a request that is
 # caught and shown is no answer.
 #
-# While nothing runs, an attendant (a fork of this shell) keeps a process of a session of its own ready, which becomes
-# the next command: to start one takes longer than most commands do. Descriptor 5 is a pipe to that process (the
-# attendant's 7), 6 one by which it tells the attendant whose command it is about to become.
+# For commands asked for in capitals, an attendant (a fork of this shell) keeps a process of a session of its own ready,
+# which becomes the next command: to start one takes longer than most commands do. Descriptor 5 is a pipe to that
+# process (the attendant's 7), 6 one by which it tells the attendant whose command it is about to become.
 exec 2>/dev/null
 workdir=$1
 if command -v bash >/dev/null; then shell=$(command -v bash); else shell=$(command -v sh); fi
@@ -194,9 +195,14 @@ printf 'ready %s\n' "$shell"
 while IFS=' ' read -r verb nonce first second; do
     jobs >/dev/null # buries the watchers of earlier commands; `wait` would wait for what still runs
     case $verb in
-    r | x)
+    r | x | R | X)
         lines "$first"
-        if [ "$ahead" ] && [ ${#body} -lt 1000 ]; then # what a pipe takes at once
+        case $verb in
+        R) verb=r kept=$ahead ;;
+        X) verb=x kept=$ahead ;;
+        *) kept= ;;
+        esac
+        if [ "$kept" ] && [ ${#body} -lt 1000 ]; then # what a pipe takes at once
             hand_over
         else
             {

@@ -27,6 +27,12 @@ parent=$2
 Inside = Callable[[str], None]
 
 
+@pytest.fixture(autouse=True)
+def _always(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """Every command goes to the process that is kept ready."""
+    monkeypatch.setattr(Channel, "spare", 1000)
+
+
 @pytest.fixture
 def inside(engine: Engine, sandbox: Sandbox) -> Inside:
     """Runs a script in the sandbox between two commands, as a process that an agent left behind would."""

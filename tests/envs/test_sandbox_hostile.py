@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from trajectory_hub.envs.channel import Channel
 from trajectory_hub.envs.engine import Engine
 from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
 from trajectory_hub.envs.task import Task
@@ -11,6 +12,12 @@ from trajectory_hub.errors import EngineUnavailable, SandboxLost
 from .conftest import PrivateEngine
 
 pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(autouse=True, params=[1000, 0], ids=["kept ready", "begun anew"])
+def _spare(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """Whether a command goes to the process that was started while the agent thought."""
+    monkeypatch.setattr(Channel, "spare", request.param)
 
 
 def assert_usable(sandbox: Sandbox) -> None:

@@ -2,9 +2,10 @@
 
 import json
 import sys
+from importlib import import_module
+from typing import Any
 
-import xgrammar
-
+xgrammar: Any = import_module("xgrammar")
 given = json.load(sys.stdin)
 letters = [f"<0x{byte:02X}>" for byte in range(256)]
 tokens = xgrammar.TokenizerInfo(letters, xgrammar.VocabType.BYTE_FALLBACK)
