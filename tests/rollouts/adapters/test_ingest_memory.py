@@ -41,7 +41,7 @@ def _sessions(folder: Path, count: int) -> Path:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory_does_not_grow_with_the_number_of_sources(workers: int, tmp_path: Path) -> None:
-    """Three kilobytes kept of each of 1,500 sources would break the bound; a list of their reports keeps ten of each."""
+    """Three kilobytes kept of each of 1,500 sources would break the bound; lists of reports keep ten of each."""
     few, many = _sessions(tmp_path / "few", 100), _sessions(tmp_path / "many", 1600)
     command = [sys.executable, "-c", _MEASURE, str(workers), str(few), str(many)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
