@@ -85,10 +85,12 @@ class Fault:
 
 
 def shell(command: str, **more: Any) -> dict[str, Any]:
+    """The action that runs a command."""
     return {"name": "shell", "arguments": {"command": command, **more}}
 
 
 def read(stage: Stage) -> dict[str, Any]:
+    """The action that shows the file which the reference patch changes."""
     return shell(f"cat {shlex.quote(target(stage))}")
 
 
@@ -98,6 +100,7 @@ def target(stage: Stage) -> str:
 
 
 def append(stage: Stage, line: str) -> dict[str, Any]:
+    """The action that adds a line to the file which the reference patch changes."""
     return shell(f"printf '%s\\n' {shlex.quote(line)} >> {shlex.quote(target(stage))}")
 
 
