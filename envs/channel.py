@@ -148,10 +148,9 @@ class Channel:
         return True
 
     def _kept(self, verb: bytes) -> bytes:
-        now = time.monotonic()
-        self._used[id(self)] = 0.0
-        others = sum(now - used < _IN_USE for used in list(self._used.values()))
-        self._used[id(self)] = now
+        now, mine = time.monotonic(), id(self)
+        others = sum(now - used < _IN_USE for key, used in list(self._used.items()) if key != mine)
+        self._used[mine] = now
         return verb.upper() if others < self.spare else verb
 
     def _request(self, verb: bytes, head: bytes, body: bytes, output_limit: int) -> Reply:

@@ -124,7 +124,8 @@ def read_scores(run: Path, layer: str) -> Iterator[StepScoreRow]:
     path = scores_path(run, layer)
     if not path.exists():
         there = ", ".join(scored_layers(run)) or "nobody"
-        raise UsageError(f"{layer!r} has not scored {run}; {there} has (scores are made by `trajhub judge {run}`)")
+        makers = f"`trajhub judge {run}` and `trajhub trace score {run}` make scores"
+        raise UsageError(f"{layer!r} has not scored {run}; {there} has ({makers})")
     return _rows(path)
 
 

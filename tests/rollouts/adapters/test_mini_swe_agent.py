@@ -1,6 +1,7 @@
 """mini-swe-agent's trajectories become events."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_exit_statuses(tmp_path: Path, said: str, calls: int, stop: StopReason, 
 
 
 def test_trajectories_that_the_agent_itself_writes(tmp_path: Path) -> None:
-    agents = pytest.importorskip("minisweagent.agents.default", reason="mini-swe-agent is not installed")
+    agents = import_module("minisweagent.agents.default")
     from minisweagent.environments.local import LocalEnvironment
     from minisweagent.models.test_models import DeterministicModel
 
@@ -125,7 +126,6 @@ def test_trajectories_that_the_agent_itself_writes(tmp_path: Path) -> None:
 
 def test_the_call_that_submits_is_told_as_done_by_either_agent(tmp_path: Path) -> None:
     """The interactive agent writes the result of a call that was not carried out for it."""
-    pytest.importorskip("minisweagent.agents.interactive", reason="mini-swe-agent is not installed")
     from minisweagent.agents.interactive import InteractiveAgent
     from minisweagent.environments.local import LocalEnvironment
     from minisweagent.models.test_models import DeterministicToolcallModel
