@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from trajectory_hub.envs.cgroup import host_account
 from trajectory_hub.envs.channel import Channel
 from trajectory_hub.envs.engine import Engine
 from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
@@ -98,6 +99,21 @@ def test_a_fork_bomb_is_put_out(sandbox: Sandbox, command: str) -> None:
     # bash, refused a fork, tries again for 15 s, so it may be the deadline that ends the bomb
     assert any(one.pids_limited or one.recovered or one.timed_out for one in (first, second))
     assert_usable(sandbox)
+
+
+def test_what_was_ended_is_buried_before_the_next_command_is_begun(sandbox: Sandbox) -> None:
+    # a process that is dying counts against the limit, and the next command would be refused its fork
+    account = host_account(sandbox.pid, sandbox.container_id)
+    assert account is not None
+    for _ in range(10):
+        ended = sandbox.run("sh -c 'while :; do sleep 60 & done'", timeout=30)
+        left = account.read().pids
+        assert ended.pids_limited
+        assert left is not None
+        assert left < 8  # those that are always there, and one that is kept ready
+        after = sandbox.run("echo after")
+        assert (after.output, after.recovered) == (b"after\n", None)
+    account.close()
 
 
 def test_memory_beyond_the_limit_is_an_out_of_memory_kill(debian: Sandbox) -> None:
