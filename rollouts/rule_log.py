@@ -1,7 +1,6 @@
 """The file of rule scores of a run: episodes whose scores are current are kept as they stand, others are replaced."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
@@ -11,8 +10,9 @@ from typing import Any, NamedTuple, Self, cast
 
 from ..errors import DiskFull, UsageError
 from ..rewards.recorded import recorded_layer
-from .files import room_for, sha256_of, write_atomic
-from .score_log import lock_scores, scores_path
+from .files import sha256_of, write_atomic
+from .score_file import ScoreFile
+from .score_log import scores_path
 
 __all__ = ["EpisodeRows", "RuleLog", "RunScores", "episode_scores", "rule_scores_of", "scores_digest"]
 
@@ -48,15 +48,12 @@ class RuleLog:
     def __init__(self, run: Path) -> None:
         """Raises ConfigError while another process scores the run, UsageError when the old file is damaged."""
         self.path = scores_path(run, recorded_layer())
-        self._lock = lock_scores(self.path, recorded_layer())
+        self._file = ScoreFile(self.path, recorded_layer())
         self._old, self._digest = _episodes(self.path), sha256()
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         try:
             self._next = next(self._old, None)
-            with room_for(self.path):
-                self._file = self._partial.open("wb")
-        except BaseException:
-            os.close(self._lock)
+        except UsageError:
+            self._file.close()
             raise
 
     def find(self, episode: str) -> EpisodeRows | None:
@@ -67,10 +64,9 @@ class RuleLog:
 
     def put(self, lines: Iterable[bytes]) -> None:
         """Write the lines of the next episode. Raises DiskFull."""
-        with room_for(self.path):
-            for line in lines:
-                self._digest.update(line)
-                self._file.write(line)
+        text = b"".join(lines)
+        self._digest.update(text)
+        self._file.write(text)
 
     def __enter__(self) -> Self:
         return self
@@ -83,16 +79,11 @@ class RuleLog:
                 self._finish()
         finally:
             self._file.close()
-            self._partial.unlink(missing_ok=True)
-            os.close(self._lock)
 
     def _finish(self) -> None:
-        with room_for(self.path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            _digest_path(self.path).unlink(missing_ok=True)
-            self._partial.replace(self.path)
-            write_atomic(_digest_path(self.path), self._digest.hexdigest() + "\n")
+        _digest_path(self.path).unlink(missing_ok=True)
+        self._file.replace()
+        write_atomic(_digest_path(self.path), self._digest.hexdigest() + "\n")
 
     def keep_rest(self, after: str) -> None:
         """Keep what the old file holds of episodes after one of this name: they were not looked at."""

@@ -1,8 +1,6 @@
 """Scores of a layer over a recorded run: `scores/<layer>.jsonl`, one line a step, beside the log that never changes."""
 
-import fcntl
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -10,10 +8,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import ConfigError, DiskFull, UsageError
+from ..errors import DiskFull, UsageError
 from ..rewards.scores import CriterionScore
-from .files import room_for, slug
+from .files import slug
 from .run_dir import read_manifest
+from .score_file import ScoreFile
 
 __all__ = [
     "SCORES",
@@ -23,7 +22,6 @@ __all__ = [
     "ScoreWriter",
     "StepScoreRow",
     "episode_worth",
-    "lock_scores",
     "read_scores",
     "scored_layers",
     "scores_path",
@@ -163,18 +161,15 @@ class ScoreWriter:
     def __init__(self, run: Path, layer: str) -> None:
         """Raises ConfigError while another process writes scores of this layer."""
         self.path = scores_path(run, layer)
-        self._lock = lock_scores(self.path, layer)
+        self._file = ScoreFile(self.path, layer)
         self._damaged = self._written = False
+        self._last: tuple[str, int] | None = None
         self._old = _rows(self.path) if self.path.exists() else iter(())
         try:
             self._next = next(self._old, None)
         except UsageError:
-            os.close(self._lock)
+            self._file.close()
             raise
-        self._last: tuple[str, int] | None = None
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
-        with room_for(self.path):
-            self._file = self._partial.open("w", encoding="utf-8")
 
     def write(self, row: StepScoreRow) -> None:
         """Take the next row. Raises ValueError when it is not after the one before."""
@@ -199,8 +194,7 @@ class ScoreWriter:
             raise
 
     def _put(self, row: StepScoreRow) -> None:
-        with room_for(self.path):
-            self._file.write(row.model_dump_json() + "\n")
+        self._file.write(row.model_dump_json().encode() + b"\n")
 
     def __enter__(self) -> Self:
         return self
@@ -213,35 +207,12 @@ class ScoreWriter:
                 self._finish()
         finally:
             self._file.close()
-            self._partial.unlink(missing_ok=True)
-            os.close(self._lock)
 
     def _finish(self) -> None:
         while self._next is not None:
             self._put(self._next)
             self._advance()
-        with room_for(self.path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._partial.replace(self.path)
-
-
-def lock_scores(path: Path, layer: str) -> int:
-    """A descriptor that holds the lock of a file of scores; the system frees it when the process dies."""
-    with room_for(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise ConfigError(
-            f"another process ({holder}) writes scores of {layer!r} into {path}; wait for it, or stop it"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
-    return lock
+        self._file.replace()
 
 
 def _place(row: StepScoreRow) -> tuple[str, int]:
