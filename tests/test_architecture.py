@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "tools": {"errors", "tools"},
     "envs": {"errors", "validation", "console", "tools", "envs", "configs"},
-    "rewards": {"errors", "validation", "page", "tools", "envs", "rewards", "configs"},
+    "rewards": {"errors", "extras", "validation", "page", "plotting", "tools", "envs", "rewards", "configs"},
     "rollouts": {"errors", "validation", "tools", "envs", "rewards", "rollouts", "configs"},
 }
 HEAVY = {"docker", "datasets", "swebench", "torch", "transformers", "trl", "ray", "rich", "unidiff"}

@@ -17,7 +17,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ...rewards.extras import need
+from ...extras import need
 
 __all__ = ["Clustered", "Floats", "below", "clustered_mean", "degrees_of_freedom", "quantile", "shrunk_mean"]
 

@@ -13,7 +13,7 @@ from math import lcm
 
 import numpy as np
 
-from ...rewards.extras import need
+from ...extras import need
 
 __all__ = ["Flips", "holm", "mcnemar", "sign_flip"]
 

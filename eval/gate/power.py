@@ -10,7 +10,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from ...rewards.extras import need
+from ...extras import need
 from .clusters import Clustered, Floats, below, quantile
 from .config import GateConfig
 from .report import Power

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ...rewards.extras import need
+from ...extras import need
 from .metrics import Resamples, binary_scores, estimate, pinball, ratio, time_scores
 from .models import Fit, Fitted, models_for
 from .problem import Floats, Problem

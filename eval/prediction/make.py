@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ...errors import UsageError
-from ...rewards.extras import need
+from ...extras import need
 from ...rollouts.steering.features import CALL_NAMES, NAMES
 from ...rollouts.steering.predictor import Head, Predictor, Recipe, Target
 from .data import Trace

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...rewards.extras import need
+from ...extras import need
 from ...rollouts.steering.facts import ACTIONS
 from ...rollouts.steering.predictor import Constant, Linear, Tree, Trees
 from .problem import Floats

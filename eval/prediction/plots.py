@@ -4,8 +4,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...extras import need
 from ...page import Drawing
-from ...rewards.extras import need
 from .results import Importance, TaskResult
 
 __all__ = ["PALETTE", "calibration", "figure", "importances", "over_steps", "svg"]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ...rewards.extras import need
+from ...extras import need
 from ...rollouts.steering.features import NAMES
 from .data import Trace
 from .metrics import Estimate, Resamples, estimate, ratio

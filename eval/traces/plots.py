@@ -4,8 +4,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...extras import need
 from ...page import Drawing
-from ...rewards.extras import need
 
 __all__ = ["Curve", "curves", "forest", "panels", "stacked", "stacked_area"]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ...extras import need
 from ...page import Block, Table, Text
-from ...rewards.extras import need
 from . import plots
 from .figures import Figures, number, p_value, percent
 from .section import Options

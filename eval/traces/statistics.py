@@ -6,7 +6,7 @@ from math import erfc, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ...rewards.extras import need
+from ...extras import need
 from ..gate.clusters import degrees_of_freedom, quantile
 from .figures import Interval
 

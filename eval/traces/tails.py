@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...rewards.extras import need
+from ...extras import need
 from .figures import Figures
 from .statistics import Floats
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..extras import need
+from ...extras import need
 
 __all__ = ["CONFIDENCE", "RESAMPLES", "Estimate", "Floats", "Scale", "Statistic", "estimate"]
 

@@ -4,8 +4,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from ...extras import need
 from ...page import Drawing
-from ..extras import need
 from .bootstrap import Estimate
 from .results import OVERALL, Calibration, Change, Comparison
 

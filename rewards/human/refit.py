@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..extras import need
+from ...extras import need
 from .bootstrap import Floats
 from .correlation import Indices
 from .observations import weighted_mean

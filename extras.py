@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from ..errors import MissingExtra
+from .errors import MissingExtra
 
 __all__ = ["need"]
 
