@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from ... import plotting
 from ...page import Block, Drawing, Heading, Listing, Page, Table, Text
-from .plots import PALETTE, figure, svg
 from .replay_results import Point, PoliciesReport
 
 __all__ = ["page_of", "sentence"]
@@ -63,13 +63,13 @@ def _table(report: PoliciesReport, unit: str) -> Table:
 
 
 def _drawing(points: Sequence[Point], unit: str) -> Drawing:
-    made, axes = figure(8.5, 3.6, columns=2)
+    figure, axes = plotting.grid(3.6, columns=2, share=False)
     names = list(dict.fromkeys(one.policy for one in points))
     said = list[str]()
     for number, name in enumerate(names):
         mine = [one for one in points if one.policy == name and f"per_{unit}_gain" in one.figures]
         gains = [one.figures[f"per_{unit}_gain"] for one in mine]
-        x, colour = [one.setting or 0.0 for one in mine], PALETTE[(number + 2) % 7]
+        x, colour = [one.setting or 0.0 for one in mine], plotting.colour(number)
         axes[0].plot(x, [one.value for one in gains], "o-", color=colour, label=name, markersize=4)
         axes[0].fill_between(x, [one.low for one in gains], [one.high for one in gains], color=colour, alpha=0.15)
         saved = [one.figures[f"{unit}_saved"].value for one in mine]
@@ -78,9 +78,9 @@ def _drawing(points: Sequence[Point], unit: str) -> Drawing:
     axes[0].axhline(0, color="#1c2024", linewidth=1)
     axes[0].set(xlabel="setting", ylabel=f"gain in success per {_UNITS[unit]}")
     axes[1].set(xlabel=f"share of {unit.replace('_', ' ')} saved", ylabel="share of successes kept")
-    made.legend(loc="outside upper center", ncols=len(names), frameon=False)
+    plotting.legend(figure, len(names))
     caption = "Left: gain over no policy with its 95% interval. Right: what is kept for what is saved."
-    return Drawing(f"policies-{unit}", svg(made), "; ".join(said), caption)
+    return Drawing(f"policies-{unit}", plotting.svg(figure), "; ".join(said), caption)
 
 
 def _method(report: PoliciesReport) -> Iterator[str]:

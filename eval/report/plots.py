@@ -1,39 +1,23 @@
 """Drawings of an experiment as SVG, the same bytes for the same figures."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...extras import need
+from ... import plotting
 from ...page import Drawing
 from .collect import ArmResult, Collected, Gated
 from .families import FamilyRates
 
 __all__ = ["arms", "changed", "families", "gains", "losses", "time_spent"]
 
-_STYLE = {
-    "svg.hashsalt": "experiment",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a949e",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6eaee",
-}
 _ROLES = {"base": "#5f6b76", "control": "#e69f00", "candidate": "#0072b2", "negative": "#cc79a7"}
-_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5f6b76")
 _GOOD, _BAD = "#0a6b3d", "#9c1f1f"
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-_WIDTH = 8.5
 
 
 def gains(gates: Sequence[Gated], min_gain: float) -> Drawing:
     """Each gate's gain with its interval."""
-    figure, axes = _figure(_WIDTH, 1.1 + 0.34 * len(gates))
+    figure, axes = plotting.figure(1.1 + 0.34 * len(gates))
     axes.axvline(0, color="#1c2024", linewidth=1)
     axes.axvline(100 * min_gain, color="#8a949e", linestyle="--", linewidth=1)
     for row, one in enumerate(gates):
@@ -42,9 +26,7 @@ def gains(gates: Sequence[Gated], min_gain: float) -> Drawing:
         marker = "o" if one.record.decision == "GO" else "x"
         axes.plot([low, high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
         axes.plot([100 * one.record.gain], [row], marker, color=colour, markersize=7)
-    axes.set_yticks(range(len(gates)), [one.name for one in gates])
-    axes.set_ylim(len(gates) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
+    plotting.label_rows(axes, [one.name for one in gates])
     axes.set_xlabel("gain in points, 95% interval")
     said = "; ".join(
         f"{one.name}: {100 * one.record.gain:+.1f} [{100 * one.record.interval[0]:+.1f}, "
@@ -54,14 +36,14 @@ def gains(gates: Sequence[Gated], min_gain: float) -> Drawing:
     caption = (
         f"Gains of all gates: a dot is GO, a cross NO-GO; dashed: the least gain asked for, {100 * min_gain:g} points."
     )
-    return Drawing("gains", _svg(figure), said, caption)
+    return Drawing("gains", plotting.svg(figure), said, caption)
 
 
 def arms(found: Collected) -> Drawing:
     """pass@1 of each arm: every training seed with its interval, and their mean."""
     shown = {name: [one for one in results if one.side is not None] for name, results in found.by_arm.items()}
     shown = {name: results for name, results in shown.items() if results}
-    figure, axes = _figure(_WIDTH, 1.1 + 0.6 * len(shown))
+    figure, axes = plotting.figure(1.1 + 0.6 * len(shown))
     said = list[str]()
     for row, (name, results) in enumerate(shown.items()):
         values = [100 * one.side.pass_1.value for one in results if one.side is not None]
@@ -72,12 +54,10 @@ def arms(found: Collected) -> Drawing:
             _dot(axes, one, at, colour)
         axes.annotate(f"{mean:.1f}", (0, row), xytext=(4, 0), textcoords="offset points", va="center", weight="bold")
         said.append(f"{name} {mean:.1f}% ({', '.join(f'{value:.1f}' for value in values)})")
-    axes.set_yticks(range(len(shown)), [f"{name} ({results[0].arm.role})" for name, results in shown.items()])
-    axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
+    plotting.label_rows(axes, [f"{name} ({results[0].arm.role})" for name, results in shown.items()])
     axes.set(xlabel="tasks resolved, % (pass@1)", xlim=(0, None))
     caption = "Bars: mean over training seeds. Dots: each seed, with the 95% interval over tasks."
-    return Drawing("arms", _svg(figure), "; ".join(said), caption)
+    return Drawing("arms", plotting.svg(figure), "; ".join(said), caption)
 
 
 def _dot(axes: Any, one: ArmResult, at: float, colour: str) -> None:
@@ -89,24 +69,26 @@ def _dot(axes: Any, one: ArmResult, at: float, colour: str) -> None:
 
 def families(rates: Sequence[FamilyRates], names: Sequence[str]) -> Drawing:
     """The share of each family that each arm resolves, all training seeds together."""
-    figure, axes = _figure(_WIDTH, 1.3 + 0.42 * len(rates))
+    figure, axes = plotting.figure(1.3 + 0.42 * len(rates))
     for number, name in enumerate(names):
         rows = [row + 0.6 * ((number + 0.5) / len(names) - 0.5) for row in range(len(rates))]
         values = [100 * one.rates[name] for one in rates]
-        axes.plot(values, rows, _MARKERS[number % 7], color=_PALETTE[number % 7], label=name, markersize=5.5)
+        axes.plot(values, rows, _MARKERS[number % 7], color=plotting.colour(number), label=name, markersize=5.5)
     axes.set_yticks(range(len(rates)), [f"{one.family} ({one.tasks})" for one in rates])
     axes.set_ylim(len(rates) - 0.5, -0.5)
     axes.set(xlabel="tasks resolved, %", xlim=(-2, 102))
-    figure.legend(loc="outside upper center", ncols=min(6, len(names)), frameon=False)
+    plotting.legend(figure, min(6, len(names)))
     said = "; ".join(
         f"{one.family}: " + ", ".join(f"{name} {100 * one.rates[name]:.0f}%" for name in names) for one in rates
     )
-    return Drawing("families", _svg(figure), said, "Tasks resolved by family, with the number of tasks of each.")
+    return Drawing(
+        "families", plotting.svg(figure), said, "Tasks resolved by family, with the number of tasks of each."
+    )
 
 
 def changed(gates: Sequence[Gated]) -> Drawing:
     """Pairs gained and lost by each gate."""
-    figure, axes = _figure(_WIDTH, 1.1 + 0.34 * len(gates))
+    figure, axes = plotting.figure(1.1 + 0.34 * len(gates))
     for row, one in enumerate(gates):
         axes.barh(row, one.record.gained, color=_GOOD, height=0.6)
         axes.barh(row, -one.record.lost, color=_BAD, height=0.6)
@@ -115,57 +97,41 @@ def changed(gates: Sequence[Gated]) -> Drawing:
                 text = f"{value:+d}"
                 axes.annotate(text, (value, row), xytext=(side, 0), textcoords="offset points", va="center", ha=where)
     axes.axvline(0, color="#1c2024", linewidth=1)
-    axes.set_yticks(range(len(gates)), [one.name for one in gates])
-    axes.set_ylim(len(gates) - 0.5, -0.5)
+    plotting.label_rows(axes, [one.name for one in gates])
     axes.margins(x=0.12)
-    axes.grid(axis="y", visible=False)
     axes.set_xlabel("pairs of task and seed lost (left) and gained (right)")
     said = "; ".join(f"{one.name}: {one.record.gained} gained, {one.record.lost} lost" for one in gates)
-    return Drawing("changed", _svg(figure), said, "Pairs in which only one side resolved the task.")
+    return Drawing("changed", plotting.svg(figure), said, "Pairs in which only one side resolved the task.")
 
 
 def time_spent(rows: Mapping[str, Mapping[str, float]]) -> Drawing:
     """Minutes of each kind of stage, a bar for each training seed and one for what they share."""
     kinds = list(dict.fromkeys(kind for row in rows.values() for kind in row))
-    figure, axes = _figure(_WIDTH, 1.4 + 0.45 * len(rows))
+    figure, axes = plotting.figure(1.4 + 0.45 * len(rows))
     left = dict.fromkeys(rows, 0.0)
     for number, kind in enumerate(kinds):
         values = [row.get(kind, 0.0) / 60 for row in rows.values()]
-        colour = _PALETTE[number % 7]
+        colour = plotting.colour(number)
         axes.barh(list(range(len(rows))), values, left=list(left.values()), color=colour, height=0.6, label=kind)
         left = {name: start + value for (name, start), value in zip(left.items(), values, strict=True)}
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
+    plotting.label_rows(axes, list(rows))
     axes.set_xlabel("minutes")
-    figure.legend(loc="outside upper center", ncols=min(6, len(kinds)), frameon=False)
+    plotting.legend(figure, min(6, len(kinds)))
     said = "; ".join(
         f"{name}: " + ", ".join(f"{kind} {seconds / 60:.1f} min" for kind, seconds in row.items())
         for name, row in rows.items()
     )
-    return Drawing("time", _svg(figure), said, "Wall-clock time by kind of stage.")
+    return Drawing("time", plotting.svg(figure), said, "Wall-clock time by kind of stage.")
 
 
 def losses(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Drawing:
     """Training loss over steps, one line an arm (its first training seed)."""
-    figure, axes = _figure(_WIDTH, 3.4)
+    figure, axes = plotting.figure(3.4)
     for number, (name, points) in enumerate(curves.items()):
-        axes.plot([x for x, _ in points], [y for _, y in points], color=_PALETTE[number % 7], label=name)
+        axes.plot([x for x, _ in points], [y for _, y in points], color=plotting.colour(number), label=name)
     axes.set(xlabel="step", ylabel="training loss")
-    figure.legend(loc="outside upper center", ncols=min(6, len(curves)), frameon=False)
+    plotting.legend(figure, min(6, len(curves)))
     said = "; ".join(f"{name}: from {points[0][1]:.3f} to {points[-1][1]:.3f}" for name, points in curves.items())
-    return Drawing("losses", _svg(figure), said, "Training loss of the first training seed; losses of different kinds.")
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure and its axes."""
-    with need("matplotlib", "plots").rc_context(_STYLE):
-        figure = need("matplotlib.figure", "plots").Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots()
-
-
-def _svg(figure: Any) -> str:
-    target = io.StringIO()
-    with need("matplotlib", "plots").rc_context(_STYLE):
-        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
-    return target.getvalue()
+    return Drawing(
+        "losses", plotting.svg(figure), said, "Training loss of the first training seed; losses of different kinds."
+    )

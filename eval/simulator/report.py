@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from ... import plotting
 from ...page import Block, Code, Details, Drawing, Heading, Listing, Page, Table, Text
-from ..prediction.plots import PALETTE, figure, svg
 from .results import FIGURES, PolicyResult, SimulationReport
 
 __all__ = ["page_of", "sentence"]
@@ -47,19 +47,17 @@ def _blocks(report: SimulationReport) -> Iterator[Block]:
 
 
 def _drawing(report: SimulationReport) -> Drawing:
-    made, axes = figure(8.5, 1.2 + 0.42 * len(report.policies), columns=2)
+    figure, axes = plotting.grid(1.2 + 0.42 * len(report.policies), columns=2, share=False)
     rows = range(len(report.policies))
     for place, (key, label) in enumerate(_DRAWN):
         values = [one.figures[key] for one in report.policies]
-        axes[place].barh(rows, [one.value for one in values], color=PALETTE[2 + place], height=0.6, alpha=0.6)
+        axes[place].barh(rows, [one.value for one in values], color=plotting.colour(place), height=0.6, alpha=0.6)
         for row, one in zip(rows, values, strict=True):
             if one.low is not None:
                 axes[place].plot([one.low, one.high], [row, row], color="#1c2024", linewidth=1.5)
-        axes[place].set_yticks(rows, [one.name for one in report.policies] if place == 0 else [""] * len(values))
-        axes[place].set_ylim(len(values) - 0.5, -0.5)
-        axes[place].grid(axis="y", visible=False)
+        plotting.label_rows(axes[place], [one.name for one in report.policies] if place == 0 else [""] * len(values))
         axes[place].set(xlabel=label, xlim=(0, None))
     said = "; ".join(
         f"{one.name}: {one.figures['completion_mean_s']} s, hits {one.figures['hit_share']}" for one in report.policies
     )
-    return Drawing("policies", svg(made), said, "Each policy, with its interval over seeds.")
+    return Drawing("policies", plotting.svg(figure), said, "Each policy, with its interval over seeds.")

@@ -1,9 +1,9 @@
 """Drawings of measurements as SVG, the same bytes for the same figures. They raise MissingExtra without matplotlib."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ... import plotting
 from ...extras import need
 from ...page import Drawing
 
@@ -12,22 +12,7 @@ __all__ = ["Curve", "curves", "forest", "panels", "stacked", "stacked_area"]
 Curve = tuple[tuple[float, float], ...]
 """Points (x, y) from left to right."""
 
-_STYLE = {
-    "svg.hashsalt": "traces",
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a949e",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6eaee",
-}
-_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5f6b76", "#a6761d", "#7570b3")
 _DASHES = ("-", "--", "-.", ":")
-_WIDTH = 8.5
 
 
 def curves(
@@ -44,66 +29,71 @@ def curves(
     """Lines over a common axis; `log` names the axes that are logarithmic, `points` the lines drawn as
     dots, `ticks` where x is labelled.
     """
-    figure, axes = _figure(_WIDTH, 3.6)
+    figure, axes = plotting.figure()
     _lines(axes, lines, log, points)
     axes.set(xlabel=x, ylabel=y)
     if ticks:
         axes.set_xticks(ticks)
-    figure.legend(loc="outside upper center", ncols=min(4, len(lines)), frameon=False)
-    return Drawing(name, _svg(figure), f"{caption} {_ends(lines)}", caption)
+    plotting.legend(figure, min(4, len(lines)))
+    return Drawing(name, plotting.svg(figure), f"{caption} {_ends(lines)}", caption)
 
 
 def panels(name: str, shown: Mapping[str, Mapping[str, Curve]], *, x: str, caption: str, log: str = "x") -> Drawing:
     """One panel a quantity, below each other, over the same x."""
-    figure, axes = _grid(_WIDTH, 1.0 + 1.7 * len(shown), rows=len(shown))
+    figure, axes = plotting.grid(1.0 + 1.7 * len(shown), rows=len(shown))
     for place, (title, lines) in enumerate(shown.items()):
         _lines(axes[place], lines, log, ())
         axes[place].set_ylabel(title)
     axes[-1].set_xlabel(x)
     first = next(iter(shown.values()))
     if len(first) > 1:
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+        plotting.legend(figure, 4, *axes[0].get_legend_handles_labels())
     said = "; ".join(f"{title}: {_ends(lines)}" for title, lines in shown.items())
-    return Drawing(name, _svg(figure), said, caption)
+    return Drawing(name, plotting.svg(figure), said, caption)
 
 
 def stacked(name: str, rows: Mapping[str, Mapping[str, float]], *, x: str, caption: str) -> Drawing:
     """Horizontal bars of parts, one bar a row; parts in percent."""
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
-    figure, axes = _figure(_WIDTH, 1.3 + 0.42 * len(rows))
+    figure, axes = plotting.figure(1.3 + 0.42 * len(rows))
     left = dict.fromkeys(rows, 0.0)
     for number, part in enumerate(parts):
         values = [100 * row.get(part, 0.0) for row in rows.values()]
         axes.barh(
-            list(range(len(rows))), values, left=list(left.values()), color=_colour(number), label=part, height=0.6
+            list(range(len(rows))),
+            values,
+            left=list(left.values()),
+            color=plotting.colour(number),
+            label=part,
+            height=0.6,
         )
         left = {row: start + value for (row, start), value in zip(left.items(), values, strict=True)}
-    axes.set_yticks(range(len(rows)), [_short(row) for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
+    plotting.label_rows(axes, [_short(row) for row in rows])
     axes.set(xlabel=x, xlim=(0, 100))
-    figure.legend(loc="outside upper center", ncols=min(6, len(parts)), frameon=False)
+    plotting.legend(figure, min(6, len(parts)))
     said = "; ".join(
         f"{row}: " + ", ".join(f"{part} {100 * value:.0f}%" for part, value in shares.items())
         for row, shares in rows.items()
     )
-    return Drawing(name, _svg(figure), said, caption)
+    return Drawing(name, plotting.svg(figure), said, caption)
 
 
 def stacked_area(name: str, shown: Mapping[str, Mapping[str, Sequence[float]]], *, x: str, caption: str) -> Drawing:
     """Shares of parts over ten stretches of an episode, one panel a group, side by side."""
     parts = list(dict.fromkeys(part for group in shown.values() for part in group))
-    figure, axes = _grid(_WIDTH, 3.4, columns=len(shown))
+    figure, axes = plotting.grid(3.4, columns=len(shown))
     for place, (title, group) in enumerate(shown.items()):
         lengths = len(next(iter(group.values()), ()))
         base = [0.0] * lengths
         for number, part in enumerate(parts):
             values = [100 * value for value in group.get(part, [0.0] * lengths)]
-            axes[place].bar(range(1, lengths + 1), values, bottom=base, width=1.0, color=_colour(number), label=part)
+            axes[place].bar(
+                range(1, lengths + 1), values, bottom=base, width=1.0, color=plotting.colour(number), label=part
+            )
             base = [low + value for low, value in zip(base, values, strict=True)]
         axes[place].set(title=_short(title), xlabel=x, ylim=(0, 100))
     axes[0].set_ylabel("steps, %")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+    plotting.legend(figure, 6, *axes[0].get_legend_handles_labels())
     said = "; ".join(
         f"{title}: "
         + ", ".join(
@@ -111,34 +101,32 @@ def stacked_area(name: str, shown: Mapping[str, Mapping[str, Sequence[float]]], 
         )
         for title, group in shown.items()
     )
-    return Drawing(name, _svg(figure), said, caption)
+    return Drawing(name, plotting.svg(figure), said, caption)
 
 
 def forest(name: str, rows: Mapping[str, tuple[float, float | None, float | None]], *, x: str, caption: str) -> Drawing:
     """Estimates with their intervals, one below the other; the line is at 0."""
-    figure, axes = _figure(_WIDTH, 1.0 + 0.32 * len(rows))
+    figure, axes = plotting.figure(1.0 + 0.32 * len(rows))
     axes.axvline(0, color="#1c2024", linewidth=1)
     for place, (value, low, high) in enumerate(rows.values()):
         sure = low is not None and high is not None and (low > 0 or high < 0)
         if low is not None and high is not None:
-            axes.plot([low, high], [place, place], color=_PALETTE[0], linewidth=2, solid_capstyle="butt")
-        axes.plot([value], [place], "o", color=_PALETTE[0], markersize=6, fillstyle="full" if sure else "none")
-    axes.set_yticks(range(len(rows)), [_short(row) for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
+            axes.plot([low, high], [place, place], color=plotting.PALETTE[0], linewidth=2, solid_capstyle="butt")
+        axes.plot([value], [place], "o", color=plotting.PALETTE[0], markersize=6, fillstyle="full" if sure else "none")
+    plotting.label_rows(axes, [_short(row) for row in rows])
     axes.set_xlabel(x)
     said = "; ".join(
         f"{row} {value:.3g}" + ("" if low is None or high is None else f" [{low:.3g}, {high:.3g}]")
         for row, (value, low, high) in rows.items()
     )
-    return Drawing(name, _svg(figure), said, caption)
+    return Drawing(name, plotting.svg(figure), said, caption)
 
 
 def _lines(axes: Any, lines: Mapping[str, Curve], log: str, points: Sequence[str]) -> None:
     for number, (label, line) in enumerate(lines.items()):
         x, y = [one for one, _ in line], [two for _, two in line]
         style = {"marker": ".", "linestyle": "none"} if label in points else {"linestyle": _DASHES[number // 9 % 4]}
-        axes.plot(x, y, color=_colour(number), label=_short(label), **style)
+        axes.plot(x, y, color=plotting.colour(number), label=_short(label), **style)
     plain = need("matplotlib.ticker", "plots").FuncFormatter(_plain)
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         if name in log:
@@ -161,26 +149,3 @@ def _ends(lines: Mapping[str, Curve]) -> str:
 
 def _short(label: str) -> str:
     return label if len(label) <= 48 else label[:47] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _colour(number: int) -> str:
-    return _PALETTE[number % len(_PALETTE)]
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    figure, axes = _grid(width, height)
-    return figure, axes[0]
-
-
-def _grid(width: float, height: float, *, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
-    """A figure and the list of its axes."""
-    with need("matplotlib", "plots").rc_context(_STYLE):
-        figure = need("matplotlib.figure", "plots").Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots(rows, columns, squeeze=False, sharex=rows > 1, sharey=columns > 1).ravel()
-
-
-def _svg(figure: Any) -> str:
-    target = io.StringIO()
-    with need("matplotlib", "plots").rc_context(_STYLE):
-        figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
-    return target.getvalue()
