@@ -35,7 +35,7 @@ class SweBenchAdapter:
     """See `base.Adapter`."""
 
     name = "swe-bench"
-    version = "1"
+    version = "2"
     title = "SWE-bench predictions and reports"
 
     def recognise(self, sample: Sample) -> float:

@@ -18,6 +18,14 @@ _STATES: Mapping[str, tuple[bool | None, str]] = {
     "error_ids": (None, "error"),
 }
 """What the lists of a run's report say of their instances."""
+_BROKE: Mapping[str, str] = {
+    "out_of_memory": "cannot allocate memory",
+    "container_unavailable": "cannot connect to the docker daemon",
+    "network_unreachable": "network is unreachable",
+    "browser_launch_failed": "a browser could not be started",
+    "display_unavailable": "there is no display",
+}
+"""What SWE-bench's harness lays on the environment, by its own names, in the words of what breaks."""
 _OLD: Mapping[str, tuple[bool | None, str]] = {
     "resolved": (True, "resolved"),
     "applied": (False, "unresolved"),
@@ -109,10 +117,18 @@ def _listed(report: Mapping[str, Any], states: Mapping[str, tuple[bool | None, s
             facts: dict[str, Any] = {"resolved": resolved, "list": name}
             if instance in reasons:
                 facts["failure_reason"] = reasons[instance]
-            failed = instance in infra and resolved is not True
-            if failed:
-                facts["failure"] = str(Failure.ENVIRONMENT)
-            yield instance, Said(None if failed else resolved, "infra_failure" if failed else outcome, facts)
+            if instance in infra and resolved is not True:
+                yield instance, _infra_failure(facts, reasons.get(instance))
+            else:
+                yield instance, Said(resolved, outcome, facts)
+
+
+def _infra_failure(facts: Mapping[str, Any], reason: Any) -> Said:
+    """The tests could not be run: what broke is to blame where the harness names it, else the harness itself."""
+    known = reason if isinstance(reason, str) and reason in _BROKE else None
+    blamed = Failure.GRADER if known is None else Failure.ENVIRONMENT
+    detail = "its own infrastructure failed, says the harness" + (f": {_BROKE[known]}" if known else "")
+    return Said(None, "infra_failure", {**facts, "failure": str(blamed), "detail": detail})
 
 
 def _names(report: Mapping[str, Any], name: str) -> list[str]:
@@ -122,7 +138,7 @@ def _names(report: Mapping[str, Any], name: str) -> list[str]:
 def _graded(value: dict[str, Any]) -> Said:
     resolved = value["resolved"]
     if value.get("infra_failure") is True and not resolved:
-        return Said(None, "infra_failure", {**value, "failure": str(Failure.ENVIRONMENT)})
+        return _infra_failure(value, value.get("infra_failure_reason"))
     if value.get("patch_exists") is False or value.get("patch_is_None") is True:
         return Said(False, "empty_patch", value)
     if value.get("patch_successfully_applied") is False:

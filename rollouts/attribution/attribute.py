@@ -17,7 +17,7 @@ from .rules import RULES
 
 __all__ = ["ATTRIBUTION", "Attribution", "attribute", "attribute_run"]
 
-ATTRIBUTION = "attribution@2"
+ATTRIBUTION = "attribution@3"
 """Version of the rules: the same log always gets the same attribution by the same version."""
 
 _NOBODY = (StopReason.INTERRUPTED, StopReason.EARLY_STOPPED)

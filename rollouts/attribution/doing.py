@@ -16,6 +16,13 @@ _LOOKS = frozenset((Kind.IDLE, Kind.THINK, Kind.LIST, Kind.VCS, Kind.READ, Kind.
 _DESTROYS = re.compile(
     r"\.git\b|\brm\b|\bmv\b|-delete\b|\bgit\b.{0,40}\b(init|clean|rm)\b|\bch(mod|own|attr)\b|\bmount\b"
 )
+_INLINE = re.compile(
+    r"\s*(?:python|pypy|node|ruby|perl|php)[\d.]*\s+(?:--version|-[Vv]|(?:-\w\s+)*-[ce]\s+(?:'[^']*'|\"[^\"]*\"))\s*"
+)
+_MAY_WAIT = re.compile(
+    r"\b(?:sleep|wait|watch|yes|while|until|for|loop|read|input|stdin|select|poll|accept|listen|recv|f?lock|join|serve\w*|"
+    r"import|require|use|exec|eval|open|system|spawn|top)\b|\s-[fF]\b|--follow|/dev/|/proc\b|/sys\b|\s/(?:\s|$)|&\s*$"
+)
 _NOTHING = Telemetry(wall_ms=0.0)
 
 
@@ -30,6 +37,9 @@ class Doing:
     """It set out to change files."""
     destroys: bool
     """It may have removed files, or their history, or the right to write them."""
+    ends: bool = True
+    """By its words it soon comes to an end by itself: it looks, or is a line for an interpreter; it does not wait, go on
+    for ever, run what is in the repository, or walk through the whole machine."""
 
 
 def doing_of(call: ToolCallEvent, event: ToolResultEvent) -> Doing:
@@ -54,4 +64,10 @@ def doing_of(call: ToolCallEvent, event: ToolResultEvent) -> Doing:
     )
     act = interpret(canonical(step), "/")
     looks = act.kind in _LOOKS or said.tool == "run_tests"
-    return Doing(looks=looks, edits=act.kind is Kind.EDIT, destroys=bool(_DESTROYS.search(said.action)))
+    words = act.shell.text if act.shell is not None else said.action
+    return Doing(
+        looks=looks,
+        edits=act.kind is Kind.EDIT,
+        destroys=bool(_DESTROYS.search(said.action)),
+        ends=(act.kind in _LOOKS or bool(_INLINE.fullmatch(words))) and not _MAY_WAIT.search(words),
+    )

@@ -13,6 +13,7 @@ from ..events import (
     ErrorEvent,
     FinalPatchEvent,
     LlmResponseEvent,
+    SandboxMetricEvent,
     ToolCallEvent,
     ToolResultEvent,
     VerdictEvent,
@@ -28,6 +29,8 @@ _KEPT = 20
 _REPLACED = "replaced by a fresh copy"
 """What a tool tells the agent then (`tools/outcome.py`)."""
 _SHOWN = 2_000
+_WORKED = 0.2
+"""Of its time a command that was not waiting spent at least this share on a processor."""
 USED_UP = frozenset(("out_of_memory", "disk_full", "too_many_processes", "sandbox_recovered"))
 """Errors of steps in which the sandbox was out of something."""
 
@@ -66,6 +69,8 @@ class Facts:
     tool_errors: Counter[tuple[str | None, str]] = field(default_factory=Counter[tuple[str | None, str]])
     """By tool and error, over all steps."""
     errors: deque[ErrorEvent] = field(default_factory=lambda: deque[ErrorEvent](maxlen=_KEPT))
+    idle: deque[int] = field(default_factory=lambda: deque[int](maxlen=LATELY))
+    """The last steps that spent next to no time on a processor, where that was measured."""
     replaced: Done | None = None
     """The last step in which the sandbox was lost, and a fresh one took its place."""
     worked: Done | None = None
@@ -127,6 +132,9 @@ def collect(events: Iterable[AnyEvent]) -> Facts:
                     facts.replaced = done
                 if result.error:
                     facts.tool_errors[(result.tool, result.error)] += 1
+            case SandboxMetricEvent(payload=spent):
+                if spent.scope == "step" and spent.step is not None and _is_idle(spent):
+                    facts.idle.append(spent.step)
             case LlmResponseEvent(payload=answer):
                 facts.answers, facts.last_answer = facts.answers + 1, event
                 facts.failed_attempts += len(answer.failed_attempts)
@@ -141,6 +149,10 @@ def collect(events: Iterable[AnyEvent]) -> Facts:
             case _:
                 pass
     return facts
+
+
+def _is_idle(spent: payloads.SandboxMetric) -> bool:
+    return spent.cpu_s is not None and bool(spent.wall_ms) and 1000 * spent.cpu_s < _WORKED * (spent.wall_ms or 0.0)
 
 
 def _remember(facts: Facts, done: Done) -> None:

@@ -14,13 +14,14 @@ from .facts import Facts
 from .finding import INFERRED, READ, RECORDED, TOOL_FAULTS, Finding, Rule, shown
 from .kinds import Kind
 from .messages import environment_kind, service_kind
-from .verdict_rules import grader_failed, patch_failed
+from .verdict_rules import grader_failed, patch_failed, results_destroyed
 from .world_rules import (
     crowded_sandbox,
     exhausted_sandbox,
     history_missing,
     nothing_runs,
     nothing_writable,
+    slow_world,
     time_eaten,
     tool_faults,
     unusable_tests,
@@ -151,11 +152,13 @@ RULES: Sequence[Rule] = (
     nothing_writable,
     unusable_tests,
     crowded_sandbox,
+    slow_world,
     exhausted_sandbox,
     history_missing,
     tool_faults,
     time_eaten,
     limits,
     gave_up,
+    results_destroyed,
     patch_failed,
 )

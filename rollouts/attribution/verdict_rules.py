@@ -7,11 +7,12 @@ from ...envs.verdict import Reason
 from ...errors import Failure
 from .evidence import Evidence
 from .facts import Facts
-from .finding import RECORDED, Finding
+from .finding import INFERRED, RECORDED, Finding
 from .kinds import Kind
 from .messages import environment_kind
+from .tampering import meddling_line
 
-__all__ = ["grader_failed", "hangs_by_the_patch", "patch_failed"]
+__all__ = ["grader_failed", "hangs_by_the_patch", "patch_failed", "results_destroyed"]
 
 _BY_REASON = {
     Reason.FORGED: Kind.FORGED,
@@ -53,6 +54,18 @@ def grader_failed(facts: Facts) -> Finding | None:
     if blamed is Failure.ENVIRONMENT:
         return Finding(environment_kind(detail), evidence, RECORDED)
     return Finding(Kind.TESTS_NOT_RUN, evidence, RECORDED) if blamed is Failure.GRADER else None
+
+
+def results_destroyed(facts: Facts) -> Finding | None:
+    """There are no results by the patch alone, and the patch meddles with how they are told: a forgery that failed."""
+    reason, _, detail = _verdict(facts)
+    if facts.verdict is None or facts.patch is None or reason is not Reason.NO_TEST_RESULTS:
+        return None
+    line = meddling_line(facts.patch.payload.patch) if hangs_by_the_patch(facts) else None
+    if line is None:
+        return None
+    told = Evidence.of(facts.verdict.seq, "verdict", f"{reason}: {detail}")
+    return Finding(Kind.FORGED, [told, Evidence.of(facts.patch.seq, "final_patch", line)], INFERRED)
 
 
 def patch_failed(facts: Facts) -> Finding | None:

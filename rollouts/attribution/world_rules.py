@@ -20,6 +20,7 @@ __all__ = [
     "history_missing",
     "nothing_runs",
     "nothing_writable",
+    "slow_world",
     "time_eaten",
     "tool_faults",
     "unusable_tests",
@@ -50,6 +51,12 @@ def exhausted_sandbox(facts: Facts) -> Finding | None:
     """Its own commands used up, or destroyed, the sandbox, and that is how it ended."""
     found = [d for d in facts.lately if d.error in USED_UP or (_is_timeout(d) and _is_shell(d) and not d.cut)]
     return at_the_end(facts, found, Kind.EXHAUSTED_SANDBOX)
+
+
+def slow_world(facts: Facts) -> Finding | None:
+    """Commands that end by themselves were cut, and were not at work meanwhile: they waited for the machine."""
+    found = [d for d in facts.lately if _is_timeout(d) and _is_shell(d) and d.doing is not None and d.doing.ends]
+    return at_the_end(facts, [done for done in found if done.step in facts.idle], Kind.TOOL_TIMEOUT)
 
 
 def tool_faults(facts: Facts) -> Finding | None:

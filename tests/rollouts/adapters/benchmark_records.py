@@ -355,7 +355,7 @@ def run_report() -> dict[str, Any]:
     ids = [f"acme__tool-{n}" for n in range(1, 5)]
     states = {"resolved_ids": ids[:1], "unresolved_ids": ids[1:2], "empty_patch_ids": ids[2:3], "error_ids": ids[3:]}
     known = {"total_instances": 5, "submitted_ids": ids, "incomplete_ids": ["acme__tool-9"], "schema_version": 2}
-    return {**known, **states, "infra_failure_ids": ids[3:], "failure_reasons": {ids[3]: "out of memory"}}
+    return {**known, **states, "infra_failure_ids": ids[3:], "failure_reasons": {ids[3]: "out_of_memory"}}
 
 
 def instance_report() -> dict[str, Any]:

@@ -14,8 +14,6 @@ from trajectory_hub.errors import Failure
 from trajectory_hub.rollouts.attribution.kinds import FAILURES
 
 BY_NAME = {fault.name: fault for fault in HELD_OUT}
-DISPUTED = "SWE-bench: the harness failed"
-"""Its infrastructure, says the report, so the environment is blamed; the set calls it the grader's."""
 CHOSEN = (
     "removes the module",
     "throws the repository away",
@@ -27,6 +25,7 @@ CHOSEN = (
     "a repository without its history",
     "a deciding test that does not exist",
     "handed in and not graded",
+    "failures printed as passes",
 )
 """Those that are quick and hang on no clock; `python -m trajectory_hub.benchmarks.attribution --held-out` does all."""
 
@@ -45,8 +44,7 @@ def test_who_could_not_have_caused_a_fault_is_not_blamed_for_it(stage: Stage, na
 
 def test_records_of_other_agents_are_blamed_by_their_own_words(tmp_path: Path) -> None:
     stage = Stage(tmp_path, None, None)  # pyright: ignore[reportArgumentType]  # records need neither task nor engine
-    chosen = [fault for fault in RECORDS if fault.name != DISPUTED]
-    assert [reading for fault in chosen for reading, _ in [read_fault(fault, stage)] if not reading.exactly] == []
+    assert [reading for fault in RECORDS for reading, _ in [read_fault(fault, stage)] if not reading.exactly] == []
 
 
 def test_the_set_is_varied_and_says_why() -> None:
