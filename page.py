@@ -115,6 +115,11 @@ class Page:
         """The Markdown refers to them as `figures/<name>.svg`."""
         return tuple(_drawings(self.blocks))
 
+    def texts(self, name: str) -> dict[str, str]:
+        """The report's files by their paths: its figures, `<name>.md` and `<name>.html`."""
+        figures = {f"figures/{drawing.name}.svg": drawing.svg for drawing in self.drawings}
+        return figures | {f"{name}.md": self.markdown(), f"{name}.html": self.html()}
+
     def markdown(self) -> str:
         """As Markdown."""
         return "\n\n".join([f"# {_md(self.title)}", *map(_markdown, self.blocks)]) + "\n"

@@ -25,17 +25,17 @@ def audit(
     effect: Annotated[
         _Paths | None, typer.Option("--effect", help="Manifest of a training or evaluation that used the data.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail as well when a link is not shown.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also fail when a link is not shown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write one report on the chain of trust: tasks, execution, reward, preference, effect. Exit 1 if contradicted."""
     from ..envs.sources import load_tasks
-    from ..rollouts.files import write_atomic
+    from ..rollouts.files import write_texts
     from ..rollouts.trajectory import episode_folders
     from .audit.evidence import Dataset, Evidence
     from .audit.link import State
     from .audit.report import audit as make
-    from .audit.report import to_html, to_markdown
+    from .audit.report import audit_page
     from .checks.run import tasks_of_run
 
     found = run / "calibration" / "calibration.json"
@@ -45,10 +45,7 @@ def audit(
     with console.progress("Checking", len(episode_folders(run))) as tick:
         report = make(run, known, evidence, each=tick, source=tasks)
     folder = output or run
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "audit.md", to_markdown(report))
-    write_atomic(folder / "audit.html", to_html(report))
-    write_atomic(folder / "audit.json", report.model_dump_json(indent=2) + "\n")
+    write_texts(folder, audit_page(report).texts("audit") | {"audit.json": report.model_dump_json(indent=2) + "\n"})
     if as_json:
         console.emit_json(report.model_dump(mode="json"))
     else:

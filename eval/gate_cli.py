@@ -13,31 +13,33 @@ if TYPE_CHECKING:
 
 __all__ = ["gate"]
 
-_SIDE = "A run; several with commas between; or reports of another harness, one a seed: REPORT or PREDICTIONS+REPORT."
+_SIDE = "A run, or several separated by commas; or reports of another harness, one per seed: [PREDICTIONS+]REPORT."
 _Texts = list[str]
 Base = Annotated[str, typer.Argument(help=_SIDE)]
 Candidates = Annotated[_Texts, typer.Argument(help="The same for each candidate.")]
-MinGain = Annotated[float | None, typer.Option("--min-gain", help="The least gain worth having, 0.03 = three points.")]
-Alpha = Annotated[float | None, typer.Option("--alpha", help="Most false GOs; intervals have the level 1 - alpha.")]
+MinGain = Annotated[float | None, typer.Option("--min-gain", help="Least gain worth having; 0.03 is three points.")]
+Alpha = Annotated[
+    float | None, typer.Option("--alpha", help="Highest rate of false GOs; intervals have level 1 - alpha.")
+]
 Rule = Annotated[
     str | None, typer.Option("--rule", help="excludes_zero | exceeds_min_gain: what the interval must lie above.")
 ]
-Submitted = Annotated[bool, typer.Option("--submitted", help="Resolved counts only where the agent itself submitted.")]
+Submitted = Annotated[bool, typer.Option("--submitted", help="Count as resolved only what the agent itself submitted.")]
 Cluster = Annotated[str | None, typer.Option("--cluster", help="auto | task | repository.")]
-Likely = Annotated[float | None, typer.Option("--power", help="Probability that counts as detectable.")]
+Likely = Annotated[float | None, typer.Option("--power", help="Power at which a gain counts as detectable.")]
 MaxExcluded = Annotated[
-    float | None, typer.Option("--max-excluded", help="Share of episodes that infrastructure may have spoilt.")
+    float | None, typer.Option("--max-excluded", help="Highest share of episodes lost to infrastructure.")
 ]
 MayDiffer = Annotated[
-    _Texts | None, typer.Option("--may-differ", help="Setting in which runs may differ; a glob; repeatable.")
+    _Texts | None, typer.Option("--may-differ", help="Setting in which runs may differ (glob); repeatable.")
 ]
 Seal = Annotated[_Texts | None, typer.Option("--seal", help="RUN=SEAL: the seal published for a run; repeatable.")]
 Unchained = Annotated[
     bool, typer.Option("--unchained", help="Accept logs of schema version 1.0, which carry no hash chain.")
 ]
-Flips = Annotated[int | None, typer.Option("--flips", help="Random sign flips where exact ones take long.")]
+Flips = Annotated[int | None, typer.Option("--flips", help="Random sign flips, where the exact test takes too long.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of random sign flips.")]
-Limit = Annotated[int, typer.Option("--limit", min=0, help="Tasks gained and lost to show.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="Gained and lost tasks to show.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for gate.json, gate.md and gate.html.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -135,13 +137,10 @@ def _count(sides: list[list[Path]]) -> int:
 def _write(report: "GateReport", output: Path | None) -> None:
     if output is None:
         return
-    from ..rollouts.files import write_atomic
+    from ..rollouts.files import write_texts
     from .gate.show import gate_page
 
-    page = gate_page(report)
-    write_atomic(output / "gate.md", page.markdown())
-    write_atomic(output / "gate.html", page.html())
-    write_atomic(output / "gate.json", report.model_dump_json(indent=2) + "\n")
+    write_texts(output, gate_page(report).texts("gate") | {"gate.json": report.model_dump_json(indent=2) + "\n"})
 
 
 def _show(report: "GateReport", limit: int) -> None:

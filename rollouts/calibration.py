@@ -16,7 +16,7 @@ from ..rewards.human.results import Calibration
 from ..rewards.human.rubric_file import refitted_rubric, rubric_text
 from ..rewards.human.store import LabelStore
 from .calibration_data import read_scored
-from .files import write_atomic, write_json
+from .files import write_json, write_texts
 from .run_dir import read_manifest
 
 __all__ = ["CALIBRATION", "calibrate_runs", "read_labels", "rubric_of", "write_calibration"]
@@ -86,7 +86,6 @@ def write_calibration(found: Calibration, folder: Path, rubric: RubricConfig, su
     if found.refit is not None:
         origin = f"Refitted to people's labels of {subject}.\n{command}"
         texts["rubric.yaml"] = rubric_text(refitted_rubric(rubric, found.refit), origin)
-    for name, text in texts.items():
-        write_atomic(folder / name, text)
+    write_texts(folder, texts)
     write_json(folder / CALIBRATION, {"subject": subject, "command": command} | found.as_dict())
     return [folder / name for name in (*texts, CALIBRATION)]

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import DiskFull
 
-__all__ = ["as_json", "room_for", "sha256_of", "slug", "write_atomic", "write_json"]
+__all__ = ["as_json", "room_for", "sha256_of", "slug", "write_atomic", "write_json", "write_texts"]
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 120
@@ -28,6 +28,12 @@ def write_atomic(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Replace files in a folder, each in one step; `texts` are by path, relative to the folder."""
+    for name, text in texts.items():
+        write_atomic(folder / name, text)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ...rollouts.files import write_atomic
+from ...rollouts.files import write_texts
 from ...rollouts.steering.config import DynamicTimeout
 from ...rollouts.steering.predictor import Predictor, read_predictor
 from .crossed import Judges, judges_for
@@ -42,12 +42,8 @@ def replay_policies(runs: Sequence[Path], predictor: Path, folder: Path, setting
     traces = read_traces(runs)[: settings.limit]
     with alone():
         report = replay(traces, [str(run) for run in runs], given, settings)
-    page = page_of(report)
-    for drawing in page.drawings:
-        write_atomic(folder / "figures" / f"{drawing.name}.svg", drawing.svg)
-    write_atomic(folder / "policies.md", page.markdown())
-    write_atomic(folder / "policies.html", page.html())
-    write_atomic(folder / "policies.json", report.model_dump_json(indent=2) + "\n")
+    texts = page_of(report).texts("policies")
+    write_texts(folder, texts | {"policies.json": report.model_dump_json(indent=2) + "\n"})
     return report
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import UsageError
-from ...rollouts.files import write_atomic
+from ...rollouts.files import write_texts
 from ...rollouts.steering.predictor import Predictor, Recipe, Target
 from .data import Trace, read_traces
 from .evaluate import QUANTILES, alone, evaluate
@@ -46,13 +46,9 @@ def predict(runs: Sequence[Path], folder: Path, settings: PredictSettings) -> tu
     traces = read_traces(runs)[: settings.limit]
     with alone():
         report, predictor = study(traces, [str(run) for run in runs], settings)
-    page = page_of(report)
-    for drawing in page.drawings:
-        write_atomic(folder / "figures" / f"{drawing.name}.svg", drawing.svg)
-    write_atomic(folder / "prediction.md", page.markdown())
-    write_atomic(folder / "prediction.html", page.html())
-    write_atomic(folder / "prediction.json", report.model_dump_json(indent=2) + "\n")
-    write_atomic(folder / PREDICTOR, predictor.model_dump_json() + "\n")
+    texts = page_of(report).texts("prediction")
+    texts |= {"prediction.json": report.model_dump_json(indent=2) + "\n", PREDICTOR: predictor.model_dump_json() + "\n"}
+    write_texts(folder, texts)
     return report, predictor
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...page import Block, Page
-from ...rollouts.files import write_atomic
+from ...rollouts.files import write_texts
 from . import evidence, sections
 from .collect import Collected, collect
 from .examples import examples
@@ -30,10 +30,7 @@ def write_report(
     """
     folder = output or experiment / REPORT
     page = page_of(collect(experiment, each=each), Paths(experiment, folder, links), limit=limit)
-    for drawing in page.drawings:
-        write_atomic(folder / "figures" / f"{drawing.name}.svg", drawing.svg)
-    write_atomic(folder / "report.md", page.markdown())
-    write_atomic(folder / "report.html", page.html())
+    write_texts(folder, page.texts("report"))
     return folder
 
 

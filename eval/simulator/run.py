@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...rollouts.config import load_values, read_overrides
-from ...rollouts.files import write_atomic
+from ...rollouts.files import write_texts
 from .cluster import arrive, simulate
 from .config import Recorded, SimulatorConfig
 from .report import page_of
@@ -54,10 +54,6 @@ def write_simulation(
 ) -> SimulationReport:
     """Write `simulation.{json,md,html}` and `figures/`. Raises UsageError without sessions."""
     report = simulate_all(read_sessions(paths, config.predictor), [str(path) for path in paths], config, each)
-    page = page_of(report)
-    for drawing in page.drawings:
-        write_atomic(folder / "figures" / f"{drawing.name}.svg", drawing.svg)
-    write_atomic(folder / "simulation.md", page.markdown())
-    write_atomic(folder / "simulation.html", page.html())
-    write_atomic(folder / "simulation.json", report.model_dump_json(indent=2) + "\n")
+    texts = page_of(report).texts("simulation")
+    write_texts(folder, texts | {"simulation.json": report.model_dump_json(indent=2) + "\n"})
     return report

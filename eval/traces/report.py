@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...page import Block, Details, Heading, Page, Table, Text
-from ...rollouts.files import write_atomic, write_json
+from ...rollouts.files import write_json, write_texts
 from .measure import SECTIONS, Measurements, Scope
 from .section import Options, Section
 
@@ -17,10 +17,7 @@ _AT_A_GLANCE = 5
 def write_report(found: Measurements, folder: Path, options: Options | None = None) -> Page:
     """Write `report.md` with `figures/*.svg`, `report.html`, and `measurements.json`. Raises MissingExtra."""
     page = page_of(found, options or Options())
-    for drawing in page.drawings:
-        write_atomic(folder / "figures" / f"{drawing.name}.svg", drawing.svg)
-    write_atomic(folder / "report.md", page.markdown())
-    write_atomic(folder / "report.html", page.html())
+    write_texts(folder, page.texts("report"))
     write_json(folder / "measurements.json", found.model_dump(mode="json"))
     return page
 

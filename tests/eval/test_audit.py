@@ -8,7 +8,7 @@ from trajectory_hub.cli import app
 from trajectory_hub.errors import UsageError
 from trajectory_hub.eval.audit.evidence import Dataset, Evidence
 from trajectory_hub.eval.audit.link import AuditLink, AuditReport, State
-from trajectory_hub.eval.audit.report import audit, to_html, to_markdown
+from trajectory_hub.eval.audit.report import audit, audit_page
 from trajectory_hub.rollouts.files import sha256_of
 from trajectory_hub.rollouts.migrate import migrate_run
 from trajectory_hub.rollouts.trajectory import episode_folders
@@ -64,7 +64,7 @@ def test_pairs_and_what_was_trained_on_them_are_linked_by_checksum(run: Path, tm
 
 def test_nothing_of_an_agent_is_markup_in_the_report(run: Path) -> None:
     report = audit(run, "<script>alert(1)</script> [x](javascript:alert(1))", Evidence())
-    page, text = to_html(report), to_markdown(report)
+    page, text = audit_page(report).html(), audit_page(report).markdown()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "default-src 'none'" in page
