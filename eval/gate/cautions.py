@@ -37,7 +37,14 @@ def _evidence(runs: Sequence[Outcomes]) -> Iterator[str]:
 
 def _of(one: Comparison, config: GateConfig) -> Iterator[str]:
     name = one.side.name
-    if one.tasks < _FEW:
+    least, needed = 2.0 ** (1 - one.clusters), 1 - one.level
+    if least > needed:
+        units = "tasks" if one.cluster == "task" else "repositories"
+        yield (
+            f"{name}: no outcome of {one.clusters} {units} can be GO, since the sign-flip test cannot go below "
+            f"{least:.3g}, and has to reach {needed:.3g}."
+        )
+    elif one.tasks < _FEW:
         yield f"{name}: {one.tasks} tasks are few; only large gains can be seen, and these tasks are all it is about."
     if one.pairs_dropped:
         yield (
@@ -49,9 +56,11 @@ def _of(one: Comparison, config: GateConfig) -> Iterator[str]:
             f"{name}: the interval is about these {len(one.by_run)} runs. Between runs the gain varies with a standard "
             f"deviation of {stdev(one.by_run):.1%}, which it does not hold."
         )
-    wide = one.interval_by_repository
-    if one.decision == "GO" and one.cluster == "task" and wide is not None and wide[0] <= 0:
-        yield f"{name}: with repositories as clusters the interval is {wide[0]:+.1%} to {wide[1]:+.1%}, which holds 0."
+    other, units = one.interval_by_repository, "repositories"
+    if one.cluster == "repository":
+        other, units = one.interval_by_task, "tasks"
+    if one.decision == "GO" and other is not None and other[0] <= 0:
+        yield f"{name}: with {units} as clusters the interval is {other[0]:+.1%} to {other[1]:+.1%}, which holds 0."
     if one.decision == "NO-GO" and one.gain > 0 and one.power.at_target < config.power:
         yield (
             f"{name}: NO-GO does not show that there is no gain. A true gain of {one.power.target:.1%} would have been "

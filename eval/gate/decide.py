@@ -94,7 +94,7 @@ def _comparison(
     found, deciding = tested.pairing, tested.deciding
     adjusted, left = corrected
     level = 1 - config.alpha / left
-    gain, interval = float(found.differences.mean()), deciding.interval(level)
+    gain, interval = found.gain, deciding.interval(level)
     reasons = conditions(gain, interval, adjusted, level, config)
     gained, lost = changes(ours, theirs, found)
     better, worse = found.changed
@@ -122,8 +122,8 @@ def _comparison(
         pairs_dropped=found.dropped,
         pairs_gained=better,
         pairs_lost=worse,
-        worst_case=float(pair(_judged(ours, True), _judged(theirs, False)).differences.mean()),
-        by_run=tuple(float(pair(ours, [run]).differences.mean()) for run in theirs),
+        worst_case=pair(_judged(ours, True), _judged(theirs, False)).gain,
+        by_run=tuple(pair(ours, [run]).gain for run in theirs),
         power=power_of(deciding, found.arrays, config),
         gained=gained,
         lost=lost,

@@ -1,12 +1,13 @@
 """Reports of other harnesses as sides of a gate."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from trajectory_hub.errors import UsageError
-from trajectory_hub.eval.gate import TooMuchExcluded, Unusable, gate
+from trajectory_hub.eval.gate import GateConfig, TooMuchExcluded, Unusable, gate
 
 RESULTS = Path(__file__).parents[3] / "shared" / "data" / "swebench-pro-results"
 NAMES = [f"lab__repo-{index}" for index in range(40)]
@@ -159,3 +160,40 @@ def test_two_real_agents_on_swe_bench_pro(tmp_path: Path) -> None:
     half = 1.9632 * ((up + down - (up - down) ** 2) / (count - 1)) ** 0.5
     assert report.interval == pytest.approx((up - down - half, up - down + half), abs=1e-4)
     assert {row.repository for row in best.repositories} >= {"ansible/ansible", "NodeBB/NodeBB", "flipt-io/flipt"}
+
+
+def _sides(folder: Path, changes: Mapping[int, tuple[int, int]], count: int, seeds: int = 1) -> list[list[Path]]:
+    """Reports of a base that resolves what `changes` says (base, candidate: seeds that resolve it), else nothing."""
+    sides = list[list[Path]]()
+    for side, name in enumerate(("base", "candidate")):
+        paths = [folder / f"{name}-{seed}.json" for seed in range(seeds)]
+        for seed, path in enumerate(paths):
+            told = {f"o__r{n % 7}-{n}": seed < changes.get(n, (0, 0))[side] for n in range(count)}
+            path.write_text(json.dumps(told))
+        sides.append(paths)
+    return sides
+
+
+def test_three_points_are_three_points_whatever_they_are_made_of(tmp_path: Path) -> None:
+    """13 tasks gain a third and 4 lose one: floating point adds that up to 0.029999999999999995."""
+    base, candidate = _sides(tmp_path, dict.fromkeys(range(13), (0, 1)) | dict.fromkeys(range(13, 17), (1, 0)), 100, 3)
+    found = gate(base, candidate, GateConfig(alpha=0.2, min_gain=0.03))
+    assert (found.decision, found.gain) == ("GO", 0.03)
+
+
+def test_too_few_tasks_for_any_go_are_named(tmp_path: Path) -> None:
+    base, candidate = _sides(tmp_path, dict.fromkeys(range(5), (0, 1)), 5)
+    found = gate(base, candidate)
+    assert found.decision == "NO-GO"
+    assert any("no outcome of 5 tasks can be GO" in said and "0.0625" in said for said in found.cautions)
+
+
+def test_repositories_asked_for_are_compared_with_tasks(tmp_path: Path) -> None:
+    """Each repository gains a little, and its tasks differ much."""
+    changes = {n: (0, 1) if n < 42 else (1, 0) for n in range(70)}
+    base, candidate = _sides(tmp_path, changes, 70)
+    found = gate(base, candidate, GateConfig(cluster="repository"))
+    low, high = found.best.interval_by_task
+    assert low < 0 < high
+    assert (found.decision, found.best.cluster) == ("GO", "repository")
+    assert any("with tasks as clusters" in said for said in found.cautions)
