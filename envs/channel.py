@@ -91,7 +91,9 @@ class Channel:
     def __init__(self, sock: Socket, *, ready_timeout: float = 30.0) -> None:
         self._sock = sock
         self._buffer = bytearray()
-        self.shell = self._await_ready(ready_timeout)
+        # The shell is asked, and does not tell by itself: what arrives together with the head of the engine's answer
+        # stays in a buffer of the HTTP client's, where nobody looks.
+        self._synchronise(ready_timeout)
 
     def close(self) -> None:
         """Close the stream; the resident shell ends with it."""
@@ -202,16 +204,6 @@ class Channel:
                 reply.take(bytes(memoryview(buffer)[position + 8 : end]))
             position = end
         del buffer[:position]
-
-    def _await_ready(self, timeout: float) -> str:
-        reply = Reply(b"ready", BoundedOutput(1))
-        deadline = time.monotonic() + timeout
-        while reply.status is None:
-            left = deadline - time.monotonic()
-            if left <= 0 or not self._receive(left):
-                raise ChannelTimeout("the sandbox's shell did not start")
-            self._dispatch(reply)
-        return reply.status
 
 
 def _nonce() -> bytes:

@@ -214,7 +214,6 @@ store() { # store BYTES PATH
     if [ ! -p "$2" ] && true >>"$2"; then head -c "$1" >"$2"; else head -c "$1" >/dev/null && return 1; fi
 }
 
-printf 'ready %s\n' "$shell"
 while IFS=' ' read -r verb nonce first second; do
     jobs >/dev/null # buries the watchers of earlier commands; `wait` would wait for what still runs
     case $verb in

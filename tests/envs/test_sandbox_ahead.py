@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -119,8 +120,7 @@ def test_reads_and_writes_are_those_of_one_command(sandbox: Sandbox) -> None:
 def test_a_request_that_is_caught_and_shown_is_no_answer() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
-        theirs.sendall(_frame(b"ready /bin/sh\n"))
-        channel = Channel(ours)
+        channel = _opened(ours, theirs)
         reply = channel.command(b"echo", 1000)
         request = theirs.recv(4096)
         theirs.sendall(_frame(request))
@@ -135,8 +135,7 @@ def test_a_request_that_is_caught_and_shown_is_no_answer() -> None:
 def test_an_answer_may_come_in_pieces() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
-        theirs.sendall(_frame(b"ready /bin/sh\n"))
-        channel = Channel(ours)
+        channel = _opened(ours, theirs)
         reply = channel.command(b"echo", 1000)
         nonce = theirs.recv(4096).split()[1].replace(b"-", b"")
         for byte in b"out" + nonce + b" 0 3 4\n":
@@ -146,6 +145,20 @@ def test_an_answer_may_come_in_pieces() -> None:
         assert channel.wait(reply, 10)
         assert (reply.status, reply.io, reply.output.value()) == ("0", (3, 4), b"out")
         channel.close()
+
+
+def _opened(ours: socket.socket, theirs: socket.socket) -> Channel:
+    """A channel whose shell answered that it is there."""
+
+    def answer() -> None:
+        nonce = theirs.recv(4096).split()[1].replace(b"-", b"")
+        theirs.sendall(_frame(nonce + b" 0\n"))
+
+    shell = threading.Thread(target=answer)
+    shell.start()
+    channel = Channel(ours)
+    shell.join()
+    return channel
 
 
 def _frame(data: bytes) -> bytes:
