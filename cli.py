@@ -93,7 +93,7 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _root(  # pyright: ignore[reportUnusedFunction]
-    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print it."),
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Coding agents in real repositories: roll out, score, record, grade."""
 

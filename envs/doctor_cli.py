@@ -9,10 +9,10 @@ __all__ = ["doctor"]
 
 def doctor(
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
-    network: bool = typer.Option(True, "--network/--no-network", help="Ask the package index and the registry."),
+    network: bool = typer.Option(True, "--network/--no-network", help="Also check the package index and the registry."),
     docker_host: str | None = typer.Option(None, "--docker-host", help="Address of the Docker API."),
 ) -> None:
-    """Check this machine; says how to mend what is missing. Exit code 3 when something required fails."""
+    """Check this machine and say how to fix what is missing. Exit code 3 when a requirement is not met."""
     from .doctor import examine
 
     checks = examine(docker_host, network=network)

@@ -21,7 +21,7 @@ __all__ = ["grade"]
 Tasks = Annotated[str, typer.Argument(help="Task repo folder, dataset name or alias, or a local file.")]
 Predictions = Annotated[str, typer.Argument(help="Predictions (.json, .jsonl), or `reference`.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder for verdicts and report.")]
-Workers = Annotated[int, typer.Option("--max-workers", "-j", min=1, help="Patches graded at a time.")]
+Workers = Annotated[int, typer.Option("--max-workers", "-j", min=1, help="Patches at once.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Grade at most this many.")]
 Filter = Annotated[str, typer.Option("--filter", help="Glob over instance ids.")]
 Split = Annotated[str | None, typer.Option(help="Split of the dataset or task repo.")]
@@ -29,7 +29,7 @@ MappingFile = Annotated[Path | None, typer.Option(help="File that completes task
 RunScripts = Annotated[Path | None, typer.Option(help="SWE-bench Pro's run_scripts folder.")]
 Timeout = Annotated[float, typer.Option(help="Seconds the tests of one patch may take.")]
 Canaries = Annotated[bool, typer.Option(help="Check resolved patches in a second run, with canary tests.")]
-Redo = Annotated[bool, typer.Option(help="Grade again what has a verdict already.")]
+Redo = Annotated[bool, typer.Option(help="Grade again what already has a verdict.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 
 
@@ -48,7 +48,7 @@ def grade(
     redo: Redo = False,
     json: Json = False,
 ) -> None:
-    """Grade final patches in fresh containers with the tasks' own tests; nothing a patch brings can decide.
+    """Grade final patches in fresh containers with the tasks' own tests; no patch can decide its own verdict.
 
     Exit status: 0 every patch was judged, 2 usage, 3 some could not be judged (they are not counted).
     """

@@ -11,13 +11,13 @@ __all__ = ["micro"]
 
 
 def micro(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; a task repo for each split is made in it.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write; it gets one task repo per split.")],
     train: Annotated[int, typer.Option("--train", min=0, help="Training tasks.")] = 100,
-    dev: Annotated[int, typer.Option("--dev", min=0, help="Tasks to choose settings on.")] = 20,
+    dev: Annotated[int, typer.Option("--dev", min=0, help="Validation tasks, for choosing settings.")] = 20,
     held_out: Annotated[int, typer.Option("--eval", min=0, help="Held-out tasks.")] = 20,
     modules: Annotated[int, typer.Option("--modules", min=1, help="Tasks that share a repository.")] = 10,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same tasks.")] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show a task, and make none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show one task and make none.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     docker_host: Annotated[str | None, typer.Option("--docker-host", help="Address of the Docker API.")] = None,
 ) -> None:

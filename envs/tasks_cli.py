@@ -32,20 +32,20 @@ def build(
     ] = None,
     kind: str = typer.Option("all", "--kind", help="injected, release or all."),
     packages: str | None = typer.Option(None, "--packages", help="Only these packages, separated by commas."),
-    limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many tasks of each kind."),
+    limit: int | None = typer.Option(None, "--limit", min=1, help="At most this many tasks of each kind."),
     pattern: str = typer.Option(
         "*", "--filter", help="Only candidates matching `package/path::function/operator` or `package/old..new`."
     ),
-    seed: int = typer.Option(0, "--seed", help="Determines which candidates are tried, and in which order."),
-    max_workers: int = typer.Option(2, "--max-workers", min=1, help="Packages worked on at a time."),
+    seed: int = typer.Option(0, "--seed", help="Seed: which candidates are tried, and in which order."),
+    max_workers: int = typer.Option(2, "--max-workers", min=1, help="Packages at once."),
     catalogue: Annotated[
-        Path | None, typer.Option("--catalogue", help="Another catalogue than the shipped one.")
+        Path | None, typer.Option("--catalogue", help="Catalogue to use instead of the shipped one.")
     ] = None,
     dry_run: bool = typer.Option(False, "--dry-run", help="Only say what would be built."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     docker_host: str | None = typer.Option(None, "--docker-host", help="Address of the Docker API."),
 ) -> None:
-    """Build validated tasks from the catalogue. Run it again after a stop: what is finished is not redone."""
+    """Build validated tasks from the catalogue. Run it again to resume: finished work is kept."""
     from .default_tasks import user_tasks
     from .factory.build import Build, plan_build
     from .factory.catalogue import DEFAULT_CATALOGUE, load_catalogue
@@ -142,7 +142,7 @@ def _show_report(report: "BuildReport") -> None:
 def list_tasks(
     tasks: str = typer.Argument(help="A task repo, a dataset, or a .json, .jsonl or .parquet file."),
     split: str | None = typer.Option(None, "--split", help="Only this split."),
-    limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many."),
+    limit: int | None = typer.Option(None, "--limit", min=1, help="At most this many."),
     pattern: str = typer.Option("*", "--filter", help="Only ids matching this pattern."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -175,8 +175,8 @@ def list_tasks(
 @app.command()
 def show(
     tasks: str = typer.Argument(help="A task repo, a dataset, or a .json, .jsonl or .parquet file."),
-    instance_id: str = typer.Argument(help="Which task."),
-    answer: bool = typer.Option(False, "--answer", help="Also the reference patch and the tests that decide."),
+    instance_id: str = typer.Argument(help="Id of the task."),
+    answer: bool = typer.Option(False, "--answer", help="Also show the reference patch and the deciding tests."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON, with everything."),
 ) -> None:
     """Show one task."""
@@ -204,14 +204,14 @@ def show(
 @app.command()
 def validate(
     folder: Annotated[Path, typer.Argument(help="A task repo.")],
-    limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many."),
+    limit: int | None = typer.Option(None, "--limit", min=1, help="At most this many."),
     pattern: str = typer.Option("*", "--filter", help="Only ids matching this pattern."),
-    runs: int = typer.Option(1, "--runs", min=1, help="How often each of the two evaluations is run."),
-    max_workers: int = typer.Option(2, "--max-workers", min=1, help="Tasks validated at a time."),
+    runs: int = typer.Option(1, "--runs", min=1, help="Times to run each of the two evaluations."),
+    max_workers: int = typer.Option(2, "--max-workers", min=1, help="Tasks at once."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     docker_host: str | None = typer.Option(None, "--docker-host", help="Address of the Docker API."),
 ) -> None:
-    """Evaluate each task in its image, without and with its reference patch. Exit 1 when one does not hold."""
+    """Evaluate each task in its image, without and with its reference patch. Exit 1 when a task is not valid."""
     from fnmatch import fnmatchcase
 
     from .engine import Engine

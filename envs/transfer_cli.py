@@ -19,13 +19,13 @@ def pull(
     registry: str | None = typer.Option(
         None, "--from", help="Registry that has the images, as HOST:PORT/PREFIX; default: each image's own."
     ),
-    limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many tasks."),
+    limit: int | None = typer.Option(None, "--limit", min=1, help="At most this many tasks."),
     pattern: str = typer.Option("*", "--filter", help="Only ids matching this pattern."),
-    max_workers: int = typer.Option(4, "--max-workers", min=1, help="Images at a time."),
+    max_workers: int = typer.Option(4, "--max-workers", min=1, help="Images at once."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     docker_host: str | None = typer.Option(None, "--docker-host", help="Address of the Docker API."),
 ) -> None:
-    """Fetch the images of tasks that this engine lacks, before a run needs them."""
+    """Pull the images of tasks that this engine does not have yet."""
     from .transfer import pull_images
 
     def move(engine: "Engine", images: list[str], done: "Callable[[Transfer], None]") -> "list[Transfer]":
@@ -37,13 +37,13 @@ def pull(
 def push(
     tasks: str = typer.Argument(help="A task repo, a dataset, or a .json, .jsonl or .parquet file."),
     registry: str = typer.Option(..., "--to", help="Registry, as HOST:PORT/PREFIX; port and prefix may be left out."),
-    limit: int | None = typer.Option(None, "--limit", min=1, help="At most so many tasks."),
+    limit: int | None = typer.Option(None, "--limit", min=1, help="At most this many tasks."),
     pattern: str = typer.Option("*", "--filter", help="Only ids matching this pattern."),
-    max_workers: int = typer.Option(4, "--max-workers", min=1, help="Images at a time."),
+    max_workers: int = typer.Option(4, "--max-workers", min=1, help="Images at once."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     docker_host: str | None = typer.Option(None, "--docker-host", help="Address of the Docker API."),
 ) -> None:
-    """Send the images of tasks from this engine to a registry, where other machines `pull` them."""
+    """Push the images of tasks from this engine to a registry, for other machines to `pull`."""
     from .transfer import push_images
 
     def move(engine: "Engine", images: list[str], done: "Callable[[Transfer], None]") -> "list[Transfer]":

@@ -17,13 +17,13 @@ __all__ = ["check"]
 def check(
     subject: Annotated[Path, typer.Argument(help="Folder of a run, or of an exported dataset.")],
     tasks: Annotated[
-        str | None, typer.Option("--tasks", help="Task source to apply the rules again with; default: the run's own.")
+        str | None, typer.Option("--tasks", help="Task source for applying the rules again; default: the run's own.")
     ] = None,
     seal: Annotated[
-        str | None, typer.Option("--seal", help="The seal that was published for this run; another one is an error.")
+        str | None, typer.Option("--seal", help="Seal published for this run; any other is an error.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Findings shown of each check.")] = 5,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Findings to show for each check.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Examine a run or a dataset without executing anything; exit code 1 when something is wrong."""

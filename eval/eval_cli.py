@@ -30,14 +30,16 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder of the run; one that exists is resumed.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Episodes for each task.")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Episodes per task.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="The first seed.")] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Server that is up already, http://HOST:PORT/v1.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Server that is already running, http://HOST:PORT/v1.")
+    ] = None,
     max_workers: Annotated[int | None, typer.Option("--max-workers", min=1, help="Episodes at once.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many tasks.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N tasks.")] = None,
     task_filter: Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")] = None,
     missing_unresolved: Annotated[
-        bool, typer.Option("--missing-unresolved", help="A task without a prediction counts as not resolved.")
+        bool, typer.Option("--missing-unresolved", help="Count tasks without a prediction as not resolved.")
     ] = False,
     config: Annotated[
         _Texts | None, typer.Option("-c", "--config", help="FILE.yaml or key=value; repeatable, later ones win.")
@@ -48,7 +50,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     docker_host: Annotated[str | None, typer.Option("--docker-host", help="Address of the Docker API.")] = None,
 ) -> None:
-    """Evaluate a checkpoint, a policy or predictions with the trusted grader. The same command again resumes."""
+    """Evaluate a checkpoint, a policy or predictions with the trusted grader. Run it again to resume."""
     from ..rollouts.config import read_overrides
     from .evaluation import load_eval_config, subject_of
 

@@ -36,7 +36,7 @@ def experiment(
     as_json: Json = False,
     docker_host: Host = None,
 ) -> None:
-    """Demonstrate, train, roll out, compare, train again, evaluate, decide. The same command again resumes."""
+    """Demonstrate, train, roll out, compare, train again, evaluate, decide. Run it again to resume."""
     from .experiment.config import load_experiment_config
 
     items = [*files, *(config or [])]

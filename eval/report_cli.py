@@ -15,13 +15,13 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for report.md, report.html and figures/.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Tasks gained and lost to show of each gate.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Gained and lost tasks to show for each gate.")] = 20,
     links: Annotated[
-        bool, typer.Option("--links/--no-links", help="Link to runs and episodes; without, a page stands alone.")
+        bool, typer.Option("--links/--no-links", help="Link to runs and episodes; without links the page stands alone.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write the report of an experiment: decisions, arms, families, data, cost, examples, and how to get each again."""
+    """Write the report of an experiment: decisions, arms, families, data, cost, examples, and how to reproduce each."""
     from .experiment.model import read_experiment
     from .report.report import write_report
 

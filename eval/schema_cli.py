@@ -15,7 +15,7 @@ def schema(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write to; default: the package's own.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a file is behind.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a file is out of date.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the JSON Schemas of tasks, events, trajectories, rewards, preferences and runs, and a reference page."""

@@ -15,7 +15,7 @@ __all__ = ["best"]
 
 
 def best(
-    run: Annotated[Path, typer.Argument(help="Folder of a run with several episodes a task.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run with several episodes per task.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Predictions file; default: best.jsonl in the run.")
     ] = None,
@@ -24,7 +24,7 @@ def best(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Choose one episode a task by its process score, and write their patches as predictions."""
+    """Choose one episode per task by process score, and write the patches as predictions."""
     from .best import best_of_n
     from .files import write_atomic
 

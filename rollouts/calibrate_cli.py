@@ -20,17 +20,17 @@ Labels = Annotated[Path, typer.Option("--labels", help="File of labels, as `traj
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the report; default `calibration` in RUN.")]
 RubricFile = Annotated[
     Path | None,
-    typer.Option("--rubric", help="Rubric to refit; default is the first run's own, else the packaged one."),
+    typer.Option("--rubric", help="Rubric to refit; default: the first run's own, else the packaged one."),
 ]
 LayerName = Annotated[
-    str | None, typer.Option("--layer", help="What the gate looks at: a layer's name, `combination` or `refitted`.")
+    str | None, typer.Option("--layer", help="What the gate judges: a layer's name, `combination` or `refitted`.")
 ]
-MinPearson = Annotated[float, typer.Option("--min-pearson", min=-1, max=1, help="What Pearson's r must reach.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the resampling and of the folds.")]
+MinPearson = Annotated[float, typer.Option("--min-pearson", min=-1, max=1, help="Pearson's r required for GO.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the resampling and the folds.")]
 Resamples = Annotated[int, typer.Option("--resamples", min=200, help="Resamples for each interval.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LabelFile = Annotated[Path, typer.Argument(help="File of labels, as `trajhub label` writes it.")]
-Worst = Annotated[int, typer.Option("--limit", min=0, help="Disagreements listed of each criterion.")]
+Worst = Annotated[int, typer.Option("--limit", min=0, help="Disagreements to list for each criterion.")]
 
 
 def calibrate(
@@ -112,7 +112,7 @@ def _show(found: "Calibration") -> None:
 def agreement(
     labels: LabelFile, limit: Worst = 5, seed: Seed = 0, resamples: Resamples = 2000, as_json: Json = False
 ) -> None:
-    """How far annotators agree, by criterion and by annotator, with the items they differ on most."""
+    """Measure how far annotators agree, by criterion and by annotator, and list what they differ on most."""
     from ..rewards.human.study import study_agreement
     from .calibration import read_labels
 

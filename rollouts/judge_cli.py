@@ -21,9 +21,10 @@ __all__ = ["judge"]
 
 Run = Annotated[Path, typer.Argument(help="Folder of a run.")]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="MODEL@URL of an OpenAI-compatible service; several judge together.")
+    list[str] | None,
+    typer.Option("--model", help="MODEL@URL of an OpenAI-compatible service; repeat it for several judges."),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only so many steps.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many steps.")]
 Filter = Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Draw the steps of --limit at random with this seed.")]
 Workers = Annotated[int | None, typer.Option("--max-workers", min=1, help="Requests at once.")]
@@ -34,7 +35,7 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the resolved configuration, requests, tokens and the cost ceiling.")
 ]
 Show = Annotated[
-    str | None, typer.Option("--show", help="EPISODE:STEP: ask nobody, print what judges saw of that step and said.")
+    str | None, typer.Option("--show", help="EPISODE:STEP: only print what judges saw and said of that step.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -51,7 +52,7 @@ def judge(
     show: Show = None,
     as_json: Json = False,
 ) -> None:
-    """Have an LLM score the steps of a run. What was asked before comes from a cache; the same command resumes."""
+    """Have an LLM score the steps of a run. Earlier answers come from a cache; run it again to resume."""
     from .judging import selected
 
     options = {"limit": limit, "filter": task_filter, "seed": seed}

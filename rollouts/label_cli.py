@@ -20,10 +20,10 @@ __all__ = ["Format", "app", "label"]
 
 app = typer.Typer(help="Look at labels, and exchange them with other labelling tools.", no_args_is_help=True)
 
-Labels = Annotated[Path, typer.Option("--labels", help="The file that keeps the labels (SQLite).")]
+Labels = Annotated[Path, typer.Option("--labels", help="File of labels (SQLite).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Filter = Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")]
-Masked = Annotated[list[str] | None, typer.Option("--mask", help="A name to black out in all texts; may be repeated.")]
+Masked = Annotated[list[str] | None, typer.Option("--mask", help="Name to black out in all texts; repeatable.")]
 Users = Annotated[
     list[str] | None,
     typer.Option("--user", help="NAME=ID: who an annotator is in the other tool (e-mail, number or UUID)."),
@@ -53,18 +53,18 @@ def label(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
     labels: Labels = Path("labels.sqlite"),
     annotator: Annotated[
-        str | None, typer.Option("--annotator", help="Who labels; asked on the page if absent.")
+        str | None, typer.Option("--annotator", help="Who labels; default: asked on the page.")
     ] = None,
     strategy: Annotated[How, typer.Option("--strategy", help="How to choose what is labelled.")] = How.RANDOM,
-    criterion: Annotated[str | None, typer.Option("--criterion", help="For `--strategy criterion`: which.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many steps or pairs.")] = None,
+    criterion: Annotated[str | None, typer.Option("--criterion", help="Criterion, for `--strategy criterion`.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most this many steps or pairs.")] = None,
     pattern: Filter = None,
-    seed: Annotated[int, typer.Option("--seed", help="Decides the choice, and each annotator's order.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the choice, and of each annotator's order.")] = 0,
     pairs: Annotated[
         bool, typer.Option("--pairs/--steps", help="Choose between two trajectories of a task, or score steps.")
     ] = False,
     mask: Masked = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the page; 0 finds a free one.")] = _PORT,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the page; 0: a free one.")] = _PORT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be labelled.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With `--dry-run`: print the choice as JSON.")] = False,
 ) -> None:
@@ -143,7 +143,7 @@ def list_labels(labels: Labels = Path("labels.sqlite"), as_json: Json = False) -
 
 @app.command("export")
 def export_labels(
-    out: Annotated[Path, typer.Argument(help="Folder to make; for jsonl a file.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; a file for jsonl.")],
     labels: Labels = Path("labels.sqlite"),
     to: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.LABEL_STUDIO,
     run: Annotated[

@@ -24,22 +24,22 @@ _CHANCE = {True: "otherwise: chance", False: "the same", None: "-"}
 
 def replay(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    episode: Annotated[str | None, typer.Option("--episode", help="Id of an episode, or how it begins.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many episodes.")] = None,
+    episode: Annotated[str | None, typer.Option("--episode", help="Episode id, or the beginning of one.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N episodes.")] = None,
     task_filter: Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")] = None,
     max_workers: Annotated[int, typer.Option("--max-workers", min=1, help="Episodes at once.")] = 2,
-    tasks: Annotated[str | None, typer.Option("--tasks", help="Task source, where it is not the run's own.")] = None,
+    tasks: Annotated[str | None, typer.Option("--tasks", help="Task source; default: the run's own.")] = None,
     grade: Annotated[bool, typer.Option("--grade/--no-grade", help="Judge the patches again.")] = True,
-    force: Annotated[bool, typer.Option("--force", help="Also with tasks or images other than recorded.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Accept tasks or images other than those recorded.")] = False,
     repeats: Annotated[
-        int, typer.Option("--repeats", min=0, help="Replay what diverged so often again, to tell chance apart.")
+        int, typer.Option("--repeats", min=0, help="Times to replay again what diverged, to tell chance apart.")
     ] = 2,
-    again: Annotated[bool, typer.Option("--again", help="Also episodes that were replayed before.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be replayed.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also replay episodes that were replayed before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be replayed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     docker_host: Annotated[str | None, typer.Option("--docker-host", help="Address of the Docker API.")] = None,
 ) -> None:
-    """Carry out every recorded action again in fresh sandboxes, and compare step by step. Goes on where it stopped."""
+    """Repeat every recorded action in fresh sandboxes and compare step by step. Run it again to resume."""
     from ..envs.engine import Engine
     from .replay.run import RunReplay, choose_episodes, tasks_of, unlike_recorded
     from .replay.summary import summarise_replays

@@ -27,10 +27,10 @@ PolicyName = Annotated[
     ),
 ]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the run; one that exists is resumed.")]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Episodes for each task.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="Episodes per task.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The first seed.")]
 Workers = Annotated[int | None, typer.Option("--max-workers", min=1, help="Episodes at once.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many tasks.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N tasks.")]
 Filter = Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")]
 Grade = Annotated[bool | None, typer.Option("--grade/--no-grade", help="Judge each final patch.")]
 Config = Annotated[
@@ -61,7 +61,7 @@ def rollout(
     docker_host: Host = None,
     engine: Where = None,
 ) -> None:
-    """Let a policy work on tasks, and record every step. The same command again resumes a run."""
+    """Run a policy on tasks and record every step. Run it again to resume."""
     options = {
         "tasks": tasks,
         "policy": policy,

@@ -26,7 +26,7 @@ _WIDTH = 100
 def list_runs(
     folder: Annotated[Path, typer.Argument(help="Folder that holds runs.")] = Path("runs"), as_json: Json = False
 ) -> None:
-    """One line a run."""
+    """List runs, one line each."""
     from .run_dir import MANIFEST, read_manifest
     from .summary import summarise
 
@@ -62,10 +62,10 @@ def _overview(path: Path, manifest: dict[str, Any], summary: "Summary") -> dict[
 @app.command()
 def show(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    episode: Annotated[str | None, typer.Option("--episode", help="Id of an episode, or how it begins.")] = None,
+    episode: Annotated[str | None, typer.Option("--episode", help="Episode id, or the beginning of one.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The episodes of a run, or the steps of one episode with scores and evidence."""
+    """Show the episodes of a run, or the steps of one episode with scores and evidence."""
     from .summary import summarise
 
     if episode is not None:
@@ -88,7 +88,7 @@ def migrate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the copy; must not exist.")],
     as_json: Json = False,
 ) -> None:
-    """Copy a run into the present schema version, hash chain included. The original is left as it is."""
+    """Copy a run to the current schema version, hash chain included. The original is left as it is."""
     from .events import SCHEMA_VERSION
     from .migrate import migrate_run
 

@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 __all__ = ["score"]
 
-Runs = Annotated[list[Path], typer.Argument(help="Folders of runs, ours or ingested ones.", metavar="RUN...")]
+Runs = Annotated[list[Path], typer.Argument(help="Folders of runs, recorded here or ingested.", metavar="RUN...")]
 
 
 def score(
     runs: Runs,
     rubric: Annotated[
-        str | None, typer.Option("--rubric", help="A file like configs/rubric.yaml: weights of criteria and rules.")
+        str | None, typer.Option("--rubric", help="File like configs/rubric.yaml: weights of criteria and rules.")
     ] = None,
     tasks: Annotated[
-        str | None, typer.Option("--tasks", help="Tasks by id, whose reference patches rules may then look at.")
+        str | None, typer.Option("--tasks", help="Task source, whose reference patches the rules may then use.")
     ] = None,
     task_filter: Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many episodes.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N episodes.")] = None,
     max_workers: Annotated[
-        int | None, typer.Option("--max-workers", min=1, help="Processes at once; default: one a core.")
+        int | None, typer.Option("--max-workers", min=1, help="Processes at once; default: one per core.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also episodes whose scores are current.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also rescore episodes whose scores are current.")] = False,
     show: Annotated[
         str | None, typer.Option("--show", help="EPISODE or EPISODE:STEP: score nothing, print scores with evidence.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score the steps of recorded runs by the rules, other agents' records included, beside their logs.
+    """Score the steps of recorded runs by the rules, those of other agents included; logs stay as they are.
 
     Each score names its rules and quotes what they saw; a rule that a record does not let apply gives none. What was
     scored before, by the same rules from the same log, is kept.

@@ -21,7 +21,7 @@ def serve(
     name: Annotated[str | None, typer.Option("--name", help="Name clients ask for; default: the folder's.")] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on; there is no password.")] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port to listen on; default: a free one.")] = None,
-    replicas: Annotated[int | None, typer.Option("--replicas", min=1, help="Servers behind the one address.")] = None,
+    replicas: Annotated[int | None, typer.Option("--replicas", min=1, help="Replicas behind one address.")] = None,
     python: Annotated[str | None, typer.Option("--python", help="Python of vLLM's environment.")] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="Type of the weights, as vLLM names it.")] = None,
     max_model_len: Annotated[int | None, typer.Option("--max-model-len", min=1, help="Tokens of context.")] = None,

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 __all__ = ["branch"]
 
 Episode = Annotated[Path, typer.Argument(help="Folder of an episode (runs/<run>/episodes/<episode>).")]
-Until = Annotated[int, typer.Option("--until", min=0, help="How many of its steps are done again before the state.")]
+Until = Annotated[int, typer.Option("--until", min=0, help="Steps to repeat before branching off.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run to make; one that exists is resumed.")]
-PolicyName = Annotated[str | None, typer.Option("--policy", help="Who goes on: as of `trajhub rollout`.")]
-Tasks = Annotated[str | None, typer.Option("--tasks", help="Where the episode's task is. Default: as recorded.")]
-Count = Annotated[int, typer.Option("--alternatives", min=1, help="Episodes that branch off at the state.")]
-Rollouts = Annotated[int, typer.Option("--rollouts", min=1, help="Continuations each different action gets.")]
+PolicyName = Annotated[str | None, typer.Option("--policy", help="Policy that continues, as in `trajhub rollout`.")]
+Tasks = Annotated[str | None, typer.Option("--tasks", help="Task source of the episode; default: as recorded.")]
+Count = Annotated[int, typer.Option("--alternatives", min=1, help="Episodes that branch off there.")]
+Rollouts = Annotated[int, typer.Option("--rollouts", min=1, help="Continuations of each distinct action.")]
 Workers = Annotated[int | None, typer.Option("--max-workers", min=1, help="Episodes at once.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The first seed.")]
 Grade = Annotated[bool, typer.Option("--grade/--no-grade", help="Judge each final patch.")]
 Config = Annotated[
-    list[str] | None, typer.Option("-c", "--config", help="FILE.yaml or key=value, as of `trajhub rollout`.")
+    list[str] | None, typer.Option("-c", "--config", help="FILE.yaml or key=value, as in `trajhub rollout`.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say how many episodes it may take, and do none.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print how many episodes it may take, and stop.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Host = Annotated[str | None, typer.Option("--docker-host", help="Address of the Docker API.")]
 
@@ -46,7 +46,7 @@ def branch(
     as_json: Json = False,
     docker_host: Host = None,
 ) -> None:
-    """Take up an episode after some of its steps, several times; `trajhub pairs` then compares what was done there."""
+    """Branch off an episode after some of its steps, several times; `trajhub pairs` then compares the branches."""
     from ..envs.default_tasks import default_tasks
     from ..rollouts.config import load_config, read_overrides
     from .preferences.sampling import branch_and_score, recorded_tasks

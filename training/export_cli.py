@@ -22,12 +22,14 @@ app = typer.Typer(help="Write data sets for training: JSONL and parquet, with a 
 
 Runs = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
 RunsOrPairs = Annotated[list[Path], typer.Argument(help="Folders of runs, or one folder of pairs.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many rows.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Draws the order of the episodes; default: by name.")]
-Unit = Annotated[
-    Literal["trajectory", "step"] | None, typer.Option("--unit", help="One row a trajectory, or one a step.")
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many rows.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Seed of a random order of episodes; default: by name.")
 ]
-PairSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Decides between pairs that are equally good.")]
+Unit = Annotated[
+    Literal["trajectory", "step"] | None, typer.Option("--unit", help="One row per trajectory, or per step.")
+]
+PairSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed for choosing between equally good pairs.")]
 
 
 @app.command()
@@ -44,7 +46,7 @@ def sft(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Conversations for supervised fine-tuning, by default of resolved episodes that were submitted."""
+    """Conversations for supervised fine-tuning, by default from submitted and resolved episodes."""
     from .data_sets.export import export_sft
 
     options = {"unit": unit, "seed": seed}
@@ -66,7 +68,7 @@ def preference(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Preferences for DPO and its kin, from pairs that `trajhub pairs` wrote, or found in runs at once."""
+    """Preferences for DPO and its kin, from what `trajhub pairs` wrote or directly from runs."""
     from .data_sets.export import export_preferences
 
     items = [*(config or []), *([] if seed is None else [f"pairs.seed={seed}"])]

@@ -19,16 +19,16 @@ Runs = Annotated[list[Path], typer.Argument(help="Folders of runs.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write to.")]
 Tasks = Annotated[
     str | None,
-    typer.Option("--tasks", help="The tasks of the runs: their licences and reference patches. Default: as recorded."),
+    typer.Option("--tasks", help="Task source of the runs, for licences and reference patches; default: as recorded."),
 ]
 EvalTasks = Annotated[
     str | None,
-    typer.Option("--eval-tasks", help="Task repo, dataset or file that nothing may give away."),
+    typer.Option("--eval-tasks", help="Evaluation tasks that must not leak: task repo, dataset or file."),
 ]
 Only = Annotated[Literal["trajectory", "step"] | None, typer.Option("--level", help="Only pairs of this kind.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many pairs.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many pairs.")]
 Filter = Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Decides between pairs that are equally good.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed for choosing between equally good pairs.")]
 Config = Annotated[
     list[str] | None, typer.Option("-c", "--config", help="FILE.yaml or key=value; repeatable, later ones win.")
 ]

@@ -25,14 +25,14 @@ app = typer.Typer(help="Train a model on exported data, or in the environment.",
 Config = Annotated[
     list[str] | None, typer.Option("-c", "--config", help="FILE.yaml or key=value; repeatable, later ones win.")
 ]
-Model = Annotated[str | None, typer.Option("--model", help="Folder or name of the model to begin with.")]
+Model = Annotated[str | None, typer.Option("--model", help="Folder or name of the model to start from.")]
 Data = Annotated[list[Path] | None, typer.Option("--data", help="Exported data set; repeatable.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder of the checkpoint.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the order of the rows and of new weights.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the row order and of new weights.")]
 Tasks = Annotated[str | None, typer.Option("--tasks", help="Task repo, dataset or file to act in.")]
 Filter = Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")]
-TaskLimit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many tasks.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Learn from at most so many rows.")]
+TaskLimit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N tasks.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Train on at most this many rows.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and show the first example; train nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON; figures go to standard error.")]
 

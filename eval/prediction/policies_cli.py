@@ -9,20 +9,20 @@ from ... import console
 
 __all__ = ["policies"]
 
-Runs = Annotated[list[Path], typer.Argument(help="Graded runs, our own or ingested ones.")]
+Runs = Annotated[list[Path], typer.Argument(help="Graded runs, recorded here or ingested.")]
 PredictorFile = Annotated[Path, typer.Option("--predictor", help="predictor.json of `trajhub trace predict`.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder for the report.")]
 Threshold = Annotated[
-    list[float] | None, typer.Option("--threshold", min=0, max=1, help="Of an early stop; repeatable.")
+    list[float] | None, typer.Option("--threshold", min=0, max=1, help="Threshold of an early stop; repeatable.")
 ]
-Margin = Annotated[list[float] | None, typer.Option("--margin", help="Of a dynamic time-out; repeatable.")]
-Quantile = Annotated[float, typer.Option("--quantile", help="Of the predicted times, for a dynamic time-out.")]
-Floor = Annotated[float, typer.Option("--floor", help="Seconds that every command is given.")]
-Ceiling = Annotated[float | None, typer.Option("--ceiling", help="Seconds that no command is given more of at first.")]
-Folds = Annotated[int, typer.Option("--folds", min=2, help="Parts of the tasks; each is judged by the others.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of parts and resamples.")]
+Margin = Annotated[list[float] | None, typer.Option("--margin", help="Margin of a dynamic time-out; repeatable.")]
+Quantile = Annotated[float, typer.Option("--quantile", help="Quantile of the predicted times, for a dynamic time-out.")]
+Floor = Annotated[float, typer.Option("--floor", help="Shortest time-out, in seconds.")]
+Ceiling = Annotated[float | None, typer.Option("--ceiling", help="Longest first time-out, in seconds.")]
+Folds = Annotated[int, typer.Option("--folds", min=2, help="Folds of the tasks; each is predicted from the others.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of folds and resamples.")]
 Resamples = Annotated[int, typer.Option("--resamples", min=20, help="Bootstrap samples behind each interval.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many episodes.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N episodes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

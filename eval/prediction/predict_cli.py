@@ -15,26 +15,29 @@ __all__ = ["predict"]
 
 _TARGETS = ("success", "cost_overrun", "next_tool_failure", "tool_latency")
 _CLUSTERS = ("kmeans", "agglomerative", "none")
-Runs = Annotated[list[Path], typer.Argument(help="Runs, our own or ingested ones.")]
+Runs = Annotated[list[Path], typer.Argument(help="Runs, recorded here or ingested.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder for the report and predictor.json.")]
 Target = Annotated[str, typer.Option("--target", help=" | ".join(_TARGETS))]
 At = Annotated[
     list[int] | None,
-    typer.Option("--at", min=1, help="Predict after so many steps; repeatable. Default: by the data."),
+    typer.Option("--at", min=1, help="Predict after this many steps; repeatable. Default: chosen from the data."),
 ]
 Split = Annotated[str, typer.Option("--split", help="What is never on both sides of a split: task | repository.")]
-Folds = Annotated[int, typer.Option("--folds", min=2, help="Parts that are held out, one after another.")]
+Folds = Annotated[int, typer.Option("--folds", min=2, help="Folds, held out one after another.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of splits, models and resamples.")]
 Resamples = Annotated[int, typer.Option("--resamples", min=20, help="Bootstrap samples behind each interval.")]
 Quantiles = Annotated[
-    list[float] | None, typer.Option("--quantile", help="Of tool_latency; repeatable. Default: 0.5, 0.9 and 0.99.")
+    list[float] | None,
+    typer.Option("--quantile", help="Quantile of tool_latency; repeatable. Default: 0.5, 0.9 and 0.99."),
 ]
 Budget = Annotated[
     float | None,
-    typer.Option("--budget", help="Of cost_overrun, USD or tokens. Default: what 80% of episodes take."),
+    typer.Option(
+        "--budget", help="Budget of cost_overrun, in USD or tokens. Default: what 80% of episodes stay within."
+    ),
 ]
 Clusters = Annotated[str, typer.Option("--clusters", help="How strategies are found: kmeans | agglomerative | none.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many episodes.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N episodes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -53,7 +56,7 @@ def predict(
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Learn from episodes to predict others, and say how well that works: models, baselines, intervals, strategies."""
+    """Learn to predict episodes, and measure how well that works: models, baselines, intervals, strategies."""
     from . import predict as task
 
     _one_of("--target", target, _TARGETS)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
-_Paths = Annotated[list[Path], typer.Argument(help="Runs, ours or ingested ones.", metavar="RUN...")]
+_Paths = Annotated[list[Path], typer.Argument(help="Runs, recorded here or ingested.", metavar="RUN...")]
 _Texts = list[str]
 
 
@@ -25,24 +25,25 @@ def report(
     ] = None,
     only: Annotated[
         str | None,
-        typer.Option("--only", help="Sections or families, commas between: workload, cache, tools, behaviour …"),
+        typer.Option("--only", help="Sections or families, separated by commas: workload, cache, tools, behaviour …"),
     ] = None,
     where: Annotated[
-        str | None, typer.Option("--filter", help="Only episodes where this holds: SQL over the columns of episodes.")
+        str | None,
+        typer.Option("--filter", help="Only episodes that meet this SQL condition on the columns of episodes."),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many episodes.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most this many episodes.")] = None,
     by: Annotated[
-        str | None, typer.Option("--by", help="Column of episodes whose values are measured apart as well.")
+        str | None, typer.Option("--by", help="Column of episodes by which to measure separately as well.")
     ] = None,
     compare: Annotated[
         str, typer.Option("--compare", help="Column of episodes whose values are compared as harnesses.")
     ] = "agent",
     tasks: Annotated[
-        str | None, typer.Option("--tasks", help="Tasks, whose reference patches files are compared with.")
+        str | None, typer.Option("--tasks", help="Task source, to compare files with reference patches.")
     ] = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to show of long tables.")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="Seed of resamples and samples.")] = 0,
-    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Resamples of a bootstrap.")] = 500,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="Bootstrap resamples.")] = 500,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Measure runs: workload, cache, tools, behaviour, resources, repetition, harnesses; as Markdown and one HTML file.

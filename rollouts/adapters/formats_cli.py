@@ -11,10 +11,12 @@ __all__ = ["formats"]
 
 
 def formats(
-    name: Annotated[str | None, typer.Argument(metavar="[FORMAT]", help="Only this one, with what it loses.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[FORMAT]", help="Only this format, with what it loses.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the formats that can be ingested; of one, the fields that have no place of their own in a log, and why."""
+    """List the formats that can be ingested; for one, the fields without a place of their own in a log, and why."""
     from .losses import losses_of
     from .registry import adapters
 

@@ -23,12 +23,12 @@ _SHOWN = 8
 
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search; of any format that is known.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the run to write; gone on with if it is there.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search, of any known format.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the run to write; one that exists is resumed.")],
     format_name: Annotated[
-        str | None, typer.Option("--format", help="Name of the format, where content does not tell.")
+        str | None, typer.Option("--format", help="Format, where the content does not tell.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many episodes.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N episodes.")] = None,
     task_filter: Annotated[
         str | None, typer.Option("--filter", help="Only episodes whose task's id matches this glob.")
     ] = None,
@@ -36,14 +36,14 @@ def ingest(
         list[str] | None, typer.Option("-c", "--config", help="Setting of an adapter, as key=value; repeatable.")
     ] = None,
     max_workers: Annotated[
-        int | None, typer.Option("--max-workers", min=1, help="Sources read at once; default: one a core.")
+        int | None, typer.Option("--max-workers", min=1, help="Sources read at once; default: one per core.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which sources would be read, and as what.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print which sources would be read, and as what.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read records of any agent into a run of event logs; each record becomes events or is counted as not understood.
 
-    Formats are recognised by content. Goes on where it stopped. Exits with 3 when a source cannot be read to the end.
+    Formats are recognised by content. Run it again to resume. Exit code 3 when a source cannot be read to the end.
     """
     from .engine import IngestConfig, plan_ingest
     from .registry import adapters

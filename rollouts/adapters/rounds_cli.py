@@ -15,13 +15,13 @@ def rounds(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="File to write; default: rounds.jsonl in the run.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many rounds.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rounds.")] = None,
     task_filter: Annotated[
         str | None, typer.Option("--filter", help="Only episodes whose task's id matches this glob.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print counts as JSON.")] = False,
 ) -> None:
-    """Write one line a model call in TraceLab's format: tokens by kind, tools, times of all pieces."""
+    """Write one line per model call in TraceLab's format: tokens by kind, tools, and all times."""
     from .rounds import ROUNDS, write_rounds
 
     target = out or run / ROUNDS

@@ -21,12 +21,14 @@ Row = tuple[Path, str, str, "Attribution"]
 
 def attribute(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs, recorded here or ingested.")],
-    pattern: Annotated[str | None, typer.Option("--filter", help="Only tasks whose id fits, like `django__*`.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many episodes of each run.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Also episodes with nobody to blame.")] = False,
+    pattern: Annotated[
+        str | None, typer.Option("--filter", help="Only tasks whose id matches this glob, such as `django__*`.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most this many episodes of each run.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also list episodes with nobody to blame.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say for each episode that did not succeed who is to blame, by which rule, and show the evidence."""
+    """Say who is to blame for each failed episode, by which rule, with the evidence."""
     rows = _rows(runs, pattern, limit)
     if not rows:
         raise UsageError("no episode fits; look at `trajhub runs show RUN`")

@@ -21,10 +21,10 @@ def export(
     runs: Annotated[list[Path] | None, typer.Argument(help="Folders of runs.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="Format; --formats lists them.")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--output", help="File or folder to write.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many episodes.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N episodes.")] = None,
     task_filter: Annotated[str | None, typer.Option("--filter", help="Only tasks whose id matches this glob.")] = None,
     redact: Annotated[
-        bool, typer.Option("--redact", help="Take credentials out; by default texts are told as recorded.")
+        bool, typer.Option("--redact", help="Remove credentials; by default texts are written as recorded.")
     ] = False,
     config: Annotated[
         _Texts | None, typer.Option("-c", "--config", help="Setting of the format as key=value; repeatable.")
@@ -38,7 +38,7 @@ def export(
     formats: Annotated[bool, typer.Option("--formats", help="List the formats and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write episodes in a format of others, and say which fields that loses (also in losses.json beside the output)."""
+    """Export episodes to another format, and report which fields are lost (also in losses.json beside the output)."""
     if formats:
         _show_formats(as_json)
         return

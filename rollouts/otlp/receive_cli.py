@@ -24,15 +24,14 @@ _AGENTS = {
 
 
 def receive(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder that gets otlp.jsonl; goes on with one.")],
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of HTTP; 0: free.")] = 4318,
-    grpc_port: Annotated[
-        int, typer.Option("--grpc-port", min=0, max=65535, help="Port of gRPC; 0: a free one.")
-    ] = 4317,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for otlp.jsonl; an existing one is continued.")],
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="HTTP port; 0: a free one.")] = 4318,
+    grpc_port: Annotated[int, typer.Option("--grpc-port", min=0, max=65535, help="gRPC port; 0: a free one.")] = 4317,
     token: Annotated[
-        str | None, typer.Option("--token", envvar="TRAJHUB_TOKEN", help="What senders must give; default: a new one.")
+        str | None,
+        typer.Option("--token", envvar="TRAJHUB_TOKEN", help="Token that senders must give; default: a new one."),
     ] = None,
-    open_to_all: Annotated[bool, typer.Option("--no-token", help="Take it from anybody on this machine.")] = False,
+    open_to_all: Annotated[bool, typer.Option("--no-token", help="Accept anybody on this machine.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON once it listens.")] = False,
 ) -> None:
     """Receive OpenTelemetry (OTLP over HTTP and gRPC) on this machine, until Ctrl-C. Nothing answered is lost."""
@@ -66,7 +65,7 @@ def telemetry(
     path: Annotated[Path, typer.Argument(help="Folder of a receiver, or its file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count what a receiver was sent: by sender, signal and name."""
+    """Count what a receiver has received, by sender, signal and name."""
     from .reading import OtlpReader
     from .summary import summarise
 

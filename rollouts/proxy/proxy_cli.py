@@ -21,19 +21,25 @@ def proxy(
         list[str],
         typer.Argument(help="openai, anthropic, gemini; elsewhere: [NAME:]API=URL, with a key …URL@VARIABLE."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="File that gets a line for each request.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="File that gets one line per request.")],
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0: a free one.")] = 0,
     token: Annotated[
         str | None,
-        typer.Option("--token", envvar="TRAJHUB_TOKEN", help="What agents must give as key; default: a new one."),
+        typer.Option("--token", envvar="TRAJHUB_TOKEN", help="Key that agents must use; default: a new one."),
     ] = None,
     models: Annotated[
         list[str] | None, typer.Option("--model", help="Only models that match this glob; repeatable.")
     ] = None,
-    max_requests: Annotated[int | None, typer.Option("--max-requests", min=0, help="Refuse more requests.")] = None,
-    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=0, help="Refuse more tokens.")] = None,
-    max_cost: Annotated[float | None, typer.Option("--max-cost", min=0, help="Refuse more dollars.")] = None,
-    bodies: Annotated[bool, typer.Option("--bodies/--no-bodies", help="Record what was said.")] = True,
+    max_requests: Annotated[
+        int | None, typer.Option("--max-requests", min=0, help="Refuse requests beyond this many.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=0, help="Refuse requests once this many tokens are used.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", min=0, help="Refuse requests once this many dollars are spent.")
+    ] = None,
+    bodies: Annotated[bool, typer.Option("--bodies/--no-bodies", help="Record bodies of requests and answers.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON once it listens.")] = False,
 ) -> None:
     """Pass an agent's requests on to model services and record them, until Ctrl-C. The agent never sees the keys."""

@@ -15,11 +15,11 @@ __all__ = ["size"]
 
 def size(
     tasks: int = typer.Option(500, "--tasks", min=1, help="Tasks, each with an image of its own."),
-    seeds: int = typer.Option(8, "--seeds", min=1, help="Episodes of each task."),
-    episodes: int | None = typer.Option(None, "--episodes", min=1, help="Episodes in all, instead of --seeds."),
-    hours: float = typer.Option(24.0, "--hours", min=0.01, help="Time there is."),
+    seeds: int = typer.Option(8, "--seeds", min=1, help="Episodes per task."),
+    episodes: int | None = typer.Option(None, "--episodes", min=1, help="Total episodes, instead of --seeds."),
+    hours: float = typer.Option(24.0, "--hours", min=0.01, help="Hours available."),
     run: Annotated[
-        Path | None, typer.Option("--run", help="A run of yours whose episodes are what episodes will be like.")
+        Path | None, typer.Option("--run", help="A run whose episodes are typical of those to come.")
     ] = None,
     config: Annotated[
         list[str] | None,
@@ -27,7 +27,7 @@ def size(
     ] = None,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Containers, cores, GPUs, disk and registry traffic for so many episodes, from measured constants."""
+    """Estimate the containers, cores, GPUs, disk and registry traffic that episodes need, from measured constants."""
     from ..config import read_overrides
     from .sizing import Demand, episode_of, load_sizing
     from .sizing import size as compute

@@ -23,20 +23,20 @@ Config = Annotated[
     list[str] | None,
     typer.Option("-c", "--config", help="Prices: FILE.yaml, prices=FILE.yaml or prices.models.NAME={...}; repeatable."),
 ]
-Workers = Annotated[int | None, typer.Option("--max-workers", min=1, help="Processes at once; default: one a core.")]
+Workers = Annotated[int | None, typer.Option("--max-workers", min=1, help="Processes at once; default: one per core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def build(
     runs: Runs,
     config: Config = None,
-    force: Annotated[bool, typer.Option("--force", help="Also tables that are current.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also rebuild tables that are current.")] = False,
     max_workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Make the tables of runs from their logs: episodes, steps, requests and samples as parquet, beside run.json.
+    """Build the tables of runs from their logs: episodes, steps, requests and samples as parquet, beside run.json.
 
-    Only what is missing or older than the logs is made. The same logs give the same bytes.
+    Only tables that are missing or out of date are built. The same logs give the same bytes.
     """
     from .build import build_tables
 
@@ -84,12 +84,12 @@ def sql(
     question: Annotated[str, typer.Argument(help="One SELECT over episodes, steps, requests and samples.")],
     runs: Runs,
     config: Config = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first so many rows.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N rows.")] = None,
     max_workers: Workers = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
-    """Ask the tables of runs a question in SQL (DuckDB); tables that are missing or old are made first. Read only."""
+    """Query the tables of runs in SQL (DuckDB), read-only; missing or outdated tables are built first."""
     from .query import ask, open_tables
 
     if as_json and as_csv:
@@ -122,7 +122,7 @@ def _cell(value: object) -> object:
 def columns(
     table: Annotated[str | None, typer.Argument(help="Only this table.")] = None, as_json: Json = False
 ) -> None:
-    """What the columns of the tables mean, with their types and units."""
+    """Explain the columns of the tables, with types and units."""
     from .columns import COLUMNS, TABLES
 
     if table is not None and table not in TABLES:
