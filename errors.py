@@ -13,6 +13,7 @@ stop reason and a `Failure`, never an exception. Exceptions are for what stops t
     ├── InfrastructureError   the machine, the daemon or an image is to blame               exit 3
     │   ├── EngineUnavailable no Docker API answers
     │   ├── ImageMissing      the image is neither here nor obtainable
+    │   ├── VolumeMissing     a volume that a sandbox should have is not on the engine
     │   ├── SandboxLost       a sandbox died and could not be brought back
     │   ├── ClusterUnavailable no cluster answers, or none of its nodes can be used
     │   └── DiskFull          no room to go on
@@ -45,6 +46,7 @@ __all__ = [
     "TaskNotFound",
     "TrajHubError",
     "UsageError",
+    "VolumeMissing",
 ]
 
 
@@ -131,6 +133,10 @@ class EngineUnavailable(InfrastructureError, ConnectionError):
 
 class ImageMissing(InfrastructureError, LookupError):
     """Raised when an image is neither present nor obtainable."""
+
+
+class VolumeMissing(InfrastructureError, LookupError):
+    """Raised when the engine has no volume of the name that a sandbox asks for."""
 
 
 class SandboxLost(InfrastructureError):

@@ -2,8 +2,9 @@
 
 What follows OUT is passed on to `trajhub run`. The model is a service on this machine that plays an answer back: look
 around, apply the task's reference patch, look at the change, run the tests, be done. So what is measured is the path of
-the records, not a model: how episodes ended, how the transcript, the proxy's record and telemetry were joined, and what
-sandbox and proxy recorded. N tasks are done, 3 unless told otherwise.
+the records, not a model: how episodes ended, how the transcript, the proxy's record and telemetry were joined, what
+sandbox and proxy recorded, how long it took until the first agent was let loose and each later one, and what the engine
+holds afterwards that it did not hold before. N tasks are done, 3 unless told otherwise.
 """
 
 import json
@@ -13,10 +14,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..envs.engine import Engine
 from ..envs.sources import load_tasks
 from ..envs.task import Task
 from ..rollouts import payloads
@@ -46,13 +49,35 @@ def measure(agent: str, tasks: str, limit: int, out: Path, options: Sequence[str
             (answers(task) for told, task in by_statement.items() if told in request or told in plain), list[str]()
         )
 
-    began = time.monotonic()
+    before, began, moment = _held(), time.monotonic(), datetime.now(UTC)
     with Playback(answer) as model:
         command = [sys.executable, "-m", "trajectory_hub", "run", agent, "--tasks", tasks, "--limit", str(limit),
                    "--model", f"playback@{model.url}/v1", "--grade", "-o", str(out), "--json", *options]  # fmt: skip
         print(shlex.join(command), file=sys.stderr)
         done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
-    return {"exit_code": done.returncode, "wall_s": round(time.monotonic() - began, 1), **_figures(out)}
+    wall, after = round(time.monotonic() - began, 1), _held()
+    held = {name: round((after[name] - before[name]) / 1e6, 1) for name in after}
+    loose = sorted(_loose(out, moment))
+    return {"exit_code": done.returncode, "wall_s": wall, "added_mb": held, "let_loose_s": loose, **_figures(out)}
+
+
+def _held() -> dict[str, int]:
+    """Bytes that images and volumes take on the engine."""
+    engine = Engine()
+    try:
+        told: dict[str, Any] = engine.api.df()
+    finally:
+        engine.close()
+    volumes: list[dict[str, Any]] = told.get("Volumes") or []
+    return {"images": told["LayersSize"], "volumes": sum(one["UsageData"]["Size"] for one in volumes)}
+
+
+def _loose(run: Path, moment: datetime) -> Iterator[float]:
+    """Seconds from `moment` until each episode's agent was let loose."""
+    for episode in read_episodes(run):
+        for event in read_events(episode.folder / "events.jsonl"):
+            if isinstance(event.payload, payloads.Note) and event.payload.kind == "agent_started":
+                yield round((event.t_start - moment).total_seconds(), 1)
 
 
 def _figures(run: Path) -> dict[str, Any]:

@@ -50,8 +50,8 @@ class EnvConfig(BaseModel):
             return value
         return validated(cls, value or {}, "the environment's config")
 
-    def sandbox(self, task: Task) -> SandboxConfig:
-        """The sandbox of a task. Raises TaskIncomplete when the task has no image."""
+    def sandbox(self, task: Task, volumes: Mapping[str, str] | None = None) -> SandboxConfig:
+        """The sandbox of a task, with `volumes` to read. Raises TaskIncomplete when the task has no image."""
         return SandboxConfig(
             image=task.require_image(),
             workdir=task.workdir,
@@ -64,4 +64,5 @@ class EnvConfig(BaseModel):
             env=self.env,
             cap_add=self.cap_add,
             command_timeout=self.command_timeout,
+            volumes=volumes or {},
         )

@@ -1,18 +1,20 @@
 """One hardened container: started, entered, brought back, removed. What is asked of it is the sandbox's business."""
 
 import json
+import posixpath
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..errors import ImageMissing, SandboxLost
 from .channel import Channel, ChannelLost, ChannelTimeout, raw_socket
 from .engine import Engine, engine_errors
 
-__all__ = ["Container", "SandboxConfig"]
+__all__ = ["Container", "SandboxConfig", "Volumes"]
 
 _RESIDENT = (files("trajectory_hub.envs") / "resident.sh").read_text()
 # PID 1 and the process it guards belong to nobody, whom an agent (root without CAP_KILL) cannot signal.
@@ -53,6 +55,21 @@ def _ulimits(config: "SandboxConfig", *, podman: bool) -> list[dict[str, Any]]:
     return [{"Name": name, "Soft": value, "Hard": value} for name, value in limits.items()]
 
 
+def _plain_volumes(volumes: Mapping[str, str]) -> Mapping[str, str]:
+    for name, path in volumes.items():
+        if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", name):
+            raise ValueError(
+                f"{name!r} is no name of a volume: letters, digits, '.', '_' and '-' (no folder of the host)"
+            )
+        if not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
+            raise ValueError(f"volume {name}: {path!r} is no absolute path of a folder below the root")
+    return volumes
+
+
+Volumes = Annotated[Mapping[str, str], AfterValidator(_plain_volumes)]
+"""Volumes of the engine, by name, and the folders where a sandbox has them. A folder of the host can be none."""
+
+
 class SandboxConfig(BaseModel):
     """What a sandbox is made of and what it may use."""
 
@@ -85,15 +102,22 @@ class SandboxConfig(BaseModel):
     """Bytes of a command's output that are kept unless it is told otherwise."""
     sanitize_history: bool = True
     """Remove what the repository's history shows beyond the base commit."""
+    volumes: Volumes = Field(default_factory=dict[str, str])
+    """Volumes that it can read and not change, by name, with the absolute paths where they are."""
 
 
 class Container:
     """A running container of one configuration."""
 
-    def __init__(self, engine: Engine, config: SandboxConfig, image: str) -> None:
+    def __init__(self, engine: Engine, config: SandboxConfig, image: str, *, filling: str | None = None) -> None:
+        """`filling` is a name that one container at a time can have; under it, it may write to its volumes.
+
+        Raises VolumeMissing, ImageMissing, SandboxLost and EngineUnavailable.
+        """
         self._engine = engine
         self._config = config
         self._image = image
+        self._filling = filling
         self.id = self._create()
         try:
             self.start()
@@ -190,6 +214,7 @@ class Container:
             cpu_quota=int(config.cpus * 100_000),
             ulimits=_ulimits(config, podman=self._engine.podman),
             log_config={"Type": "none"},
+            mounts=self._mounts(),
         )
         try:
             with engine_errors(f"creating a container of {config.image}"):
@@ -202,6 +227,7 @@ class Container:
                     working_dir="/",
                     hostname="sandbox",
                     labels=self._engine.labels(),
+                    name=self._filling,
                     host_config=host,
                     healthcheck={"test": ["NONE"]},
                     network_disabled=self._alone,
@@ -209,6 +235,21 @@ class Container:
         except ImageNotFound as error:
             raise ImageMissing(f"the image {config.image} disappeared from the engine") from error
         return made["Id"]
+
+    def _mounts(self) -> list[dict[str, Any]]:
+        # An engine makes a volume that it does not know, empty: that would only be noticed by what it lacks.
+        for name in self._config.volumes:
+            self._engine.require_volume(name)
+        return [
+            {
+                "Type": "volume",
+                "Source": name,
+                "Target": path,
+                "ReadOnly": self._filling is None,
+                "VolumeOptions": {"NoCopy": True},
+            }
+            for name, path in self._config.volumes.items()
+        ]
 
     def _inspect(self) -> None:
         with self._present(f"inspecting container {self.id[:12]}"):

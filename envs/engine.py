@@ -10,7 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import DiskFull, EngineUnavailable, ImageMissing, InfrastructureError, SandboxLost, TrajHubError
+from ..errors import (
+    DiskFull,
+    EngineUnavailable,
+    ImageMissing,
+    InfrastructureError,
+    SandboxLost,
+    TrajHubError,
+    VolumeMissing,
+)
 
 __all__ = ["LABEL", "Engine", "Owner", "engine_errors"]
 
@@ -213,6 +221,47 @@ class Engine:
                 return self.api.inspect_image(name)["Id"]
         except ImageNotFound:
             return None
+
+    def has_volume(self, name: str) -> bool:
+        """Whether the engine has a volume of that name."""
+        from docker.errors import NotFound
+
+        try:
+            with engine_errors(f"looking up volume {name}"):
+                self.api.inspect_volume(name)
+        except NotFound:
+            return False
+        return True
+
+    def require_volume(self, name: str) -> None:
+        """Raise VolumeMissing when the engine has no such volume."""
+        if not self.has_volume(name):
+            raise VolumeMissing(
+                f"the volume {name} is not on this engine (removed by `docker volume prune` or `trajhub clean "
+                "--images`?); what made it makes it anew: for an agent, the same `trajhub run` again"
+            )
+
+    def volumes(self, label: str) -> list[dict[str, Any]]:
+        """The volumes with a label, each with `InUse`: whether a container has it, running or not."""
+        with engine_errors("listing volumes"):
+            found: list[dict[str, Any]] = self.api.volumes(filters={"label": label})["Volumes"] or []
+            boxes: list[dict[str, Any]] = self.api.containers(all=True)
+        used = {mount.get("Name") for box in boxes for mount in box.get("Mounts") or ()}
+        return [{**one, "InUse": one["Name"] in used} for one in found]
+
+    def remove_volume(self, name: str) -> bool:
+        """Remove a volume that no container has; whether it is gone."""
+        from docker.errors import APIError, NotFound
+
+        try:
+            self.api.remove_volume(name)
+        except NotFound:
+            return True
+        except APIError as error:
+            if error.status_code == 409:
+                return False
+            raise InfrastructureError(f"cannot remove volume {name}: {error.explanation or error}") from error
+        return True
 
     def _pull(self, name: str) -> None:
         from docker.errors import APIError

@@ -48,6 +48,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         config: An `EnvConfig` or a mapping of its fields.
         engine: A connection to share; by default one of its own.
         pool: Warm sandboxes to share; by default a pool of its own with room for `config.warm`.
+        volumes: Volumes of the engine that every sandbox can read, by name, and where (see `SandboxConfig.volumes`).
         render_mode: `ansi` (render() returns the last step as text) or `human` (every step is printed).
 
     Raises:
@@ -66,6 +67,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         engine: Engine | None = None,
         pool: SandboxPool | None = None,
         tools: ToolRegistry | None = None,
+        volumes: Mapping[str, str] | None = None,
         render_mode: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -83,6 +85,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
             self._engine.sweep()
         self._owns_pool = pool is None
         self._pool = pool or SandboxPool(self._engine, self.config.warm)
+        self._volumes = volumes
         self.deadline: Deadline | None = None
         """Of the next step, where a step is to be given less time than the settings say; used once."""
         self._episode: Episode | None = None
@@ -132,7 +135,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
             self._queue.clear()
             self._announced = 0
         task = self._choose(options or {})
-        sandbox = self._pool.acquire(self.config.sandbox(task))
+        sandbox = self._pool.acquire(self.config.sandbox(task, self._volumes))
         self._episode = Episode(task=task, sandbox=sandbox, config=self.config)
         self._prefetch()
         observation = first_observation(task, hints=self.config.hints)
@@ -211,7 +214,7 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
         self._draw(self.config.warm)
         for task in self._queue[self._announced : self.config.warm]:
             if task.image:
-                self._pool.prefetch(self.config.sandbox(task))
+                self._pool.prefetch(self.config.sandbox(task, self._volumes))
         self._announced = self.config.warm
 
     def _act(self, call: ParsedCall | MalformedAction, episode: Episode) -> ToolResult:

@@ -10,12 +10,14 @@ from ..errors import SandboxLost
 from .container import Container, SandboxConfig
 from .engine import Engine
 
-__all__ = ["AGENTS", "PREPARED", "prepared_image"]
+__all__ = ["AGENTS", "HOUSES", "PREPARED", "prepared_image"]
 
 PREPARED = "trajhub/prepared"
 """Repository of the images this module commits."""
 AGENTS = "trajhub/agent"
-"""Repository of images of tasks with an agent in them (see `rollouts.agents`)."""
+"""Repository of images of tasks with an agent in them, as earlier versions made them."""
+HOUSES = "trajhub.agent"
+"""Label of volumes that hold an agent (see `rollouts.agents.house`)."""
 _SCRIPT = (files("trajectory_hub.envs") / "history.sh").read_text()
 _VERSION = hashlib.sha256(_SCRIPT.encode()).hexdigest()[:12]
 _TIMEOUT = 900.0
@@ -41,7 +43,8 @@ def prepared_image(engine: Engine, config: SandboxConfig) -> str:
 
 
 def _prepare(engine: Engine, config: SandboxConfig, image: str, key: str, note: Path) -> str:
-    container = Container(engine, config.model_copy(update={"memory_mb": max(config.memory_mb, 2048)}), image)
+    changes = {"memory_mb": max(config.memory_mb, 2048), "volumes": {}}
+    container = Container(engine, config.model_copy(update=changes), image)
     try:
         channel = container.open_channel()
         script = f"set -- '{config.workdir}' '{config.base_commit or ''}'\n{_SCRIPT}"

@@ -1,6 +1,7 @@
 """Policies that do a whole episode on their own, such as command-line agents, and how their episodes begin."""
 
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -19,8 +20,13 @@ __all__ = ["Autonomous", "begin"]
 class Autonomous(Protocol):
     """A policy that is not asked for one action after another: it works in the sandbox until it is done."""
 
-    def housed(self, task: Task) -> Task:
-        """The task with the image that its sandbox needs; the grader's is the task's own."""
+    @property
+    def volumes(self) -> Mapping[str, str]:
+        """What its sandboxes can read besides, by the name of a volume, and where; the grader's have none of it."""
+        ...
+
+    def isolated(self, task: Task) -> Task:
+        """The task as its sandbox has it: with the network that the policy allows."""
         ...
 
     def play(self, env: gymnasium.Env[Any, Any], turn: Turn, header: Header, ledger: Ledger, time_limit: float) -> None:

@@ -207,7 +207,8 @@ class RecordEvents(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
 def _sandbox_facts(sandbox: Any) -> dict[str, Any]:
     if sandbox is None:
         return {}
-    return {"image": sandbox.config.image, "image_id": sandbox.image_id, "workdir": sandbox.workdir}
+    told = {"image": sandbox.config.image, "image_id": sandbox.image_id, "workdir": sandbox.workdir}
+    return told | ({"volumes": dict(sandbox.config.volumes)} if sandbox.config.volumes else {})
 
 
 def find_recorder(env: gymnasium.Env[Any, Any]) -> RecordEvents | None:

@@ -83,7 +83,8 @@ class ThreadCrew:
         self.steering = Steering.of(config.steering)
         self.stopped: str | None = None
         self._run = run
-        self._tasks = [self._housed(task) for task in tasks]
+        self._tasks = [self._isolated(task) for task in tasks]
+        self._volumes = policy.volumes if isinstance(policy, Autonomous) else None
         self._engine = engine
         self._money = money
         self._price = config.prices.price(policy.model)
@@ -118,7 +119,7 @@ class ThreadCrew:
                 if len(self._workers) < self.config.workers:
                     self._hire()
                 elif job.task.image and job.only_grade is None:
-                    self._pool.prefetch(self.config.env.sandbox(self._housed(job.task)))
+                    self._pool.prefetch(self.config.env.sandbox(self._isolated(job.task), self._volumes))
             self._given += 1
         self._orders.put(order)
 
@@ -219,6 +220,7 @@ class ThreadCrew:
             tools=ToolRegistry(()) if isinstance(self.policy, Autonomous) else None,
             engine=self._engine,
             pool=self._pool,
+            volumes=self._volumes,
         )
 
     def ledger(self) -> Ledger:
@@ -239,8 +241,8 @@ class ThreadCrew:
 
     # The rest ----------------------------------------------------------------------------------------------------
 
-    def _housed(self, task: Task) -> Task:
-        return self.policy.housed(task) if isinstance(self.policy, Autonomous) else task
+    def _isolated(self, task: Task) -> Task:
+        return self.policy.isolated(task) if isinstance(self.policy, Autonomous) else task
 
     def _turns(self) -> list[Turn]:
         return [turn for worker in list(self._workers) if (turn := worker.turn) is not None]

@@ -12,7 +12,7 @@ from ..log import Header
 from ..play import Turn
 from ..policies.base import Context, PolicyBase, Session, TaskView
 from .episode import BlackBox
-from .install import Installed
+from .house import FOLDER, Installed
 from .settings import AgentConfig
 
 __all__ = ["AgentPolicy"]
@@ -21,18 +21,19 @@ __all__ = ["AgentPolicy"]
 class AgentPolicy(PolicyBase):
     """Does whole episodes (see `rollouts.autonomous`)."""
 
-    def __init__(self, config: AgentConfig, prices: PriceTable, installed: Mapping[str, Installed]) -> None:
-        """`installed` has the image that holds the agent, by the task's image."""
+    def __init__(self, config: AgentConfig, prices: PriceTable, installed: Installed | None = None) -> None:
+        """`installed` is where the agent is; None before it is anywhere."""
         self.config = config
         self.prices = prices
         self.name = config.recipe.name
-        self.version = next(iter(installed.values())).version if installed else config.recipe.version or "unknown"
+        self.version = (installed.version if installed else config.recipe.version) or "unknown"
         self.model = config.model
-        self._installed = installed
+        self.volumes: Mapping[str, str] = {installed.volume: FOLDER} if installed and installed.volume else {}
+        """The agent's house."""
 
-    def housed(self, task: Task) -> Task:
-        """The task with the agent in its image, and without network: its model is reached through the proxy alone."""
-        return task.model_copy(update={"image": self._installed[task.require_image()].image, "network": False})
+    def isolated(self, task: Task) -> Task:
+        """The task without network: the agent's model is reached through the proxy alone."""
+        return task.model_copy(update={"network": False})
 
     def start(self, task: TaskView, context: Context) -> Session:
         """An agent is not asked for single actions. Raises UsageError."""

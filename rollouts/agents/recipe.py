@@ -7,9 +7,10 @@ from string import Template
 from typing import Any, Literal, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ...errors import ConfigError
+from ...validation import validated
 
 __all__ = ["VARIABLES", "Api", "House", "Limits", "Recipe", "Transcript", "known_recipes", "load_recipe"]
 
@@ -51,9 +52,9 @@ class Transcript(_Model):
 
 
 class House(_Model):
-    """A system of the agent's own, in which it is installed once for the images of all tasks."""
+    """The system in which an agent is installed, once for all tasks."""
 
-    image: str
+    image: str = "python:3.12-slim-trixie"
     """Pulled where a registry answers; with Python 3 and its `venv`."""
     suite: str = "trixie"
     """The Debian release that `debootstrap` installs where none does."""
@@ -80,15 +81,16 @@ class Recipe(_Model):
     title: str
     """What people call it."""
     version: str = ""
-    """The version that is installed; part of the image's identity."""
+    """The version that is installed; part of the installation's identity."""
     notes: str = ""
     """What a user should know: keys, limits, what was tried."""
     api: Api = "openai"
     install: str = ""
-    """Shell script that installs it, as root, with network, in a container of the task's image; "": nothing to do."""
-    house: House | None = None
-    """Where `install` runs, if not in each task's image: then the folder `/opt/trajhub-agent` alone comes into those.
-    The command `portable-python FOLDER PACKAGE...` is there, which makes a Python that runs in any of them."""
+    """Shell script that installs it into the folder `/opt/trajhub-agent`, as root, with network, in a container of its
+    house; "": nothing to do. Sandboxes have that folder alone, and read-only. `portable-python FOLDER PACKAGE...` and
+    `portable-node FOLDER PACKAGE...` make a Python or a Node.js that runs in the image of any task."""
+    house: House = Field(default_factory=House)
+    """Where `install` runs."""
     version_command: str = ""
     """Prints its version; the first thing in it that looks like one is recorded."""
     command: str
@@ -148,11 +150,7 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         old = values.get(key)
         both = isinstance(old, dict) and isinstance(value, Mapping)
         values[key] = {**cast("dict[str, Any]", old), **cast("Mapping[str, Any]", value)} if both else value
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        told = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        raise ConfigError(f"the recipe {name} is not valid:\n  " + "\n  ".join(told)) from None
+    return validated(Recipe, values, f"the recipe {name}")
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -123,30 +123,28 @@ def _files(items: list[str]) -> dict[str, str]:
 
 def _prepare(config: "RolloutConfig", tasks: "list[Task]", host: str | None) -> "AgentPolicy":
     from ...envs.engine import Engine
-    from .start import agent_of, missing_images, prepare_agent
+    from .start import agent_of, prepare_agent
 
     engine = Engine(host)
     try:
-        agent = agent_of(config)
-        missing = missing_images(engine, agent, tasks)
-        with console.progress(f"Installing {agent.recipe.title}", len(missing)) as tick:
-            return prepare_agent(config, tasks, engine, lambda image: tick(image in missing, note=image))
+        with console.progress(f"Installing {agent_of(config).recipe.title}", None) as tick:
+            return prepare_agent(config, tasks, engine, lambda note: tick(0, note=note))
     finally:
         engine.close()
 
 
 def _plan(config: "RolloutConfig", tasks: "list[Task]", host: str | None) -> None:
     from ...envs.engine import Engine
-    from .start import agent_of, missing_images, unprepared_agent
+    from .start import agent_of, missing_house, unprepared_agent
 
     agent = agent_of(config)
     engine = Engine(host)
     try:
-        missing = missing_images(engine, agent, tasks)
+        missing = missing_house(engine, agent)
     finally:
         engine.close()
     told = cost_plan(config, tasks, unprepared_agent(config))
-    console.emit_json({**told, "to_install_upon": missing, "model_at": agent.url if agent.model else None})
+    console.emit_json({**told, "to_install": missing, "model_at": agent.url if agent.model else None})
 
 
 def _fresh(name: str) -> Path:

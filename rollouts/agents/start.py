@@ -1,7 +1,6 @@
 """From settings to a run of a black box: what `trajhub run` and a Python program have in common."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ...envs.engine import Engine
@@ -11,11 +10,11 @@ from ...errors import ConfigError
 from ..config import RolloutConfig, check_budget, choose, resolve
 from ..start import opened
 from ..summary import Summary, summarise
-from .install import Installed, ensure_installed, image_name
+from .house import ensure_installed, house_name
 from .policy import AgentPolicy
 from .settings import AgentConfig
 
-__all__ = ["agent_of", "missing_images", "prepare_agent", "run_agent", "unprepared_agent"]
+__all__ = ["agent_of", "missing_house", "prepare_agent", "run_agent", "unprepared_agent"]
 
 
 def agent_of(config: RolloutConfig) -> AgentConfig:
@@ -27,36 +26,27 @@ def agent_of(config: RolloutConfig) -> AgentConfig:
     return config.agent
 
 
-def missing_images(engine: Engine, agent: AgentConfig, tasks: Sequence[Task]) -> list[str]:
-    """The tasks' images upon which the agent is not installed yet."""
-    images = dict.fromkeys(task.require_image() for task in tasks)
-    known = {image: engine.image_id(image) for image in images}
-    return [i for i, base in known.items() if base is None or not engine.has_image(image_name(agent.recipe, base))]
+def missing_house(engine: Engine, agent: AgentConfig) -> str | None:
+    """The volume that would have to be made; None when the engine has it, or when the recipe installs nothing."""
+    name = house_name(agent.recipe)
+    return None if name is None or engine.has_volume(name) else name
 
 
 def prepare_agent(
-    config: RolloutConfig,
-    tasks: Sequence[Task],
-    engine: Engine,
-    done: Callable[[str], None] = lambda image: None,
+    config: RolloutConfig, tasks: Sequence[Task], engine: Engine, tell: Callable[[str], None] = lambda _: None
 ) -> AgentPolicy:
-    """The agent of a run, installed upon every task's image; `done` hears of each. Raises ImageMissing."""
+    """The agent of a run, installed where this engine does not have it; `tell` hears what takes its time.
+
+    Raises InfrastructureError, DiskFull and TaskIncomplete.
+    """
     agent = agent_of(config)
-    images = list(dict.fromkeys(task.require_image() for task in tasks))
-
-    def one(image: str) -> Installed:
-        installed = ensure_installed(engine, agent.recipe, image)
-        done(image)
-        return installed
-
-    with ThreadPoolExecutor(max(1, min(config.workers, 4)), "trajhub-install") as pool:
-        installed = dict(zip(images, pool.map(one, images), strict=True))
-    return AgentPolicy(agent, config.prices, installed)
+    image = next(task.require_image() for task in tasks)
+    return AgentPolicy(agent, config.prices, ensure_installed(engine, agent.recipe, image, tell))
 
 
 def unprepared_agent(config: RolloutConfig) -> AgentPolicy:
     """The agent of a run before it is installed anywhere, to show what would be done."""
-    return AgentPolicy(agent_of(config), config.prices, {})
+    return AgentPolicy(agent_of(config), config.prices)
 
 
 def run_agent(

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trajectory_hub.envs.engine import Engine
-from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import ConfigError, StopReason
 from trajectory_hub.rollouts import payloads
 from trajectory_hub.rollouts.agents.recover import recover
@@ -177,21 +175,3 @@ def test_a_stopped_run_is_resumed_and_a_killed_one_recovered(
     with Playback(MEND) as model:  # its address may change on resume: it says nothing of an episode
         summary = run_small(model)
     assert summary.stop_reasons == {"submitted": 1} and summary.earlier_attempts == 1
-
-
-def test_images_with_an_agent_are_made_once_and_swept(
-    run_small: RunAgent, tmp_path: Path, engine: Engine, tiny_task: Task
-) -> None:
-    recipe = small_agent(
-        install="echo 4.5.6 > /opt/version; pwd", version_command="cat /opt/version", command="cat /opt/version"
-    )
-    before = {tag for image in engine.client.images.list("trajhub/agent") for tag in image.tags}
-    run_small(None, recipe=recipe)
-    made = {tag for image in engine.client.images.list("trajhub/agent") for tag in image.tags} - before
-    episode = only(tmp_path / "run")
-    assert episode.first.agent_version == "4.5.6"
-    assert (episode.folder / "artifacts" / "output.txt").read_text() == "4.5.6\n"
-    for tag in made:  # as `trajhub clean --images` does
-        labels = engine.api.inspect_image(tag)["Config"]["Labels"]
-        assert labels["trajhub.agent"] == "command" and labels["trajhub.agent.version"] == "4.5.6"
-        engine.client.images.remove(tag)
