@@ -205,7 +205,7 @@ end_all() { # a process counts against the limit until it is buried, and a fork 
         kill -9 -1
         jobs >/dev/null
         uptime
-        anybody && [ $((up - began)) -lt 3 ]
+        anybody && [ $((up - began)) -lt 6 ]
     do :; done
 }
 

@@ -18,7 +18,8 @@ from .telemetry import Meter, merge
 
 __all__ = ["Sandbox", "SandboxConfig"]
 
-_KILL_GRACE = 5.0
+_KILL_GRACE = 10.0
+_REOPEN_SECONDS = 30.0
 _PROBE_EVERY = 0.5
 _ENGINE_GRACE = 30.0
 _START_ATTEMPTS = 3
@@ -281,7 +282,7 @@ class Sandbox:
     def _reopen(self) -> None:
         if not self._container.running:
             raise SandboxLost("the container does not run")
-        self._channel = self._container.open_channel(ready_timeout=_KILL_GRACE)
+        self._channel = self._container.open_channel(ready_timeout=_REOPEN_SECONDS)
         self._channel.kill_all(None, _KILL_GRACE)
         self._meter.use_channel(self._channel)
 

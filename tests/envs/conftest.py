@@ -118,7 +118,8 @@ class PrivateEngine:
             "--iptables=false",
             "--ip6tables=false",
         )
-        for _ in range(300):
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
             try:
                 return Engine(self.url)
             except EngineUnavailable:

@@ -80,7 +80,7 @@ def test_a_zombie_owns_nothing() -> None:
     owner = Owner(Owner.current().host, child.pid, started)
     assert owner.alive
     os.kill(child.pid, signal.SIGKILL)
-    time.sleep(0.2)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not collected
     assert not owner.alive
     child.stdin.close()
     child.wait()

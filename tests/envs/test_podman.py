@@ -49,14 +49,15 @@ def podman(bare_root: bytes) -> Iterator[Engine]:
         engine.close()
     finally:
         service.terminate()
-        service.wait(timeout=30)
+        service.wait(timeout=120)
         subprocess.run([*command, "rm", "--all", "--force"], env=environment, check=False, capture_output=True)
         subprocess.run(["umount", f"{folder}/root/overlay"], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reached(url: str, log: Path) -> Engine:
-    for _ in range(300):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
         try:
             return Engine(url)
         except EngineUnavailable:

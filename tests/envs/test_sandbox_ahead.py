@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -41,7 +42,10 @@ def inside(engine: Engine, sandbox: Sandbox) -> Inside:
     def run(script: str) -> None:
         made = engine.api.exec_create(sandbox.container_id, ["sh", "-c", FIND + script], user="0:0")
         engine.api.exec_start(made["Id"])
-        assert engine.api.exec_inspect(made["Id"])["ExitCode"] == 0
+        deadline = time.monotonic() + 20
+        while (found := engine.api.exec_inspect(made["Id"]))["Running"] and time.monotonic() < deadline:
+            time.sleep(0.05)  # its streams end before the engine has heard of its end
+        assert found["ExitCode"] == 0
 
     return run
 

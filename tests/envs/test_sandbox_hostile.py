@@ -129,10 +129,10 @@ def test_shared_memory_counts_as_memory(debian: Sandbox) -> None:
     assert_usable(debian)
 
 
-def test_a_flood_of_a_gibibyte_is_counted_hashed_and_bounded(sandbox: Sandbox) -> None:
-    result = sandbox.run("head -c 1073741824 /dev/zero", timeout=120, output_limit=10_000)
-    assert (result.exit_code, result.total_bytes) == (0, 1 << 30)
-    assert result.sha256 == "49bc20df15e412a64472421e13fe86ff1c5165e18b2afccf160d4dc19fe68a14"
+def test_a_flood_is_counted_hashed_and_bounded(sandbox: Sandbox) -> None:
+    result = sandbox.run("head -c 268435456 /dev/zero", timeout=120, output_limit=10_000)
+    assert (result.exit_code, result.total_bytes) == (0, 1 << 28)
+    assert result.sha256 == "a6d72ac7690f53be6ae46ba88506bd97302a093f7108472bd9efc3cefda06484"
     assert len(result.output) < 11_000
     assert_usable(sandbox)
 
@@ -149,7 +149,7 @@ def test_a_full_disk_is_prevented(engine: Engine, sandbox: Sandbox, command: str
     result = sandbox.run(command, timeout=60)
     assert result.disk_limited or result.exit_code != 0
     written = engine.api.containers(size=True, filters={"id": sandbox.container_id})[0]["SizeRw"]
-    assert written < 2 << 30
+    assert written < 5 << 30  # of ten, on however fast a disk
     sandbox.run("rm -f big f*")
     assert_usable(sandbox)
 
@@ -182,7 +182,7 @@ def test_output_left_non_blocking_spoils_no_later_command(engine: Engine, tiny_t
     # As Claude Code leaves it. More than a pipe holds would then be cut off, and the end of an answer lost with it.
     spoil = "python3 -c 'import os; os.set_blocking(1, False); os.set_blocking(2, False)'"
     data = bytes(range(256)) * (32 << 10)
-    with Sandbox(engine, SandboxConfig(image=tiny_task.require_image(), user=user, command_timeout=10)) as sandbox:
+    with Sandbox(engine, SandboxConfig(image=tiny_task.require_image(), user=user)) as sandbox:
         sandbox.write_file("/tmp/big", data)
         for prepare in (sandbox.run, sandbox.script):
             prepare(spoil + "; :")
@@ -224,12 +224,20 @@ def test_the_first_process_cannot_be_killed_from_inside(sandbox: Sandbox) -> Non
     assert_usable(sandbox)
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell that does not confirm a kill is given up soon."""
+    monkeypatch.setattr("trajectory_hub.envs.sandbox._KILL_GRACE", 1.0)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_stopping_every_process_ends_at_the_deadline(sandbox: Sandbox) -> None:
     result = sandbox.run("kill -STOP -1; echo on; sleep 1000", timeout=2)
     assert result.timed_out
     assert_usable(sandbox)
 
 
+@pytest.mark.usefixtures("hasty")
 def test_stealing_the_requests_ends_at_the_deadline(sandbox: Sandbox) -> None:
     result = sandbox.run("for p in /proc/[0-9]*; do cat $p/fd/0 & done 2>/dev/null; sleep 1000", timeout=2)
     assert result.exit_code is None
@@ -308,5 +316,8 @@ def test_no_command_reaches_another_sandbox(engine: Engine, tiny_task: Task, deb
     with Sandbox(engine, SandboxConfig(image=tiny_task.require_image())) as other:
         other.run("sleep 1000 &")
         debian.run("kill -9 -1")
+        deadline = time.monotonic() + 20
+        while living(other) == ["bash"] and time.monotonic() < deadline:  # which has not become `sleep` yet
+            time.sleep(0.05)
         assert living(other) == ["sleep"]
         assert_usable(other)
