@@ -222,7 +222,8 @@ class Container:
                     self._image,
                     command=["-c", "exec sleep 2147483647"],
                     entrypoint=["sh"],
-                    user=_GUARD_USER,
+                    # Podman gives a new volume to whom its first container begins as.
+                    user=self._config.user if self._filling else _GUARD_USER,
                     environment=dict(DEFAULT_ENV, **config.env),
                     working_dir="/",
                     hostname="sandbox",

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trajectory_hub.envs.container import Container
 from trajectory_hub.envs.engine import Engine
 from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
-from trajectory_hub.errors import EngineUnavailable
+from trajectory_hub.errors import EngineUnavailable, SandboxLost
 
 pytestmark = pytest.mark.docker
 IMAGE = "localhost/trajhub-bare:1"
@@ -107,6 +108,29 @@ def test_one_that_was_removed_by_others_is_replaced(podman: Engine, sandbox: San
     podman.api.remove_container(box["Id"], force=True)
     assert sandbox.run("echo x").recovered == "replaced"
     assert sandbox.run("echo alive").output == b"alive\n"
+
+
+def test_a_volume_is_filled_by_one_and_read_by_others(podman: Engine) -> None:
+    podman.api.create_volume("shared", labels={"trajhub.test": "1"})
+    config = SandboxConfig(image=IMAGE, workdir="/repo", memory_mb=256, volumes={"shared": "/opt/shared"})
+    image = podman.require_image(IMAGE)
+    box = Container(podman, config, image, filling="filler")
+    try:
+        channel = box.open_channel()
+        reply = channel.command(b"echo whole >/opt/shared/mark", 1000)
+        assert channel.wait(reply, 30) and reply.status == "0"
+        channel.close()
+        with pytest.raises(SandboxLost, match="already in use"):
+            Container(podman, config, image, filling="filler")
+    finally:
+        box.remove()
+    with Sandbox(podman, config) as sandbox:
+        assert sandbox.run("cat /opt/shared/mark").output == b"whole\n"
+        assert sandbox.run("echo x >/opt/shared/mark").exit_code != 0
+        assert sandbox.run("cat /opt/shared/mark").output == b"whole\n"
+        assert not podman.remove_volume("shared")
+    assert [one["Name"] for one in podman.volumes("trajhub.test")] == ["shared"]
+    assert podman.remove_volume("shared") and not podman.has_volume("shared")
 
 
 def test_nothing_is_left(podman: Engine) -> None:

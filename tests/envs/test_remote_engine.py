@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -74,3 +75,16 @@ def test_a_sandbox_works_over_tcp_and_measures_from_inside(
         assert sandbox.run("sleep 100", timeout=1).timed_out
         sandbox.write_file("x", b"\0\xff" * 100_000)
         assert sandbox.read_file("x") == b"\0\xff" * 100_000
+
+
+def test_a_volume_is_read_over_tcp_and_not_written(tcp_engine: Engine, tiny_task: Task) -> None:
+    name = f"trajhub-test-{uuid.uuid4().hex[:12]}"
+    tcp_engine.api.create_volume(name)
+    try:
+        image = tiny_task.require_image()
+        with Sandbox(tcp_engine, SandboxConfig(image=image, volumes={name: "/opt/shared"})) as sandbox:
+            assert sandbox.run("ls -d /opt/shared").text == "/opt/shared\n"
+            assert "Read-only file system" in sandbox.run("touch /opt/shared/x").text
+            assert not tcp_engine.remove_volume(name)
+    finally:
+        assert tcp_engine.remove_volume(name)
