@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from pydantic import ValidationError
 
 from ...errors import ConfigError
 from ...rewards.service.usage import Price, PriceTable, default_prices
+from ...validation import validated
 from ..config import read_overrides
 
 __all__ = ["read_prices"]
@@ -32,11 +32,7 @@ def read_prices(items: Sequence[str]) -> PriceTable:
             known: dict[str, Any] = table["models"].get(name) or {}
             table["models"][name] = known | price if isinstance(price, dict) else price
         table |= given
-    try:
-        return PriceTable.model_validate(table)
-    except ValidationError as error:
-        problems = [f"prices.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)]
-        raise ConfigError("the price table is not valid:\n  " + "\n  ".join(problems)) from None
+    return validated(PriceTable, table, "the price table", under="prices.")
 
 
 def _given(item: str) -> dict[str, Any]:
