@@ -1,5 +1,6 @@
 """Why an agent's episode ended, and who is to blame."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,10 @@ __all__ = ["Ending", "ending_of"]
 
 _NOT_FOUND = (126, 127)
 _LOST = ("restarted", "replaced")
+_SAID = 300
+"""Characters of its output that are told with a failure."""
+_TOO_OLD = re.compile(r"version `(GLIBC(?:XX)?_[\d.]+)' not found")
+"""What the loader says when a program was made for newer libraries than the image has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +63,17 @@ def ending_of(
         return Ending(StopReason.TIME_LIMIT, None, "the agent's time was up")
     if result.exit_code == 0:
         return Ending(StopReason.SUBMITTED, None, "the agent ended with status 0")
+    if ledger.requests == 0 and (lacking := _TOO_OLD.search(result.text)) is not None:
+        why = (
+            f"the agent cannot run in this task's image, which is older than {lacking[1]}: have its recipe install it "
+            "with the libraries that it needs (`portable-python`, `portable-node` or `portable-program`)"
+        )
+        return Ending(StopReason.ENVIRONMENT_ERROR, Failure.ENVIRONMENT, why)
     if result.exit_code in _NOT_FOUND and ledger.requests == 0:
         raise ConfigError(
             f"the agent's command cannot be run (status {result.exit_code}): {result.text.strip()[-500:]!r}; correct "
-            "the recipe's `install` and `command`"
+            "the recipe's `install` and `command` (a program that is there and `not found` was made for another C "
+            "library than the image's: see `portable-program`)"
         )
     return Ending(StopReason.POLICY_ERROR, Failure.MODEL, _why(result), crashed=True)
 
@@ -73,4 +85,5 @@ def _why(result: CommandResult) -> str:
         return "the agent used up the sandbox's disk"
     if result.pids_limited:
         return "the agent started more processes than the sandbox allows"
-    return f"the agent ended with status {result.exit_code}"
+    said = result.text.strip()[-_SAID:]
+    return f"the agent ended with status {result.exit_code}" + (f"; its output ends {said!r}" if said else "")

@@ -120,6 +120,12 @@ class Recipe(_Model):
             raise ValueError("a name has lower-case letters, digits, dots and hyphens")
         return value
 
+    @property
+    def asks_model(self) -> bool:
+        """Whether it names the run's model anywhere."""
+        told = (self.command, *self.env.values(), *self.files.values())
+        return any(re.search(r"\$\{?TRAJHUB_MODEL\b", text) for text in told)
+
     def told(self, **facts: str) -> str:
         """The prompt of a task. Raises ConfigError for a placeholder that is none."""
         known = {"problem_statement", "repo", "workdir", "instance_id"}

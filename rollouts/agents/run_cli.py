@@ -123,8 +123,9 @@ def _files(items: list[str]) -> dict[str, str]:
 
 def _prepare(config: "RolloutConfig", tasks: "list[Task]", host: str | None) -> "AgentPolicy":
     from ...envs.engine import Engine
-    from .start import agent_of, prepare_agent
+    from .start import agent_of, check_agent, prepare_agent
 
+    check_agent(config)
     engine = Engine(host)
     try:
         with console.progress(f"Installing {agent_of(config).recipe.title}", None) as tick:

@@ -1,5 +1,6 @@
 """From settings to a run of a black box: what `trajhub run` and a Python program have in common."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from .house import ensure_installed, house_name
 from .policy import AgentPolicy
 from .settings import AgentConfig
 
-__all__ = ["agent_of", "missing_house", "prepare_agent", "run_agent", "unprepared_agent"]
+__all__ = ["agent_of", "check_agent", "missing_house", "prepare_agent", "run_agent", "unprepared_agent"]
 
 
 def agent_of(config: RolloutConfig) -> AgentConfig:
@@ -24,6 +25,19 @@ def agent_of(config: RolloutConfig) -> AgentConfig:
     if config.engine != "local":
         raise ConfigError("an agent's network is this machine's: its episodes are done with engine=local")
     return config.agent
+
+
+def check_agent(config: RolloutConfig) -> None:
+    """Raise ConfigError when the agent's model is not said, or its key is not there, before anything is made."""
+    agent = agent_of(config)
+    title = agent.recipe.title
+    if agent.model is None and agent.recipe.asks_model:
+        raise ConfigError(f"{title} asks a model: give --model MODEL, or MODEL@URL for a service of your own")
+    if agent.model is not None and agent.key_env is not None and not os.environ.get(agent.key_env, "").strip():
+        raise ConfigError(
+            f"the environment has no {agent.key_env}, the key of {agent.url}: put it there (it never reaches a "
+            "sandbox), or give --model MODEL@URL for a service that needs none"
+        )
 
 
 def missing_house(engine: Engine, agent: AgentConfig) -> str | None:
@@ -37,8 +51,9 @@ def prepare_agent(
 ) -> AgentPolicy:
     """The agent of a run, installed where this engine does not have it; `tell` hears what takes its time.
 
-    Raises InfrastructureError, DiskFull and TaskIncomplete.
+    Raises ConfigError, InfrastructureError, DiskFull and TaskIncomplete.
     """
+    check_agent(config)
     agent = agent_of(config)
     image = next(task.require_image() for task in tasks)
     return AgentPolicy(agent, config.prices, ensure_installed(engine, agent.recipe, image, tell))

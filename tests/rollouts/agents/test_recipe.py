@@ -1,13 +1,16 @@
 """Recipes: the shipped ones are sound, one's own are checked."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from trajectory_hub.errors import ConfigError, Failure, StopReason
+from trajectory_hub.rollouts import load_config
 from trajectory_hub.rollouts.agents.ending import Ending
 from trajectory_hub.rollouts.agents.recipe import VARIABLES, known_recipes, load_recipe
 from trajectory_hub.rollouts.agents.settings import AgentConfig
+from trajectory_hub.rollouts.agents.start import check_agent
 from typer.testing import CliRunner
 
 from .dialogues import exchanges
@@ -68,6 +71,23 @@ def test_a_service_of_ones_own_gets_no_key() -> None:
     public, own = AgentConfig(recipe=recipe, model="m"), AgentConfig(recipe=recipe, model="m", base_url="http://h:1/")
     assert (public.url, public.key_env) == ("https://api.anthropic.com", "ANTHROPIC_API_KEY")
     assert (own.url, own.key_env) == ("http://h:1", None)
+
+
+@pytest.mark.parametrize("name", known_recipes())
+def test_an_agent_that_asks_a_model_is_not_begun_without_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load_recipe(name)
+    assert recipe.asks_model == (name != "command")
+    for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def checked(**agent: str) -> None:
+        check_agent(load_config({"tasks": "t", "agent": {"recipe": recipe.model_dump(mode="json"), **agent}}))
+
+    with pytest.raises(ConfigError, match="--model MODEL") if recipe.asks_model else nullcontext():
+        checked()
+    with pytest.raises(ConfigError, match=r"no \w+_API_KEY, the key of https://"):
+        checked(model="m")
+    checked(model="m", base_url="http://127.0.0.1:1/v1")
 
 
 def test_a_crash_is_blamed_on_the_service_only_when_that_failed_last() -> None:

@@ -1,6 +1,7 @@
 """A black box from install to verdict: the small agent in a sandbox that reaches proxy and receiver alone."""
 
 import json
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -139,6 +140,15 @@ def test_a_service_that_fails_is_not_the_agents_fault(run_small: RunAgent, tmp_p
 def test_a_command_that_is_not_there_ends_the_run(run_small: RunAgent) -> None:
     with pytest.raises(ConfigError, match=r"cannot be run \(status 127\)"):
         run_small(None, recipe=small_agent(command="no-such-agent"))
+
+
+def test_an_image_too_old_for_the_agent_is_the_environments_fault(run_small: RunAgent, tmp_path: Path) -> None:
+    said = "/opt/a: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by /opt/a)"
+    summary = run_small(None, recipe=small_agent(command=f"echo {shlex.quote(said)} >&2; exit 1"))
+    end = only(tmp_path / "run").end
+    assert end is not None and (end.stop_reason, end.failure) == ("environment_error", "environment")
+    assert end.message is not None and "older than GLIBC_2.38" in end.message and "portable-program" in end.message
+    assert summary.counted == 0 and summary.excluded == {"environment": 1}
 
 
 def test_a_stopped_run_is_resumed_and_a_killed_one_recovered(
