@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 from gymnasium.error import ResetNeeded
@@ -18,6 +18,7 @@ from gymnasium.error import ResetNeeded
 from ..errors import Failure, InfrastructureError, StopReason, TaskError, TaskNotFound, UsageError
 from ..tools.base import Telemetry, ToolContext, ToolResult
 from ..tools.registry import MalformedAction, ParsedCall, ToolRegistry
+from ..tools.text import without_surrogates
 from .config import EnvConfig
 from .deadline import Deadline
 from .default_tasks import default_tasks
@@ -146,6 +147,8 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
     def step(self, action: Action) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Do one tool call. A malformed action is answered with an explanation. Raises ResetNeeded after the end."""
         episode = self.episode
+        if self._closed:
+            raise UsageError("this environment is closed")
         if episode.over:
             raise ResetNeeded(f"the episode ended ({episode.stop_reason}); call reset()")
         call = self.tools.parse(action)
@@ -195,10 +198,10 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
     def _choose(self, options: Mapping[str, Any]) -> Task:
         unknown = set(options) - {"task_id"}
         if unknown:
-            raise UsageError(f"unknown reset options {sorted(unknown)}; known: task_id")
+            raise UsageError(f"unknown reset options {sorted(unknown)}; known: task_id, and replay with until")
         task_id = options.get("task_id")
         if task_id is not None:
-            if task_id not in self._by_id:
+            if not isinstance(task_id, str) or task_id not in self._by_id:
                 raise TaskNotFound(f"no task {task_id!r} among the {len(self.tasks)} of this environment")
             return self._by_id[task_id]
         self._draw(1)
@@ -292,13 +295,13 @@ class SWEBenchEnv(gymnasium.Env[str, Action]):
 
 def choose_tasks(tasks: str | Path | Sequence[Task] | None, task_ids: Iterable[str] | None) -> list[Task]:
     """Tasks of an environment from what its user gave. Raises TaskError or TaskNotFound."""
-    wanted = None if task_ids is None else list(task_ids)
+    wanted = [task_ids] if isinstance(task_ids, str) else None if task_ids is None else list(task_ids)
     if tasks is None or isinstance(tasks, str | Path):
         from .sources import load_tasks
 
         found = load_tasks(default_tasks() if tasks is None else tasks, ids=wanted)
     else:
-        found = list(tasks)
+        found = _given(tasks)
     if wanted is not None:
         by_id = {task.instance_id: task for task in found}
         if missing := [task_id for task_id in wanted if task_id not in by_id]:
@@ -307,6 +310,14 @@ def choose_tasks(tasks: str | Path | Sequence[Task] | None, task_ids: Iterable[s
     if not found:
         raise TaskError(f"there are no tasks in {tasks!r}")
     return found
+
+
+def _given(tasks: object) -> list[Task]:
+    if isinstance(tasks, Iterable):
+        found = list(cast("Iterable[object]", tasks))
+        if all(isinstance(task, Task) for task in found):
+            return cast("list[Task]", found)
+    raise TaskError(f"`tasks` is a folder, a dataset's name, a file or a list of Task, not {tasks!r:.80}")
 
 
 def first_observation(task: Task, *, hints: bool = False) -> str:
@@ -322,6 +333,15 @@ def _parse_log(parser: str, log: str) -> Mapping[str, str]:
     return log_parser(parser)(log)
 
 
+def _as_json(action: object) -> str:
+    import json
+
+    try:
+        return json.dumps(action, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):  # no JSON: odd keys, a circle, or too deep
+        return repr(action)
+
+
 def _as_step(
     index: int,
     action: Action,
@@ -331,14 +351,14 @@ def _as_step(
     t_start: datetime,
     duration_ms: float,
 ) -> Step:
-    import json
-
     parsed = isinstance(call, ParsedCall)
     return Step(
         index=index,
-        action=action if isinstance(action, str) else json.dumps(action, ensure_ascii=False, default=str),
+        action=without_surrogates(action if isinstance(action, str) else _as_json(action)),
         tool=call.name if parsed else call.tool,
-        arguments=call.arguments.model_dump(mode="json", exclude_none=True) if parsed else call.arguments,
+        arguments=call.arguments.model_dump(mode="json", exclude_none=True)
+        if parsed
+        else without_surrogates(call.arguments),
         observation=result.output,
         ok=result.ok,
         error=result.error,
@@ -348,5 +368,6 @@ def _as_step(
         t_start=t_start,
         t_end=datetime.now(UTC),
         duration_ms=duration_ms,
-        thought=call.thought,
+        # As the record will hold it: what is judged now must be what is judged again.
+        thought=without_surrogates(call.thought),
     )

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
+
 if TYPE_CHECKING:
     import gymnasium
 
@@ -40,9 +42,10 @@ def make_env(
     from .branching import BranchOption
     from .env import SWEBenchEnv
 
+    load = [_load(wrapper) for wrapper in ((wrappers,) if isinstance(wrappers, str) else wrappers)]
     env: gymnasium.Env[Any, Any] = SWEBenchEnv(**kwargs)
-    for wrapper in wrappers:
-        env = _load(wrapper)(env)
+    for wrap in load:
+        env = wrap(env)
     if record is not None:
         env = _load(RECORDER)(env, record)
     return BranchOption(env)
@@ -58,7 +61,10 @@ def make_vector_env(
 
 
 def _load(wrapper: WrapperSpec) -> Callable[..., "gymnasium.Env[Any, Any]"]:
-    if not isinstance(wrapper, str):
+    if callable(wrapper):
         return wrapper
     module, _, name = wrapper.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f'the wrapper {wrapper!r} cannot be loaded ({error}); name it "module:attribute"') from error

@@ -43,6 +43,8 @@ class Sandbox:
         self.config = config
         self._engine = engine
         self._closed = False
+        self._interrupted = False
+        """Whether a request was left in the middle (by Ctrl-C): its answer is still in the channel."""
         self._spent: list[Telemetry] = []
         self._image = prepared_image(engine, config)
         self.head: str | None = None
@@ -146,7 +148,8 @@ class Sandbox:
                 self._recover()
             raise OSError(5, f"writing failed with status {result.exit_code}", path)
         if result.exit_code != 0:
-            raise PermissionError(13, "cannot be written", path)
+            why = "it cannot be written (read-only, no regular file, a name too long, or a file in place of a folder)"
+            raise PermissionError(13, why, path)
 
     def close(self) -> None:
         """Remove the container; idempotent. An engine that is gone is left to `Engine.sweep`."""
@@ -216,6 +219,25 @@ class Sandbox:
     ) -> CommandResult:
         if self._closed:
             raise SandboxLost("this sandbox is closed")
+        recovered: str | None = None
+        try:
+            if self._interrupted:
+                recovered = self._recover()
+            result = self._exchange(send, timeout, watched, until, recovered)
+        except BaseException:
+            self._interrupted = True
+            raise
+        self._interrupted = False
+        return result
+
+    def _exchange(
+        self,
+        send: Callable[[], Reply],
+        timeout: float,
+        watched: bool,
+        until: Callable[[], bool] | None,
+        recovered: str | None,
+    ) -> CommandResult:
         reply: Reply | None = None
         killed: Killed | None = None
         try:
@@ -235,7 +257,7 @@ class Sandbox:
             self._spent.append(telemetry)
             return _result(reply, telemetry, killed, self._recover())
         self._spent.append(telemetry)
-        return _result(reply, telemetry, killed, "reopened" if killed == "shell" else None)
+        return _result(reply, telemetry, killed, "reopened" if killed == "shell" else recovered)
 
     def _await(self, reply: Reply, timeout: float, watched: bool, until: Callable[[], bool] | None) -> Killed | None:
         deadline = time.monotonic() + timeout

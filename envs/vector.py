@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -88,8 +88,7 @@ class SWEBenchVectorEnv(VectorEnv[tuple[str, ...], Sequence[Any], NDArray[Any]])
         self, actions: Sequence[Any]
     ) -> tuple[tuple[str, ...], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One action for each environment. Where an episode ended, the next one begins as `autoreset_mode` says."""
-        if len(actions) != self.num_envs:
-            raise UsageError(f"{self.num_envs} environments need as many actions, not {len(actions)}")
+        _as_many(actions, self.num_envs, "actions")
         results = self._parallel(range(self.num_envs), lambda i: self._step_one(i, actions[i]))
         rewards = np.zeros(self.num_envs, dtype=np.float64)
         terminated, truncated = np.zeros(self.num_envs, dtype=np.bool_), np.zeros(self.num_envs, dtype=np.bool_)
@@ -112,6 +111,10 @@ class SWEBenchVectorEnv(VectorEnv[tuple[str, ...], Sequence[Any], NDArray[Any]])
         """Call a method (or get an attribute) of each environment."""
         found = [env.get_wrapper_attr(name) for env in self.envs]
         return tuple(value(*args, **kwargs) if callable(value) else value for value in found)
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute of each environment."""
+        return tuple(env.get_wrapper_attr(name) for env in self.envs)
 
     def close_extras(self, **_: Any) -> None:
         """Remove every container."""
@@ -136,17 +139,21 @@ class SWEBenchVectorEnv(VectorEnv[tuple[str, ...], Sequence[Any], NDArray[Any]])
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        return [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        if isinstance(seed, int):
+            return [seed + i for i in range(self.num_envs)]
+        _as_many(seed, self.num_envs, "seeds")
+        return list(seed)
 
     def _split(self, options: Mapping[str, Any]) -> list[dict[str, Any]]:
         task_ids = options.get("task_id")
         if task_ids is None or isinstance(task_ids, str):
             return [dict(options) for _ in range(self.num_envs)]
-        if len(task_ids) != self.num_envs:
-            raise UsageError(f"{self.num_envs} environments need as many task ids, not {len(task_ids)}")
+        _as_many(task_ids, self.num_envs, "task ids")
         return [{**options, "task_id": task_id} for task_id in task_ids]
 
     def _parallel(self, indices: Sequence[int] | range, call: Callable[[int], Any]) -> list[Any]:
+        if self.closed:
+            raise UsageError("this environment is closed")
         # All are waited for before the first error is raised: no thread is left at work on a sandbox.
         futures = [self._threads.submit(call, i) for i in indices]
         errors = [error for future in futures if (error := future.exception()) is not None]
@@ -158,3 +165,9 @@ class SWEBenchVectorEnv(VectorEnv[tuple[str, ...], Sequence[Any], NDArray[Any]])
         inner: gymnasium.Env[Any, Any] = self.envs[i].unwrapped
         assert isinstance(inner, SWEBenchEnv)
         return inner
+
+
+def _as_many(values: Any, number: int, what: str) -> None:
+    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str) or len(values) != number:
+        told = len(cast("Sequence[Any]", values)) if isinstance(values, Sequence | np.ndarray) else repr(values)
+        raise UsageError(f"{number} environments need as many {what}, not {told!s:.80}")

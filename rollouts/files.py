@@ -6,16 +6,18 @@ import re
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from errno import EACCES, EEXIST, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EROFS
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
-from ..errors import DiskFull
+from ..errors import DiskFull, TrajHubError, UsageError
 
 __all__ = ["as_json", "room_for", "sha256_of", "slug", "write_atomic", "write_json", "write_texts"]
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 120
+_NO_PLACE = {ENOENT, ENOTDIR, EISDIR, EEXIST, EACCES, EPERM, EROFS, ENAMETOOLONG}
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -38,12 +40,16 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
 
 @contextmanager
 def room_for(path: Path) -> Generator[None]:
-    """Turns the system's refusal to write `path` into DiskFull."""
+    """Turns the system's refusal to write `path` into DiskFull, or, where no room is missing, into UsageError."""
     try:
         yield
+    except TrajHubError:
+        raise
     except OSError as error:
-        message = f"cannot write {path}: {error.strerror}; free some room and resume the run"
-        raise DiskFull(message) from error
+        refused = f"cannot write {path}: {error.strerror}"
+        if error.errno in _NO_PLACE:
+            raise UsageError(f"{refused}; name another place, or make this one writable") from error
+        raise DiskFull(f"{refused}; free some room and resume the run") from error
 
 
 def write_json(path: Path, value: Any) -> None:

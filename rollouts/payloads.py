@@ -4,14 +4,13 @@ Every model keeps fields it does not know (a newer version wrote them), so that 
 again loses nothing. A figure that is not known is None, never zero.
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import Failure, StopReason
 from ..rewards.service.usage import RequestAttempt, Usage
+from ..tools.text import without_surrogates
 from .moments import Timestamp
 
 __all__ = [
@@ -41,19 +40,8 @@ __all__ = [
 ]
 
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-
-
-def clean(value: Any) -> Any:
-    """`value` with lone surrogates, which are text to Python and JSON but not to UTF-8, shown as codes."""
-    if isinstance(value, str):
-        return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
-    if isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value).items()
-        return {clean(key): clean(item) for key, item in items}
-    if isinstance(value, list | tuple):
-        return [clean(item) for item in cast("Sequence[Any]", value)]
-    return value
+clean = without_surrogates
+"""Text as a log holds it."""
 
 
 class Payload(BaseModel, frozen=True, extra="allow", use_attribute_docstrings=True):

@@ -98,7 +98,7 @@ def play(
             with turn.world:
                 if turn.evicted:
                     return
-                turn.doing = str(action.call["name"]) if isinstance(action.call, Mapping) else "text"
+                turn.doing = str(action.call.get("name")) if isinstance(action.call, Mapping) else "text"
                 recorder.call_id = action.call_id
                 said = as_text(action)
                 _before(env, pilot, said)

@@ -70,6 +70,10 @@ def _similar(context: ToolContext, path: str) -> str:
     full = absolute(path, context.sandbox.workdir)
     parent, name = posixpath.split(full)
     entries = list_folder(context.sandbox, parent)
+    if entries == [parent]:
+        return f"{relative(parent, context.sandbox.workdir)} is a file, not a folder."
+    if name in entries:
+        return "A symbolic link of this name is there; what it leads to is not."
     if not entries:
         return f"The folder {relative(parent, context.sandbox.workdir)} does not exist or is empty."
     near = get_close_matches(name, [entry.rstrip("/") for entry in entries], n=3, cutoff=0.5)
@@ -95,7 +99,7 @@ def file_failure(error: OSError, path: str, context: ToolContext) -> ToolResult:
             message = f"{name} is a directory. Its entries:\n" + "\n".join(entries[:_ENTRIES]) + more
             return ToolResult(output=message, ok=False, error="is_directory", data=data)
         case PermissionError():
-            message = f"{name} cannot be accessed: permission denied."
+            message = f"{name} cannot be accessed: {(error.strerror or 'permission denied').lower()}."
             return ToolResult(output=message, ok=False, error="permission_denied", data=data)
         case _:
             message = f"{name}: {error.strerror or error}"

@@ -32,10 +32,12 @@ class UnreadableAction(ValueError):
         self.call_id = call_id
 
 
-def read_action(action: str | Mapping[str, Any]) -> RawCall:
+def read_action(action: object) -> RawCall:
     """Read JSON text, fenced JSON, an action object, or an OpenAI tool call. Raises UnreadableAction."""
+    if isinstance(action, Mapping):
+        return _from_object(cast("Mapping[str, Any]", action))
     if not isinstance(action, str):
-        return _from_object(action)
+        raise UnreadableAction(f"The action is neither text nor an object, but a Python {type(action).__name__}.")
     if len(action) > MAX_ACTION:
         raise UnreadableAction(f"The action has {len(action)} characters; at most {MAX_ACTION} are read.")
     text, around = action.strip(), None

@@ -1,10 +1,14 @@
 """Bounded text: what an observation may hold, and how it says what it leaves out."""
 
 import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
-__all__ = ["bound", "clip_line", "decode", "is_binary", "number_lines", "sha256"]
+__all__ = ["bound", "clip_line", "decode", "is_binary", "number_lines", "sha256", "without_surrogates"]
 
 _BINARY_PROBE = 8000
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def sha256(data: bytes) -> str:
@@ -15,6 +19,18 @@ def sha256(data: bytes) -> str:
 def decode(data: bytes) -> str:
     r"""Bytes as text; what is not UTF-8 is shown as `\xNN`."""
     return data.decode("utf-8", errors="backslashreplace")
+
+
+def without_surrogates(value: Any) -> Any:
+    """`value` with lone surrogates, which are text to Python and JSON but not to UTF-8, shown as codes."""
+    if isinstance(value, str):
+        return value if value.isascii() else _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return {without_surrogates(key): without_surrogates(item) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [without_surrogates(item) for item in cast("Sequence[Any]", value)]
+    return value
 
 
 def is_binary(data: bytes) -> bool:

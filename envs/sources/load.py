@@ -125,21 +125,21 @@ def _row(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield _row(json.loads(line), f"{path}:{number}")
-            except ValueError as error:
-                raise TaskError(f"{path}:{number}: not valid JSON: {error}") from None
+            if line.strip():
+                yield _row(_parsed(line, f"{path}:{number}"), f"{path}:{number}")
+
+
+def _parsed(data: bytes, where: str) -> Any:
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise TaskError(f"{where}: not valid JSON: {error}") from None
 
 
 def _read_json(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TaskError(f"{path}: not valid JSON: {error}") from None
+    data = _parsed(path.read_bytes(), str(path))
     if isinstance(data, Mapping):
         data = [
             {"instance_id": key, **_row(value, f"{path}: {key}")}
@@ -159,7 +159,15 @@ def _read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         file: Any = cast(Any, parquet).ParquetFile(path)
     except (OSError, ValueError) as error:
         raise TaskError(f"{path}: not a parquet file: {error}") from None
-    return (row for batch in file.iter_batches(256) for row in batch.to_pylist())
+    return _rows_of(file, path)
+
+
+def _rows_of(file: Any, path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        for batch in file.iter_batches(256):
+            yield from batch.to_pylist()
+    except (OSError, ValueError) as error:
+        raise TaskError(f"{path}: this parquet file is damaged: {error}") from None
 
 
 def _read_dataset(dataset: Dataset, split: str | None) -> Iterator[Mapping[str, Any]]:
