@@ -122,12 +122,42 @@ def _show_episode(folder: Path, as_json: bool) -> None:
         console.emit_json([event.model_dump(mode="json") for event in read_events(folder / EVENTS)])
         return
     print(f"Episode {console.safe(folder.name)}")
+    samples = list[Any]()
     for item in steps_of(read_events(folder / EVENTS)):
+        if not isinstance(item, StepView) and getattr(item.payload, "scope", None) == "sample":
+            samples.append(item.payload)
+            continue
+        _print_samples(samples)
         if isinstance(item, StepView):
             _print_step(item)
         else:
             print(f"{item.event_type}: {_clip(item.payload)}")
+            _print_join(getattr(item.payload, "join", None) or {})
+    _print_samples(samples)
     console.next_steps(folder, f"less {folder / EVENTS}", f"cat {folder / 'patch.diff'}")
+
+
+def _print_samples(samples: list[Any]) -> None:
+    """Samples of the machine in a row, as one line; they are taken out of the list."""
+    if samples:
+        seconds, cpu = (sum(getattr(one, name) or 0 for one in samples) for name in ("wall_ms", "cpu_s"))
+        memory = max(one.memory_bytes or 0 for one in samples) / 2**20
+        count = f"{len(samples)} samples" if len(samples) > 1 else "1 sample"
+        print(f"{count}: {seconds / 1e3:.1f} s, CPU {cpu:.1f} s, memory up to {memory:.0f} MiB")
+        samples.clear()
+
+
+def _print_join(join: dict[str, Any]) -> None:
+    """How well the records of a command-line agent were joined, and which of its transcripts were read."""
+    if not join:
+        return
+    known, by = join["matched"] + join["unmatched"], ", ".join(f"{count} by {how}" for how, count in join["by"].items())
+    requests = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in join["requests"].items())
+    print(f"    joined: {join['matched']} of {known} records ({by or 'none'}); requests: {requests}")
+    for one in join["transcripts"]:
+        told = one.get("unread") or one.get("fault") or f"{one['events']} events by {one['adapter']}"
+        lacking = f", not understood: {one['not_understood']}" if one.get("not_understood") else ""
+        print(f"    transcript {console.safe(one['file'])}: {console.safe(str(told) + lacking)}")
 
 
 def _print_step(step: Any) -> None:

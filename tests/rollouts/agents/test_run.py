@@ -1,6 +1,7 @@
 """A black box from install to verdict: the small agent in a sandbox that reaches proxy and receiver alone."""
 
 import json
+import re
 import shlex
 import threading
 import time
@@ -13,6 +14,7 @@ from trajectory_hub.rollouts import payloads
 from trajectory_hub.rollouts.agents.recover import recover
 from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.run_dir import Episode, read_episodes
+from typer.testing import CliRunner
 
 from ...support.playback import Playback
 from .conftest import MEND, RunAgent, small_agent
@@ -53,6 +55,19 @@ def test_an_agent_mends_a_task_and_everything_is_in_one_log(run_small: RunAgent,
     assert only(run).patch is not None and only(run).patch.files == ("shapes/area.py",)  # type: ignore[union-attr]
     (started,) = [event.payload for event in events(run, payloads.Note) if event.payload.kind == "agent_started"]
     assert {"AGENTS.md", "/opt/small_agent.py"} <= {file["path"] for file in started.data["files"]}
+
+
+def test_an_episode_is_shown_with_its_samples_summed_and_how_it_was_joined(run_small: RunAgent, tmp_path: Path) -> None:
+    from trajectory_hub.cli import app
+
+    with Playback(["sleep 1.2"]) as model:
+        run_small(model, recipe=small_agent(limits={"sample_seconds": 0.2}))
+    told = CliRunner().invoke(
+        app, ["runs", "show", str(tmp_path / "run"), "--episode", only(tmp_path / "run").folder.name]
+    )
+    assert told.exit_code == 0 and "scope='sample'" not in told.stdout
+    assert re.search(r"^\d+ samples?: \d+\.\d s, CPU \d+\.\d s, memory up to \d+ MiB$", told.stdout, re.MULTILINE)
+    assert "requests: 0 matched, 0 only in transcript, 2 only at proxy" in told.stdout
 
 
 def test_the_machine_is_sampled_while_the_agent_works(run_small: RunAgent, tmp_path: Path) -> None:
