@@ -13,13 +13,11 @@ from typing import Literal
 from ...errors import ConfigError
 from .config import ServeConfig
 
-__all__ = ["Launch", "VllmEnvironment", "check_model", "find_vllm", "launch_of"]
+__all__ = ["Launch", "VllmEnvironment", "find_vllm", "launch_of"]
 
 VARIABLE = "TRAJHUB_VLLM_PYTHON"
 """Environment variable that names the Python to use."""
 _CPU_BLOCK = 32
-_CONFIGURATIONS = ("config.json", "params.json")
-"""Of transformers, and of Mistral."""
 _ASK = """
 import importlib.metadata as metadata, json
 found = None
@@ -48,17 +46,6 @@ class Launch:
     command: tuple[str, ...]
     variables: Mapping[str, str]
     """Environment variables besides those that are there."""
-
-
-def check_model(model: str) -> None:
-    """Raise ConfigError for what cannot be a model: a path with nothing there, a folder without a configuration."""
-    path = Path(model)
-    if path.is_dir():
-        if not any((path / name).exists() for name in _CONFIGURATIONS):
-            held = ", ".join(sorted(each.name for each in path.iterdir())[:5]) or "nothing"
-            raise ConfigError(f"{model} is not a checkpoint: it has no config.json, but {held}")
-    elif not path.is_file() and (model.startswith(("/", ".", "~")) or model.count("/") > 1):
-        raise ConfigError(f"there is no model at {model}; give the folder of a checkpoint, or a name such as org/model")
 
 
 def find_vllm(config: ServeConfig) -> VllmEnvironment:

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from ...errors import InfrastructureError
+from .checkpoint import check_model
 from .config import ServeConfig
-from .environment import Launch, VllmEnvironment, check_model, find_vllm, launch_of
+from .environment import Launch, VllmEnvironment, find_vllm, launch_of
 from .metrics import scrape, total
 from .replica import Replica, State
 from .router import Router
@@ -23,7 +24,7 @@ class ModelServer:
     """Serves a model while its context is open.
 
     Entering it waits until every replica answers. Raises InfrastructureError with the end of the log when one does not,
-    ConfigError when there is no such model, or no vLLM to serve it with.
+    or when its port is taken; ConfigError when there is no such model, or no vLLM to serve it with.
     """
 
     def __init__(self, config: ServeConfig, *, logs: Path, tell: Callable[[str], None] | None = None) -> None:
@@ -68,6 +69,7 @@ class ModelServer:
         return [self._launch(index) for index in range(self.config.replicas)]
 
     def __enter__(self) -> Self:
+        self._check_port()
         try:
             for replica in self.replicas:
                 replica.start()
@@ -83,6 +85,19 @@ class ModelServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check_port(self) -> None:
+        """Raise InfrastructureError when somebody listens there already, who would be taken for the model."""
+        host, family = self.config.host, socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
+        with socket.socket(family) as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind((host, self._port))
+            except OSError as error:
+                raise InfrastructureError(
+                    f"cannot listen on {host}:{self._port}: {error.strerror}; choose another --port, or leave it out "
+                    "for a free one"
+                ) from None
 
     def wait(self) -> None:
         """Wait until every replica answers. Raises InfrastructureError when one is given up first."""
