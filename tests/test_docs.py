@@ -100,7 +100,7 @@ def test_examples_run(code: str, task_repo: Path, tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=900 if "my-model" in code else 120,
+        timeout=900 if "my-model" in code else 280,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]

@@ -19,7 +19,7 @@ from trajectory_hub.rollouts.steering.features import CALL_NAMES, NAMES
 from trajectory_hub.rollouts.steering.predictor import Constant, Head, Predictor, Recipe, read_predictor
 from trajectory_hub.rollouts.trajectory import Trajectory, read_trajectories
 
-HANGS_ONCE = "test -e /tmp/seen || { touch /tmp/seen; sleep 20; }; echo went through"
+HANGS_ONCE = "test -e /tmp/seen || { touch /tmp/seen; sleep 60; }; echo went through"
 
 
 def write_predictor(path: Path, target: Any, *, at: int | None = None, value: float) -> Path:
@@ -68,21 +68,21 @@ def test_a_hanging_command_is_done_again_and_a_hopeless_episode_ends(tmp_path: P
     quick = write_predictor(tmp_path / "latency.json", "tool_latency", value=100.0)
     hopeless = write_predictor(tmp_path / "success.json", "success", at=2, value=0.05)
     switched = [
-        f"steering.timeout={{predictor: {quick}, margin: 2, floor: 0.7}}",
+        f"steering.timeout={{predictor: {quick}, margin: 2, floor: 3}}",
         f"steering.early_stop={{predictor: {hopeless}, threshold: 0.1}}",
     ]
     run = tmp_path / "run"
     found = episode(run, tiny_task, [HANGS_ONCE, "echo x > new.txt", "echo never"], *switched)
     first, second = found.steps
-    assert "went through" in first.observation and first.ok and first.data["retried_after"] == 0.7
-    assert 0.7 <= first.duration_ms / 1000 < 10, "it was not waited for the 20 seconds"
+    assert "went through" in first.observation and first.ok and first.data["retried_after"] == 3
+    assert 3 <= first.duration_ms / 1000 < 50, "it was not waited for the 60 seconds"
     assert second.ok and "retried_after" not in second.data
     assert found.end is not None and found.end.stop_reason is StopReason.EARLY_STOPPED
     assert "0.050 is below 0.1 after step 2" in (found.end.message or "")
     assert found.patch is not None and "new.txt" in found.patch.patch, "what was changed so far is the final patch"
     timeout, calm, stop = notes(run)
     assert timeout["policy"] == "timeout" and timeout["hit"] and timeout["retried"]
-    assert timeout["predicted_ms"] == pytest.approx(100) and timeout["deadline_s"] == 0.7
+    assert timeout["predicted_ms"] == pytest.approx(100) and timeout["deadline_s"] == 3
     assert not calm["hit"]
     assert stop["policy"] == "early_stop" and stop["stopped"] and stop["prediction"] == pytest.approx(0.05)
     recorded = read_manifest(run)["config"]["steering"]
