@@ -4,7 +4,7 @@ import secrets
 import shlex
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..adapters.base import Timed
 from ..autonomous import begin
 from ..budget import Ledger
 from ..episode_log import EpisodeLog
+from ..events import now
 from ..log import Header
 from ..otlp import OtlpReceiver
 from ..phases import PhaseName
@@ -101,7 +102,6 @@ class BlackBox:
         log = self._log()
         folder = log.folder / ARTIFACTS
         folder.mkdir(parents=True, exist_ok=True)
-        began = time.monotonic()
         with ExitStack() as stack:
             values = self._listen(sandbox, folder, stack)
             baggage = Baggage(sandbox, self._config.recipe, values, folder)
@@ -111,9 +111,10 @@ class BlackBox:
             sampler = Sampler(sandbox.pid, sandbox.container_id, folder, self._config.recipe.limits.sample_seconds)
             stack.callback(sampler.stop)
             sampler.start()
+            began, moment = time.monotonic(), now()
             result = self._run(sandbox, values)
+            seconds, ended = time.monotonic() - began, now()
             sampler.stop()
-            seconds = time.monotonic() - began
             (folder / OUTPUT).write_bytes(result.output)
             late = time.monotonic() >= self._turn.deadline
             ending = ending_of(result, self._ledger, self._turn.stop, late=late)
@@ -124,7 +125,8 @@ class BlackBox:
         found = collect(folder, transcripts, sampler.samples, trace=trace, workdir=sandbox.workdir)
         found.fields["join"]["transcripts"] += baggage.unread
         self._told, ending = True, ending.blamed(found.exchanges)
-        log.adopt([*found.events, *_totals(result, seconds), *_handed_in(found.phases, ending)])
+        whole = Timed(payload=_totals(result), t_start=moment, t_end=ended, duration_ms=seconds * 1e3)
+        log.adopt([*_with(found.events, whole), *_handed_in(found.phases, ending)])
         more = {**found.fields, "sampling": sampler.cost.as_dict(), "process": _process(result)}
         self._turn.recorder.stop(ending.reason, ending.failure, ending.message, **more)
 
@@ -222,11 +224,18 @@ def _minus(after: int | None, before: int | None) -> int | None:
     return None if after is None else after - (before or 0)
 
 
-def _totals(result: CommandResult, seconds: float) -> list[Timed]:
+def _totals(result: CommandResult) -> payloads.SandboxMetric:
     """What the whole run of the agent took from the machine."""
     spent = {field.name: getattr(result.telemetry, field.name) for field in fields(Telemetry)}
-    metric = payloads.SandboxMetric.of(scope="episode", **spent)
-    return [Timed(payload=metric, duration_ms=seconds * 1e3)]
+    return payloads.SandboxMetric.of(scope="episode", **spent)
+
+
+def _with(events: Sequence[Timed], whole: Timed) -> list[Timed]:
+    """The events with that of the whole run where it ended: telemetry may come in later."""
+    assert whole.t_end is not None
+    late = (n for n, one in enumerate(events) if (one.t_end or one.t_start or whole.t_end) > whole.t_end)
+    at = next(late, len(events))
+    return [*events[:at], whole, *events[at:]]
 
 
 def _handed_in(phases: set[str], ending: Ending) -> list[Timed]:

@@ -119,6 +119,7 @@ class _Collector:
                 self.samples.take(event)
             case SandboxMetricEvent(payload=metric) if metric.scope == "episode":
                 self.whole = metric
+                self._work(event)  # a command-line agent, which is at work until it ends
             case SandboxMetricEvent():
                 self.steps.measure(event)
             case PhaseEvent(payload=phase):

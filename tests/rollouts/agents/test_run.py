@@ -5,15 +5,18 @@ import re
 import shlex
 import threading
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from trajectory_hub.errors import ConfigError, StopReason
+from trajectory_hub.rewards.service.usage import PriceTable
 from trajectory_hub.rollouts import payloads
 from trajectory_hub.rollouts.agents.recover import recover
 from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.run_dir import Episode, read_episodes
+from trajectory_hub.rollouts.tables.episode import read_rows
 from typer.testing import CliRunner
 
 from ...support.playback import Playback
@@ -68,6 +71,17 @@ def test_an_episode_is_shown_with_its_samples_summed_and_how_it_was_joined(run_s
     assert told.exit_code == 0 and "scope='sample'" not in told.stdout
     assert re.search(r"^\d+ samples?: \d+\.\d s, CPU \d+\.\d s, memory up to \d+ MiB$", told.stdout, re.MULTILINE)
     assert "requests: 0 matched, 0 only in transcript, 2 only at proxy" in told.stdout
+
+
+def test_what_an_agent_does_by_itself_is_no_work_of_the_environment(run_small: RunAgent, tmp_path: Path) -> None:
+    with Playback(MEND[:1]) as model:
+        run_small(model, recipe=small_agent(command="python3 /opt/small_agent.py; sleep 3"))
+    rows, problems = read_rows(only(tmp_path / "run").folder, PriceTable(as_of=date(2026, 1, 1), models={}))
+    (row,) = rows["episodes"]
+    (total,) = [one for one in events(tmp_path / "run", payloads.SandboxMetric) if one.payload.scope == "episode"]
+    answered = max(one.t_end for one in events(tmp_path / "run", payloads.LlmResponse))
+    assert problems == [] and (total.t_end - answered).total_seconds() >= 3
+    assert row["idle_ms"] >= 3000 and row["environment_ms"] <= row["wall_ms"] - total.duration_ms + 1
 
 
 def test_the_machine_is_sampled_while_the_agent_works(run_small: RunAgent, tmp_path: Path) -> None:
