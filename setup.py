@@ -9,10 +9,16 @@ from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
 
 PTH = "trajectory-hub.pth"
+TOOLS = ("conftest", "setup")
+"""Modules beside the package's own, for pytest and setuptools: they are not installed."""
 
 
 class BuildPy(build_py):
     """The usual build, and the .pth file at the root of the wheel."""
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        """Package, name and file of each module."""
+        return [found for found in super().find_package_modules(package, package_dir) if found[1] not in TOOLS]
 
     def run(self) -> None:
         super().run()
