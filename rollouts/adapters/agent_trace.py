@@ -38,6 +38,7 @@ from .reading import (
 __all__ = ["ADAPTER", "LOSES", "AgentTrace"]
 
 LOSES: Mapping[str, str] = {
+    "spans[].end_ns": "where `duration_ms` says how long it took",
     "spans[].start_ns": "of a clock that began with the machine only pauses are read: times follow from durations",
     "llm_steps[].duration_ms": "a call began so long before its first span, or at the end of what was before it",
 }

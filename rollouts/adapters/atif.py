@@ -35,6 +35,7 @@ from .telling import Answer, Call, Teller, instance_of, repo_of, tool_call
 __all__ = ["ADAPTER", "LOSES", "AtifAdapter"]
 
 LOSES: Mapping[str, str] = {
+    "schema_version": "all versions are read alike",
     "steps[].step_id": "the log has numbers of its own",
     "steps[].reasoning_effort, llm_call_count": "parameters of the request",
     "steps[].timestamp": "one time a step: when a call began and ended is known where `extra` says so",
@@ -66,6 +67,9 @@ _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 _TIMES = ("t_start", "t_end", "duration_ms")
 _HEAD = 4 << 20
 _RESULT = frozenset({"data", "ok", "step", "error", "exit_code", *_TIMES, *_OF_STEP})
+_OF_ANSWER = frozenset({"llm_request", "llm_response"})
+_OF_METRICS = frozenset({*Usage.model_fields, "time_to_first_token_ms"})
+_OF_CALL = frozenset({*payloads.ToolCall.model_fields, "executed", *_TIMES})
 _HEADER = ("run_id", "task_id", "repo", "commit", "seed", "agent_version", "episode_start")
 
 
@@ -73,7 +77,7 @@ class AtifAdapter:
     """See `base.Adapter`."""
 
     name = "atif"
-    version = "1"
+    version = "2"
     title = "ATIF trajectories (harbor)"
 
     def recognise(self, sample: Sample) -> float:
@@ -141,6 +145,8 @@ def _events(document: Document, broken: list[Unread]) -> Iterator[Foreign]:
             yield Unread(kind="steps that are no list")
         elif key not in _WHOLE:
             yield teller.note(key, {"value": value})
+    if as_dict(agent.get("extra")):
+        yield teller.note("agent", as_dict(agent.get("extra")), records=0)
     meanwhile = sorted(_recorded(extra, _MEANWHILE), key=_begun)
     yield from _between(_steps(teller, document.items("steps")), meanwhile)
     for part in as_dicts(fields.get("subagent_trajectories")):
@@ -207,6 +213,9 @@ def _agent_step(teller: Teller, step: dict[str, Any]) -> Iterator[Foreign]:
     else:
         facts = {key: step[key] for key in ("message", "extra") if step.get(key)}
         yield teller.note("dispatch", facts, at=at, what="step")
+        extra = {}
+    if left := _left_over(step, extra, calls):
+        yield teller.note("extra", left, at=at, records=0, what="step")
     thought = reasoning or content or None
     for number, call in enumerate(calls):
         inner = as_dict(call.get("extra"))
@@ -215,6 +224,24 @@ def _agent_step(teller: Teller, step: dict[str, Any]) -> Iterator[Foreign]:
     results = [as_dict(item) for item in as_list(as_dict(step.get("observation")).get("results"))]
     for result in results:
         yield from _result(teller, result, at)
+
+
+def _left_over(step: dict[str, Any], extra: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
+    """What other writers keep in the `extra` of a step, of its metrics and of its calls."""
+    found = {
+        "step": _without(extra, _OF_ANSWER),
+        "metrics": _without(as_dict(as_dict(step.get("metrics")).get("extra")), _OF_METRICS),
+        "tool_calls": {
+            as_str(call.get("tool_call_id")) or str(number): rest
+            for number, call in enumerate(calls)
+            if (rest := _without(as_dict(call.get("extra")), _OF_CALL))
+        },
+    }
+    return {name: rest for name, rest in found.items() if rest}
+
+
+def _without(extra: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in extra.items() if key not in known}
 
 
 def _answer(

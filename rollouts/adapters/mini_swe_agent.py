@@ -33,6 +33,7 @@ from .telling import Answer, Call, Teller, call_of, final_patch, instance_of, op
 __all__ = ["ADAPTER", "LOSES", "MiniSweAgentAdapter"]
 
 LOSES: Mapping[str, str] = {
+    "messages[].extra.actions": "the calls of the answer; read where it has none",
     "messages[].extra.response": "kept are its model, id, finish reason and token counts; the rest repeats the message",
     "messages[].extra.timestamp": "of several calls in one answer only the end of the last is known: each gets a share",
 }
@@ -41,6 +42,7 @@ LOSES: Mapping[str, str] = {
 _ROLES = frozenset({"system", "user", "assistant", "tool", "exit", "developer"})
 _BLOCK = re.compile(r"```(?:bash|sh|mswea_bash_command)?[ \t]*\n(.*?)\n?```", re.DOTALL)
 _MARKS = ("COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT", "MINI_SWE_AGENT_FINAL_OUTPUT")
+_OF_ERROR = frozenset({"response", "model_response", "cost", "timestamp"})
 _NOT_EXECUTED = "action was not executed"
 _SUBMITTED = "Submitted"
 _RETURNCODE = re.compile(r"<returncode>(-?\d{1,9})</returncode>")
@@ -53,7 +55,7 @@ class MiniSweAgentAdapter:
     """See `base.Adapter`."""
 
     name = "mini-swe-agent"
-    version = "2"
+    version = "3"
     title = "mini-swe-agent trajectories (.traj.json)"
 
     def recognise(self, sample: Sample) -> float:
@@ -246,6 +248,8 @@ class _Telling:
             said = said or answer.content or compact(list(answer.tool_calls))
             yield from self.teller.answer(replace(answer, records=0))
         yield from self.teller.malformed(said or text, text, at=at, kind="message")
+        if rest := {key: value for key, value in extra.items() if key not in _OF_ERROR}:
+            yield self.teller.note("format_error", rest, at=at, records=0, what="message")
         self.clock = at or self.clock
 
     def _submitted(self, message: dict[str, Any]) -> Iterator[Timed]:

@@ -20,6 +20,9 @@ __all__ = ["ADAPTER", "LOSES", "OpenHandsAdapter"]
 
 LOSES: Mapping[str, str] = {
     "history[].tool_call_metadata.model_response": "kept are id, model, message, finish reason and token counts",
+    "history[].tool_call_metadata.function_name": "repeats the call in the message",
+    "history[].args": "where the call of the model is recorded, its arguments are told",
+    "history[].success, extras.error_id": "follows from the exit code; a number for a page",
     "history[].message": "a sentence for people that repeats the event",
     "history[].llm_metrics": "running totals; kept is what each answer added",
     "metrics.response_latencies, token_usages": "times and token counts of the answers; all of it is in a note",

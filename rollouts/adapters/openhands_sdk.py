@@ -22,6 +22,11 @@ from .telling import instance_of, repo_of
 __all__ = ["ADAPTER", "LOSES", "OpenHandsSdkAdapter"]
 
 LOSES: Mapping[str, str] = {
+    "id, source": "links between events, which the calls' own ids are; who speaks follows from an event's kind",
+    "ActionEvent.action, tool_name, tool_call.id": "repeat the arguments, the name and the id of the call",
+    "ObservationEvent.tool_name, action_id, observation.kind": "those of the call, which is found by its own id",
+    "UserRejectObservation.tool_name": "that of the call",
+    "content[].type, thought[].type, system_prompt.type": "texts are told; what is no text is told as JSON",
     "ActionEvent.thinking_blocks": "signatures of a provider; the text is `reasoning_content`",
     "ActionEvent.security_risk, critic_result, responses_reasoning_item": "no place in a call; in the result's `data`",
     "TokenEvent": "a note: the event does not say which answer its tokens are of",

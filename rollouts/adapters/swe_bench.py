@@ -21,6 +21,8 @@ __all__ = ["ADAPTER", "LOSES", "SweBenchAdapter"]
 
 LOSES: Mapping[str, str] = {
     "*_instances": "counts that follow from the lists",
+    "completed_ids, submitted_ids": "instances in one of the other lists",
+    "schema_version": "all versions are read alike",
     "incomplete_ids": "instances without a prediction: counted as not read, as nobody tried them",
     "unstopped_containers, unremoved_images": "about the grader's machine",
 }

@@ -108,6 +108,7 @@ def verdicts(report: Mapping[str, Any]) -> Iterator[tuple[str, Said]]:
 
 def _listed(report: Mapping[str, Any], states: Mapping[str, tuple[bool | None, str]]) -> Iterator[tuple[str, Said]]:
     reasons, infra = as_dict(report.get("failure_reasons")), set(_names(report, "infra_failure_ids"))
+    ambiguous = set(_names(report, "ambiguous_failure_ids"))
     told = set[str]()
     for name, (resolved, outcome) in states.items():
         for instance in _names(report, name):
@@ -117,6 +118,8 @@ def _listed(report: Mapping[str, Any], states: Mapping[str, tuple[bool | None, s
             facts: dict[str, Any] = {"resolved": resolved, "list": name}
             if instance in reasons:
                 facts["failure_reason"] = reasons[instance]
+            if instance in ambiguous:
+                facts["ambiguous_failure"] = True
             if instance in infra and resolved is not True:
                 yield instance, _infra_failure(facts, reasons.get(instance))
             else:

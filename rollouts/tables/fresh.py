@@ -14,7 +14,7 @@ from .columns import COLUMNS, TABLES, arrow
 
 __all__ = ["LAYOUT", "layer1_digest", "marks", "path_of", "prices_of", "read_marks", "stale"]
 
-LAYOUT = 2
+LAYOUT = 3
 """Raised when the same logs give other tables than before; older tables are then built again."""
 _MARKS = b"trajhub"
 _TAIL = 160

@@ -17,6 +17,7 @@ from ..events import SandboxMetricEvent, StepRewardEvent, ToolCallEvent, ToolRes
 from ..phases import Phases
 from .clock import Stretch, micros, milliseconds
 from .contents import Contents
+from .summaries import counts_in
 from .timing import Timing
 
 __all__ = ["Steps", "action_of", "failed", "tests_of"]
@@ -203,8 +204,10 @@ def _unique(paths: Iterable[str]) -> list[str]:
 def tests_of(act: Act) -> tuple[int | None, int | None]:
     """How many tests passed and failed; None for a step that ran none, or whose output does not tell."""
     run = act.tests
-    known = run is not None and (any(run.counts) or bool(act.step.data.get("parsed")))
-    return run.counts if run is not None and known else (None, None)
+    if run is None:
+        return None, None
+    known = any(run.counts) or bool(act.step.data.get("parsed"))
+    return run.counts if known else counts_in(act.observation) or (None, None)
 
 
 def failed(act: Act) -> bool:

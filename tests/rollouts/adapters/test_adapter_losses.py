@@ -1,8 +1,6 @@
 """What an adapter says that it loses is what it loses: each field is changed, and the events change or do not."""
 
-import copy
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,11 +8,13 @@ import pytest
 from trajectory_hub.rollouts.adapters.base import Timed
 from trajectory_hub.rollouts.adapters.losses import losses_of
 from trajectory_hub.rollouts.adapters.registry import adapters
+from trajectory_hub.rollouts.payloads import Note
 
+from . import benchmark_records, whole_records
+from .changing import Place, changed, declared, leaves
 from .recorded import claude, rollout, said, transcript, write
 from .recorded_gemini import session
 
-Place = tuple[str | int, ...]
 Record = dict[str, Any]
 
 
@@ -80,40 +80,13 @@ def _codex() -> list[Record]:
 SAMPLES: dict[str, Callable[[], list[Record]]] = {"claude-code": _claude, "codex": _codex, "gemini-cli": session}
 
 
-def _leaves(value: Any, place: Place = ()) -> Iterator[Place]:
-    if isinstance(value, dict):
-        for key, item in cast("Record", value).items():
-            yield from _leaves(item, (*place, key))
-    elif isinstance(value, list):
-        for number, item in enumerate(cast("list[Any]", value)):
-            yield from _leaves(item, (*place, number))
-    else:
-        yield place
-
-
-def _other(value: Any) -> Any:
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return value + 1
-    if isinstance(value, str):
-        return value[:17] + "59.5Z" if re.match(r"\d{4}-\d\d-\d\dT", value) else f"{value}~"
-    return "said"
-
-
-def _changed(records: list[Record], number: int, place: Place) -> list[Record]:
-    other = copy.deepcopy(records)
-    inner: Any = other[number]
-    for key in place[:-1]:
-        inner = inner[key]
-    inner[place[-1]] = _other(inner[place[-1]])
-    return other
-
-
-def _told(name: str, records: list[Record], path: Path) -> list[Any]:
+def _told(name: str, records: Any, path: Path) -> list[Any]:
     told = list[Any]()
-    for episode in adapters().adapters[name].episodes(write(path, records), {}):
-        about = (episode.key, episode.agent_version, episode.model, episode.repo, episode.commit)
+    lines = path.suffix == ".jsonl"
+    source = write(path, records) if lines else benchmark_records.write_json(path, records)
+    for episode in adapters().adapters[name].episodes(source, {}):
+        about = (episode.key, episode.task_id, episode.agent, episode.agent_version, episode.model, episode.timing)
+        about = (*about, episode.repo, episode.commit, episode.seed)
         items = [
             (item.payload.model_dump_json(), item.t_start, item.t_end) if isinstance(item, Timed) else item.kind
             for item in episode.events
@@ -130,28 +103,80 @@ def _field(record: Record, place: Place) -> str:
     return "/".join([str(kind) for kind in kinds if kind] + [path.removeprefix("payload.")])
 
 
-def _declared(field: str, loses: Any) -> bool:
-    """Whether a loss names the field, at the end of its path or at the beginning of it."""
-    for names in loses:
-        for name in str(names).split(", "):
-            if re.search(rf"(^|[./]){re.escape(name)}($|[.\[])", field):
-                return True
-    return False
-
-
 @pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_each_field_of_a_session_arrives_or_is_declared(name: str, tmp_path: Path) -> None:
+def test_each_field_of_a_session_arrives_or_isdeclared(name: str, tmp_path: Path) -> None:
     records, adapter = SAMPLES[name](), adapters().adapters[name]
     before = _told(name, records, tmp_path / "x.jsonl")
     told, untold = set[str](), set[str]()
     for number, record in enumerate(records):
-        for place in _leaves(record):
-            same = _told(name, _changed(records, number, place), tmp_path / "x.jsonl") == before
+        for place in leaves(record):
+            same = _told(name, changed(records, (number, *place)), tmp_path / "x.jsonl") == before
             (untold if same else told).add(_field(record, place))
     lost = untold - told
     """What is repeated is told once: a field is lost where it is told nowhere."""
     loses = losses_of(adapter)
-    undeclared = sorted(field for field in lost if not _declared(field, loses))
+    undeclared = sorted(field for field in lost if not declared(field, loses))
     assert not undeclared, f"lost and not declared: {'; '.join(undeclared)}"
-    unreal = [names for names in loses if not any(_declared(field, [names]) for field in lost)]
+    unreal = [names for names in loses if not any(declared(field, [names]) for field in lost)]
     assert not unreal, f"declared lost, and not: {'; '.join(unreal)}"
+
+
+DOCUMENTS: dict[str, tuple[str, Sequence[Callable[[], Any]]]] = {
+    "swe-agent": ("a.traj", (whole_records.swe_agent, benchmark_records.swe_agent_old)),
+    "mini-swe-agent": ("a.traj.json", (whole_records.mini_swe_agent, benchmark_records.mini_bare)),
+    "openhands": ("output.json", (benchmark_records.openhands_row,)),
+    "openhands-sdk": ("events.json", (whole_records.sdk_events,)),
+    "nebius-swe-agent": ("a.jsonl", (whole_records.nebius_swe_agent,)),
+    "nebius-openhands": ("a.jsonl", (whole_records.nebius_openhands,)),
+    "atif": ("a.json", (whole_records.atif,)),
+    "swe-bench": ("report.json", (whole_records.swe_bench, whole_records.instance_report)),
+    "agent-trace": ("t.jsonl", (whole_records.agent_trace,)),
+}
+"""File name and samples of each format that is told in documents or rows."""
+
+
+def _path_in(place: Place, whole: Any) -> str:
+    """A field's path; where the document is a list of events that name their kind, after that kind."""
+    named = whole[place[0]].get("kind") if isinstance(whole, list) and isinstance(whole[place[0]], dict) else None
+    path = ".".join("[]" if isinstance(key, int) else key for key in place).replace(".[]", "[]")
+    return f"{named}{path.removeprefix('[]')}" if named else path.removeprefix("[].")
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+def test_each_field_of_a_document_arrives_or_is_declared(name: str, tmp_path: Path) -> None:
+    file, samples = DOCUMENTS[name]
+    told, untold = set[str](), set[str]()
+    for sample in samples:
+        whole, path = sample(), tmp_path / file
+        before = _told(name, whole, path)
+        for place in leaves(whole):
+            same = _told(name, changed(whole, place), path) == before
+            (untold if same else told).add(_path_in(place, whole))
+    loses = losses_of(adapters().adapters[name])
+    undeclared = sorted(field for field in untold - told if not declared(field, loses))
+    assert not undeclared, f"lost and not declared: {'; '.join(undeclared)}"
+    unreal = [names for names in loses if not any(declared(field, [names]) for field in untold | told)]
+    assert not unreal, f"declared, and no field of the format: {'; '.join(unreal)}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "sample"),
+    [
+        (whole_records.ATIF, whole_records.atif),
+        (whole_records.MINI, whole_records.mini_swe_agent),
+        (whole_records.SWE_BENCH, whole_records.swe_bench),
+        (whole_records.AGENT_TRACE, whole_records.agent_trace),
+    ],
+)
+def test_a_sample_has_every_field_of_its_producer(fields: Sequence[str], sample: Callable[[], Any]) -> None:
+    assert not set(fields) - whole_records.fields_of(sample())
+
+
+def test_what_others_keep_in_extra_of_atif_is_kept(tmp_path: Path) -> None:
+    path = benchmark_records.write_json(tmp_path / "a.json", whole_records.atif())
+    (episode,) = adapters().adapters["atif"].episodes(path, {})
+    told = [item.payload for item in episode.events if isinstance(item, Timed)]
+    notes = {note.kind: dict(note.data) for note in told if isinstance(note, Note)}
+    assert notes["agent"] == {"of": "agent"}
+    steps = [dict(note.data) for note in told if isinstance(note, Note) and note.kind == "extra"]
+    assert {"step": {"of_answer": "step"}, "metrics": {"of": "metrics"}, "tool_calls": {"c1": {"of": "call"}}} in steps
