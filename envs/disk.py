@@ -27,6 +27,7 @@ class DiskWatch:
         if self._layer is None:
             return (self._ask() or 0) > self._limit
         free = self._free_now()
+        self._free = max(self._free, free)  # what others give back hides nothing that is written from now on
         if self._free - free < max(self._limit - self._used, 0) / 2:
             return self._used > self._limit and self._measure() > self._limit
         self._free = free

@@ -1,0 +1,22 @@
+"""The watch over a container's disk allowance, beside others who use the same disk."""
+
+from pathlib import Path
+
+import pytest
+from trajectory_hub.envs.disk import DiskWatch
+
+MIB = 1 << 20
+
+
+def test_room_that_others_make_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [1000 * MIB]
+    monkeypatch.setattr(DiskWatch, "_free_now", lambda _: free[0])
+    watch = DiskWatch(str(tmp_path), MIB, lambda: None)
+    free[0] += 500 * MIB  # an image was removed
+    assert not watch.exceeded()
+    (tmp_path / "big").write_bytes(bytes(2 * MIB))
+    free[0] -= 2 * MIB
+    assert watch.exceeded()
+    (tmp_path / "big").unlink()
+    free[0] += 2 * MIB
+    assert not watch.exceeded()
