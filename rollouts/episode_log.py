@@ -41,6 +41,7 @@ class EpisodeLog:
         self._lock = threading.RLock()
         self._writer = EventWriter(self.place.open_log(fsync), header)
         self._start, self._begun = now(), time.monotonic()
+        self._latest = self._start
         self._totals = _Totals()
         self._phases = Phases("/")
 
@@ -68,7 +69,8 @@ class EpisodeLog:
                 return
             if isinstance(payload, payloads.LlmResponse):
                 self._totals.add_response(payload)
-            self._writer.write(payload, t_start=t_start, t_end=t_end, duration_ms=duration_ms)
+            self._latest = end = t_end or t_start or now()
+            self._writer.write(payload, t_start=t_start or end, t_end=end, duration_ms=duration_ms)
 
     def started(self, payload: payloads.EpisodeStart, *, reset_ms: float) -> None:
         """The world was reset."""
@@ -104,13 +106,16 @@ class EpisodeLog:
         return events
 
     def adopt(self, events: Iterable[Timed]) -> None:
-        """Events of another record of this episode, in one write; what they say was used is counted."""
+        """Events of another record of this episode, in one write; what they say was used is counted.
+
+        One without times is told as happening when the event ahead of it ended.
+        """
         with self._lock:
             if self.ended:
                 return
             made = list[Event]()
             for one in events:
-                start = one.t_start or (made[-1].t_end if made else self._start)
+                start = one.t_start or (made[-1].t_end if made else self._latest)
                 end = one.t_end or start
                 known = one.duration_ms
                 duration = (end - start).total_seconds() * 1e3 if known is None else known

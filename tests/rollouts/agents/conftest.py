@@ -9,6 +9,7 @@ from trajectory_hub.envs.task import Task
 from trajectory_hub.rollouts import Summary, load_config
 from trajectory_hub.rollouts.agents.recipe import load_recipe
 from trajectory_hub.rollouts.agents.start import run_agent
+from typer.testing import CliRunner
 
 from ...support.playback import Playback
 
@@ -20,6 +21,14 @@ MEND = [
 ]
 
 RunAgent = Callable[..., Summary]
+
+
+def assert_sound(run: Path) -> None:
+    """What was joined is a log like any other: `trajhub check` finds nothing wrong."""
+    from trajectory_hub.cli import app
+
+    checked = CliRunner().invoke(app, ["check", str(run)])
+    assert checked.exit_code == 0, checked.stdout
 
 
 def small_agent(**changes: Any) -> dict[str, Any]:

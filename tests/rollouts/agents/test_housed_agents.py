@@ -20,7 +20,7 @@ from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.run_dir import Episode, read_episodes
 
 from ...support.playback import Commands, Playback
-from .conftest import RunAgent
+from .conftest import RunAgent, assert_sound
 
 pytestmark = pytest.mark.docker
 
@@ -94,6 +94,7 @@ def test_swe_agent_s_record_and_the_proxy_s_are_one_log(
     results = [(event.payload, event.duration_ms) for event in events if isinstance(event.payload, payloads.ToolResult)]
     assert "def triangle" in results[2][0].observation and "passed" in results[4][0].observation
     assert all(duration for _, duration in results)
+    assert_sound(tmp_path / "run")
     # Each answer has the proxy's tokens, and the phases its own evidence.
     answers = [event.payload for event in events if isinstance(event.payload, payloads.LlmResponse)]
     assert [answer.usage.output_tokens for answer in answers if answer.usage] == [20 + n for n in range(7)]
@@ -147,6 +148,7 @@ def test_openhands_conversation_proxy_and_spans_are_one_log(
     assert results[0].observation.split() == ["__init__.py", "area.py"] and "def triangle" in results[2].observation
     phases = [event.payload.name for event in events if isinstance(event.payload, payloads.Phase)]
     assert phases == ["reset", "explore", "edit", "test", "submit"]
+    assert_sound(tmp_path / "run")
     artifacts = episode.folder / "artifacts"
     given = sorted(path.name for path in (artifacts / "given").rglob("*") if path.is_file())
     assert {"AGENTS.md", "prompt.txt"} <= set(given)

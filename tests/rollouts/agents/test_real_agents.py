@@ -9,7 +9,7 @@ from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.run_dir import read_episodes
 
 from ...support.playback import Playback
-from .conftest import MEND, RunAgent
+from .conftest import MEND, RunAgent, assert_sound
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -41,3 +41,4 @@ def test_transcript_proxy_telemetry_and_samples_are_one_log(name: str, run_small
     assert all(result.internal_ms is not None for result in results)
     kinds = {event.payload.kind for event in events if isinstance(event.payload, payloads.Note)}
     assert {"agent_started", "tools", "metrics"} <= kinds
+    assert_sound(tmp_path / "run")

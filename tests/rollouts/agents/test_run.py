@@ -20,7 +20,7 @@ from trajectory_hub.rollouts.tables.episode import read_rows
 from typer.testing import CliRunner
 
 from ...support.playback import Playback
-from .conftest import MEND, RunAgent, small_agent
+from .conftest import MEND, RunAgent, assert_sound, small_agent
 
 pytestmark = pytest.mark.docker
 
@@ -52,6 +52,7 @@ def test_an_agent_mends_a_task_and_everything_is_in_one_log(run_small: RunAgent,
     assert all(event.duration_ms >= 300 for event in events(run, payloads.LlmResponse))
     phases = [event.payload.name for event in events(run, payloads.Phase)]
     assert phases == ["reset", "explore", "edit", "test", "submit"]
+    assert_sound(run)
     # What the agent was given is archived, told, and no part of its patch.
     given = {path.name: path.read_text() for path in (folder / "artifacts" / "given").rglob("*") if path.is_file()}
     assert given["AGENTS.md"] == "Be brief.\n" and given["prompt.txt"].startswith("The area of a triangle")
