@@ -3,8 +3,8 @@
 What follows OUT is passed on to `trajhub run`. The model is a service on this machine that plays an answer back: look
 around, apply the task's reference patch, look at the change, run the tests, be done. So what is measured is the path of
 the records, not a model: how episodes ended, how the transcript, the proxy's record and telemetry were joined, what
-sandbox and proxy recorded, how long it took until the first agent was let loose and each later one, and what the engine
-holds afterwards that it did not hold before. N tasks are done, 3 unless told otherwise.
+sandbox and proxy recorded, how long it took until the first agent was let loose and each later one, what images the
+engine holds besides those before, and how large the agent's house is. N tasks are done, 3 unless told otherwise.
 """
 
 import json
@@ -56,20 +56,35 @@ def measure(agent: str, tasks: str, limit: int, out: Path, options: Sequence[str
         print(shlex.join(command), file=sys.stderr)
         done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     wall, after = round(time.monotonic() - began, 1), _held()
-    held = {name: round((after[name] - before[name]) / 1e6, 1) for name in after}
+    houses = sorted(_houses(out))
+    held = {
+        "images": after["images"] - before["images"],
+        "house": sum(after.get(name, 0) for name in houses),
+        "house_is_new": not set(houses) <= set(before),
+    }
     loose = sorted(_loose(out, moment))
-    return {"exit_code": done.returncode, "wall_s": wall, "added_mb": held, "let_loose_s": loose, **_figures(out)}
+    return {"exit_code": done.returncode, "wall_s": wall, "bytes": held, "let_loose_s": loose, **_figures(out)}
 
 
 def _held() -> dict[str, int]:
-    """Bytes that images and volumes take on the engine."""
+    """Bytes that all `images`, and each volume by its name, take on the engine."""
     engine = Engine()
     try:
         told: dict[str, Any] = engine.api.df()
     finally:
         engine.close()
     volumes: list[dict[str, Any]] = told.get("Volumes") or []
-    return {"images": told["LayersSize"], "volumes": sum(one["UsageData"]["Size"] for one in volumes)}
+    return {"images": told["LayersSize"], **{one["Name"]: one["UsageData"]["Size"] for one in volumes}}
+
+
+def _houses(run: Path) -> set[str]:
+    """The volumes that sandboxes of a run had."""
+    found = set[str]()
+    for episode in read_episodes(run):
+        start = next(iter(read_events(episode.folder / "events.jsonl"))).payload
+        if isinstance(start, payloads.EpisodeStart):
+            found |= set(start.sandbox.get("volumes") or ())
+    return found
 
 
 def _loose(run: Path, moment: datetime) -> Iterator[float]:

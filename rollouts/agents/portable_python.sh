@@ -26,6 +26,7 @@ for library in libstdc++.so.6 libgcc_s.so.1 libz.so.1; do
   [ -z "$found" ] || cp -L "$found" "$shared/$library"
 done
 
+"$python/bin/python3" -m compileall -q "$python/lib/$name" || :
 uv venv -q --clear --no-config --python "$python/bin/python3" "$folder/venv"
 : >/tmp/needed
 for package; do
