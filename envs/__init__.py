@@ -3,8 +3,9 @@
 Names are imported on first use, so that `import gymnasium` stays cheap where this package is installed.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy
 
 if TYPE_CHECKING:
     from .config import EnvConfig
@@ -18,24 +19,6 @@ if TYPE_CHECKING:
     from .task import ProSpec, Provenance, Task
     from .vector import SWEBenchVectorEnv
     from .verdict import Verdict
-
-_HOMES = {
-    "Engine": "engine",
-    "EnvConfig": "config",
-    "Grader": "grader",
-    "GraderConfig": "grader",
-    "ProSpec": "task",
-    "Provenance": "task",
-    "SWEBenchEnv": "env",
-    "SWEBenchVectorEnv": "vector",
-    "Sandbox": "sandbox",
-    "SandboxConfig": "sandbox",
-    "SandboxPool": "pool",
-    "Step": "step",
-    "Task": "task",
-    "Verdict": "verdict",
-    "register_envs": "registration",
-}
 
 __all__ = [
     "Engine",
@@ -55,8 +38,19 @@ __all__ = [
     "register_envs",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "config": ["EnvConfig"],
+        "engine": ["Engine"],
+        "env": ["SWEBenchEnv"],
+        "grader": ["Grader", "GraderConfig"],
+        "pool": ["SandboxPool"],
+        "registration": ["register_envs"],
+        "sandbox": ["Sandbox", "SandboxConfig"],
+        "step": ["Step"],
+        "task": ["ProSpec", "Provenance", "Task"],
+        "vector": ["SWEBenchVectorEnv"],
+        "verdict": ["Verdict"],
+    },
+)

@@ -1,7 +1,8 @@
 """Who acts and what is kept: policies, runner, recorder and the event log. Names are imported on first use."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy
 
 if TYPE_CHECKING:
     from .config import RolloutConfig, load_config
@@ -14,35 +15,6 @@ if TYPE_CHECKING:
     from .summary import Summary, summarise
     from .tokens import TokenTurn, token_turns
     from .trajectory import Trajectory, read_trajectories, read_trajectory
-
-_HOMES = {
-    "Action": "policies.base",
-    "Context": "policies.base",
-    "Episode": "run_dir",
-    "EventReader": "log",
-    "EventWriter": "log",
-    "Header": "log",
-    "Policy": "policies.base",
-    "PolicyBase": "policies.base",
-    "PolicyStop": "policies.base",
-    "RecordEvents": "record",
-    "RolloutConfig": "config",
-    "Session": "policies.base",
-    "StepView": "steps",
-    "Summary": "summary",
-    "TaskView": "policies.base",
-    "TokenTurn": "tokens",
-    "Trajectory": "trajectory",
-    "load_config": "config",
-    "read_episodes": "run_dir",
-    "read_events": "log",
-    "read_trajectories": "trajectory",
-    "read_trajectory": "trajectory",
-    "run_rollout": "start",
-    "steps_of": "steps",
-    "summarise": "summary",
-    "token_turns": "tokens",
-}
 
 __all__ = [
     "Action",
@@ -73,8 +45,18 @@ __all__ = [
     "token_turns",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "config": ["RolloutConfig", "load_config"],
+        "log": ["EventReader", "EventWriter", "Header", "read_events"],
+        "policies.base": ["Action", "Context", "Policy", "PolicyBase", "PolicyStop", "Session", "TaskView"],
+        "record": ["RecordEvents"],
+        "run_dir": ["Episode", "read_episodes"],
+        "start": ["run_rollout"],
+        "steps": ["StepView", "steps_of"],
+        "summary": ["Summary", "summarise"],
+        "tokens": ["TokenTurn", "token_turns"],
+        "trajectory": ["Trajectory", "read_trajectories", "read_trajectory"],
+    },
+)

@@ -7,10 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
-    "tools": {"errors", "tools"},
-    "envs": {"errors", "validation", "console", "tools", "envs", "configs"},
-    "rewards": {"errors", "extras", "validation", "page", "plotting", "tools", "envs", "rewards", "configs"},
-    "rollouts": {"errors", "validation", "tools", "envs", "rewards", "rollouts", "configs"},
+    "tools": {"errors", "lazy", "tools"},
+    "envs": {"errors", "lazy", "validation", "console", "tools", "envs", "configs"},
+    "rewards": {"errors", "extras", "lazy", "validation", "page", "plotting", "tools", "envs", "rewards", "configs"},
+    "rollouts": {"errors", "lazy", "validation", "tools", "envs", "rewards", "rollouts", "configs"},
 }
 HEAVY = {"docker", "datasets", "swebench", "torch", "transformers", "trl", "ray", "rich", "unidiff"}
 

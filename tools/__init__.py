@@ -1,28 +1,13 @@
 """What an agent may do: one file a tool, one registry. Names are imported on first use."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy
 
 if TYPE_CHECKING:
     from .base import Arguments, CommandResult, SandboxProtocol, Telemetry, Tool, ToolContext, ToolResult
     from .prompt import chat_tools, system_prompt
     from .registry import MalformedAction, ParsedCall, ToolRegistry, default_tools
-
-_HOMES = {
-    "Arguments": "base",
-    "CommandResult": "base",
-    "MalformedAction": "registry",
-    "ParsedCall": "registry",
-    "SandboxProtocol": "base",
-    "Telemetry": "base",
-    "Tool": "base",
-    "ToolContext": "base",
-    "ToolRegistry": "registry",
-    "ToolResult": "base",
-    "chat_tools": "prompt",
-    "default_tools": "registry",
-    "system_prompt": "prompt",
-}
 
 __all__ = [
     "Arguments",
@@ -40,8 +25,11 @@ __all__ = [
     "system_prompt",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "base": ["Arguments", "CommandResult", "SandboxProtocol", "Telemetry", "Tool", "ToolContext", "ToolResult"],
+        "prompt": ["chat_tools", "system_prompt"],
+        "registry": ["MalformedAction", "ParsedCall", "ToolRegistry", "default_tools"],
+    },
+)

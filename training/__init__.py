@@ -5,8 +5,9 @@ better; `data_sets` writes both to disk (each imports only those before it). `sf
 share `trainer`. `*_cli` are the commands. Names are imported on first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy
 
 if TYPE_CHECKING:
     from .config import ExportConfig, PairsConfig, load_export_config, load_pairs_config
@@ -23,39 +24,6 @@ if TYPE_CHECKING:
     from .trainer.output import Trained
     from .trajectories.conversation import Conversation, conversation_of
     from .trajectories.records import find_episodes, open_sources, read_record
-
-_HOMES = {
-    "Alternatives": "preferences.sampling",
-    "Conversation": "trajectories.conversation",
-    "DpoConfig": "trainer.config",
-    "ExportConfig": "config",
-    "Exported": "data_sets.export",
-    "GrpoConfig": "trainer.config",
-    "KtoConfig": "trainer.config",
-    "PairFinder": "preferences.finder",
-    "PairSource": "data_sets.pair_files",
-    "PairsConfig": "config",
-    "Preference": "preferences.preference",
-    "Request": "data_sets.export",
-    "SftConfig": "trainer.config",
-    "Side": "preferences.preference",
-    "Trained": "trainer.output",
-    "branch_and_score": "preferences.sampling",
-    "conversation_of": "trajectories.conversation",
-    "export_preferences": "data_sets.export",
-    "export_sft": "data_sets.export",
-    "find_episodes": "trajectories.records",
-    "load_export_config": "config",
-    "load_pairs_config": "config",
-    "load_train_config": "trainer.config",
-    "open_sources": "trajectories.records",
-    "read_record": "trajectories.records",
-    "train_dpo": "dpo",
-    "train_grpo": "grpo",
-    "train_kto": "kto",
-    "train_sft": "sft",
-    "write_pairs": "data_sets.pair_files",
-}
 
 __all__ = [
     "Alternatives",
@@ -90,8 +58,22 @@ __all__ = [
     "write_pairs",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "config": ["ExportConfig", "PairsConfig", "load_export_config", "load_pairs_config"],
+        "data_sets.export": ["Exported", "Request", "export_preferences", "export_sft"],
+        "data_sets.pair_files": ["PairSource", "write_pairs"],
+        "dpo": ["train_dpo"],
+        "grpo": ["train_grpo"],
+        "kto": ["train_kto"],
+        "preferences.finder": ["PairFinder"],
+        "preferences.preference": ["Preference", "Side"],
+        "preferences.sampling": ["Alternatives", "branch_and_score"],
+        "sft": ["train_sft"],
+        "trainer.config": ["DpoConfig", "GrpoConfig", "KtoConfig", "SftConfig", "load_train_config"],
+        "trainer.output": ["Trained"],
+        "trajectories.conversation": ["Conversation", "conversation_of"],
+        "trajectories.records": ["find_episodes", "open_sources", "read_record"],
+    },
+)

@@ -1,6 +1,8 @@
 """A proxy between agents and model services: an allow-list, the keys, budgets, and a record of every request."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy
 
 if TYPE_CHECKING:
     from .budget import Budget
@@ -11,20 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Budget", "Exchange", "ModelProxy", "Upstream", "listen_in_container", "read_exchanges"]
 
-_PLACES = {
-    "Budget": "budget",
-    "Exchange": "records",
-    "ModelProxy": "proxy",
-    "Upstream": "upstream",
-    "listen_in_container": "namespace",
-    "read_exchanges": "records",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # The command line imports this package before it knows whether it is needed.
-    from importlib import import_module
-
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "budget": ["Budget"],
+        "namespace": ["listen_in_container"],
+        "proxy": ["ModelProxy"],
+        "records": ["Exchange", "read_exchanges"],
+        "upstream": ["Upstream"],
+    },
+)

@@ -1,7 +1,8 @@
 """Replay: recorded actions again in fresh sandboxes, compared step by step. Names are imported on first use."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy
 
 if TYPE_CHECKING:
     from .branching import Prefix, branch, sandbox_at
@@ -10,21 +11,6 @@ if TYPE_CHECKING:
     from .run import replay_run
     from .store import read_replays
     from .summary import ReplaySummary, summarise_replays
-
-_HOMES = {
-    "EpisodeReplay": "report",
-    "Match": "report",
-    "Prefix": "branching",
-    "ReplaySettings": "episode",
-    "ReplaySummary": "summary",
-    "StepReplay": "report",
-    "branch": "branching",
-    "read_replays": "store",
-    "replay_episode": "episode",
-    "replay_run": "run",
-    "sandbox_at": "branching",
-    "summarise_replays": "summary",
-}
 
 __all__ = [
     "EpisodeReplay",
@@ -41,8 +27,14 @@ __all__ = [
     "summarise_replays",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "branching": ["Prefix", "branch", "sandbox_at"],
+        "episode": ["ReplaySettings", "replay_episode"],
+        "report": ["EpisodeReplay", "Match", "StepReplay"],
+        "run": ["replay_run"],
+        "store": ["read_replays"],
+        "summary": ["ReplaySummary", "summarise_replays"],
+    },
+)
