@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from . import payloads
 from .chain import seal_line
-from .moments import Timestamp, now
+from .timestamps import Timestamp, now
 
 __all__ = [
     "EVENT_CLASSES",

@@ -23,8 +23,8 @@ from pydantic_core import PydanticSerializationError, to_json
 from .chain import link, seal_line
 from .events import EVENT_CLASSES, SCHEMA_VERSION, AnyEvent, Event, event_body, now, parse_event
 from .log_file import DiskLog, Fsync, LogCorrupt, LogFile, last_line
-from .moments import iso
 from .payloads import Payload, Plain, clean
+from .timestamps import iso
 
 __all__ = [
     "EventReader",

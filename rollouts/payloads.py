@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ..errors import Failure, StopReason
 from ..rewards.service.usage import RequestAttempt, Usage
 from ..tools.text import without_surrogates
-from .moments import Timestamp
+from .timestamps import Timestamp
 
 __all__ = [
     "CriterionRecord",

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metr
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace
 from pydantic_core import PydanticSerializationError, to_json
 
-from ..moments import now
+from ..timestamps import now
 from .encoding import Normaliser, encode
 from .records import Signal
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from ...rewards.service.usage import Usage
 from ..loopback import Head
-from ..moments import now
 from ..payloads import Part
+from ..timestamps import now
 from .apis.answers import Reading
 from .headers import told_of_request, without_key
 from .records import Exchange, Fault

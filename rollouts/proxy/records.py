@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from ...errors import UsageError
 from ...rewards.service.usage import Usage
-from ..moments import Timestamp
 from ..payloads import Part
+from ..timestamps import Timestamp
 from .folding import Unfolder
 
 __all__ = ["Exchange", "Fault", "read_exchanges"]

@@ -14,9 +14,9 @@ from ...rollouts.policies.chat import REMINDER
 from ...tools.prompt import SYSTEM_PROMPT
 from ...tools.reading import UnreadableAction, read_action
 from ..config import ConversationConfig
+from .foreign_messages import foreign_messages
 from .messages import Message, assistant, canonical, characters
 from .records import Record
-from .told import told
 
 __all__ = ["Conversation", "Turn", "conversation_of"]
 
@@ -56,7 +56,7 @@ def conversation_of(record: Record, config: ConversationConfig | None = None) ->
     """The conversation of an episode; None when the agent never answered. Raises NotPortable."""
     config = config or ConversationConfig()
     steps = record.trajectory.steps
-    foreign = told(record.talk, record.asked, reasoning=config.reasoning) if record.foreign else None
+    foreign = foreign_messages(record.talk, record.asked, reasoning=config.reasoning) if record.foreign else None
     if foreign is not None:
         recorded, messages = True, foreign[0]
         turns = [Turn(place, done) for place, done in foreign[1]]

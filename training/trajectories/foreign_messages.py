@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from ...rollouts.payloads import LlmRequest, LlmResponse
 from .messages import Message
 
-__all__ = ["told"]
+__all__ = ["foreign_messages"]
 
 
-def told(
+def foreign_messages(
     talk: Sequence[LlmRequest | LlmResponse], asked: Sequence[str | None], *, reasoning: bool
 ) -> tuple[list[Message], list[tuple[int, tuple[int, ...]]]] | None:
     """The messages, and where each answer that led to steps is among them, with its steps.

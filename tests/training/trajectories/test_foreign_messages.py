@@ -3,7 +3,7 @@
 from typing import Any
 
 from trajectory_hub.rollouts.payloads import LlmRequest, LlmResponse
-from trajectory_hub.training.trajectories.told import told
+from trajectory_hub.training.trajectories.foreign_messages import foreign_messages
 
 
 def _asked(request: str, kept: int, *messages: tuple[str, str], thread: str | None = None) -> LlmRequest:
@@ -29,7 +29,7 @@ TALK = [
 
 
 def test_answers_without_calls_are_no_steps_and_subagents_are_left_out() -> None:
-    found = told(TALK, ["b", "b", "c"], reasoning=False)
+    found = foreign_messages(TALK, ["b", "b", "c"], reasoning=False)
     assert found is not None
     messages, turns = found
     assert [message["role"] for message in messages] == [
@@ -47,13 +47,13 @@ def test_answers_without_calls_are_no_steps_and_subagents_are_left_out() -> None
 
 
 def test_reasoning_goes_to_its_answer() -> None:
-    found = told(TALK, ["b", "b", "c"], reasoning=True)
+    found = foreign_messages(TALK, ["b", "b", "c"], reasoning=True)
     assert found is not None
     assert [place for place, message in enumerate(found[0]) if message.get("reasoning_content") == "hm"] == [2]
 
 
 def test_a_conversation_that_was_compacted_is_not_told() -> None:
     compacted = [*TALK, _asked("d", 0, ("user", "so far")), _said("d", "on", "bash")]
-    assert told(compacted, ["b", "b", "c", "d"], reasoning=False) is None
-    assert told(TALK, [None, "b", "c"], reasoning=False) is None
-    assert told([], [], reasoning=False) is None
+    assert foreign_messages(compacted, ["b", "b", "c", "d"], reasoning=False) is None
+    assert foreign_messages(TALK, [None, "b", "c"], reasoning=False) is None
+    assert foreign_messages([], [], reasoning=False) is None

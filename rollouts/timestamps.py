@@ -1,4 +1,4 @@
-"""Moments as records hold them: UTC, ISO 8601, microseconds."""
+"""Time stamps as records hold them: UTC, ISO 8601, microseconds."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -10,13 +10,13 @@ __all__ = ["Timestamp", "iso", "now"]
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """The current time, in UTC."""
     return datetime.now(UTC)
 
 
 @lru_cache(maxsize=1024)  # the end of one event is often the start of the next
 def iso(moment: datetime) -> str:
-    """A moment as records hold it."""
+    """A time stamp as records hold it."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return in_utc.isoformat(timespec="microseconds")[:26] + "Z"
 
