@@ -19,6 +19,8 @@ __all__ = ["Channel", "ChannelLost", "ChannelTimeout", "Reply", "raw_socket"]
 
 _CHUNK = 1 << 18
 _STDOUT = 1
+_PATIENCE = 30.0
+"""Seconds within which a resident shell takes what it is sent, and answers what costs it nothing."""
 _IN_USE = 0.05
 """Seconds after a command for which its channel counts as in use."""
 
@@ -91,6 +93,7 @@ class Channel:
     def __init__(self, sock: Socket, *, ready_timeout: float = 30.0) -> None:
         self._sock = sock
         self._buffer = bytearray()
+        self._probed = False
         # The shell is asked, and does not tell by itself: what arrives together with the head of the engine's answer
         # stays in a buffer of the HTTP client's, where nobody looks.
         self._synchronise(ready_timeout)
@@ -137,6 +140,7 @@ class Channel:
 
     def probe(self, reply: Reply) -> None:
         """Ask whether the watcher of the running command is alive; if not, the status of `reply` becomes `lost`."""
+        self._probed = True
         self._send(b"q %s\n" % _halves(reply.nonce))
 
     def wait(self, reply: Reply, timeout: float) -> bool:
@@ -156,12 +160,15 @@ class Channel:
         return verb.upper() if others < self.spare else verb
 
     def _request(self, verb: bytes, head: bytes, body: bytes, output_limit: int) -> Reply:
+        if self._probed:  # of a command that ended meanwhile it says `lost`, which is no output of the next
+            self._synchronise(_PATIENCE)
         self._drop_leftovers()
         reply = Reply(_nonce(), BoundedOutput(output_limit))
         self._send(verb + b" " + _halves(reply.nonce) + b" " + head + b"\n" + body)
         return reply
 
     def _synchronise(self, timeout: float) -> None:
+        self._probed = False
         reply = self._request(b"s", b"", b"", 1)
         if not self.wait(reply, timeout):
             raise ChannelTimeout("the sandbox's shell does not answer")
@@ -173,7 +180,7 @@ class Channel:
 
     def _send(self, data: bytes) -> None:
         try:
-            self._sock.settimeout(30.0)
+            self._sock.settimeout(_PATIENCE)
             self._sock.sendall(data)
         except TimeoutError:
             raise ChannelTimeout("the sandbox's shell takes no more input") from None
