@@ -14,13 +14,15 @@ from typing import Any, Literal
 import httpx
 
 from ..errors import InfrastructureError, TrajHubError
-from .engine import Engine
+from .engine import Engine, engine_errors
 
 __all__ = ["Check", "examine"]
 
 Status = Literal["ok", "warn", "fail"]
 _GIB = 1 << 30
 _API_NEEDED = (1, 41)
+_PATIENCE = 60.0
+"""Seconds for one answer of the engine, which may be busy with images."""
 _INSTALL_ENGINE = "start the engine, or let `bash scripts/quickstart.sh` install and start one"
 
 
@@ -76,7 +78,7 @@ def _extra(module: str, extra: str) -> Check:
 
 def _engine_checks(docker_host: str | None, network: bool) -> list[Check]:
     try:
-        engine = Engine(docker_host, timeout=20)
+        engine = Engine(docker_host, timeout=_PATIENCE)
     except InfrastructureError as error:
         return [Check(name="engine", status="fail", found=str(error), mend=_INSTALL_ENGINE, required=True)]
     looks: list[Callable[[Engine], Check]] = [_version, _storage, _cgroup, _limits, _disk, _orphans, _base_image]
@@ -89,10 +91,11 @@ def _engine_checks(docker_host: str | None, network: bool) -> list[Check]:
 
 
 def _guarded(look: Callable[[Engine], Check], engine: Engine) -> Check:
+    name = look.__name__.strip("_").replace("_", " ")
     try:
-        return look(engine)
+        with engine_errors(f"looking at its {name}"):
+            return look(engine)
     except TrajHubError as error:
-        name = look.__name__.strip("_").replace("_", " ")
         return Check(name=name, status="fail", found=str(error), mend="see the engine's log")
 
 
@@ -159,13 +162,14 @@ def _orphans(engine: Engine) -> Check:
 
 
 def _base_image(engine: Engine) -> Check:
-    images: list[Any] = engine.client.images.list("trajhub/python")
-    tags = sorted(tag for image in images for tag in image.tags)
+    images: list[dict[str, Any]] = engine.api.images("trajhub/python")
+    tags = sorted(tag for image in images for tag in image["RepoTags"] or ())
     mend = "" if tags else "`trajhub tasks build` makes it"
     return Check(name="base image", status="ok" if tags else "warn", found=", ".join(tags) or "not made yet", mend=mend)
 
 
 def _registry(engine: Engine) -> Check:
+    import requests
     from docker.errors import APIError
 
     from .factory.catalogue import load_catalogue
@@ -173,7 +177,7 @@ def _registry(engine: Engine) -> Check:
     image = load_catalogue().base.image
     try:
         engine.api.inspect_distribution(image)
-    except APIError:
+    except (APIError, requests.RequestException):  # it may also be the engine that waits for a registry in vain
         made = shutil.which("debootstrap") is not None or engine.has_image("trajhub/debian:bookworm")
         mend = "" if made else "base images are then made with debootstrap: `apt-get install debootstrap`"
         found = "none answers; base images are made with debootstrap"
