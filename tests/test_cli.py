@@ -29,7 +29,7 @@ LEAVES = [(path, command) for path, command in ALL if not hasattr(command, "comm
 def trajhub(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "trajectory_hub", *args]
     environment = {**os.environ, **env}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=250, check=False, env=environment)
 
 
 def test_the_commands_are_these() -> None:
@@ -126,12 +126,12 @@ def test_interrupt_exits_130() -> None:
         command = [sys.executable, "-m", "trajectory_hub", "clean"]
         environment = {**os.environ, "DOCKER_HOST": f"tcp://127.0.0.1:{server.getsockname()[1]}"}
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        server.settimeout(30)
+        server.settimeout(120)
         connection, _ = server.accept()
         try:
             time.sleep(0.2)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=120)
         finally:
             process.kill()
             connection.close()

@@ -1,7 +1,11 @@
-"""A server that starts at once and tells its process and what it was sent: `small_server.py PORT [SECONDS_TO_LIVE]`."""
+"""A server that starts at once and tells its process and what it was sent: `small_server.py PORT [SECONDS_TO_LIVE]`.
+
+On SIGUSR1, and at the end of its time, it ends with status 7.
+"""
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -33,7 +37,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def _end(*_: object) -> None:
+    os._exit(7)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, _end)
     if len(sys.argv) > 2:
-        threading.Timer(float(sys.argv[2]), os._exit, (7,)).start()
+        threading.Timer(float(sys.argv[2]), _end).start()
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -101,7 +101,7 @@ def test_the_command_serves_until_it_is_interrupted(run: Path, tmp_path: Path) -
     assert first[2].startswith("  http://127.0.0.1:")
     assert first[4] == "Every label is saved at once. Ctrl-C ends.\n"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
     assert f"Results: {labels}" in errors
     assert f"Next:    trajhub labels list --labels {labels}" in errors

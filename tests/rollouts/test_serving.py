@@ -314,7 +314,8 @@ def test_who_listens_at_a_server_s_port_is_not_taken_for_it(routed: Routed, tmp_
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho \'{"distribution": "vllm", "version": "0.33.0"}\'\n')
     python.chmod(0o755)
-    (tmp_path / "config.json").write_text("{}")
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
     taken = int(routed(1)[0].rpartition(":")[2])
     server = ModelServer(ServeConfig(model=str(tmp_path), port=taken, python=str(python)), logs=tmp_path / "logs")
     with pytest.raises(InfrastructureError, match=r"cannot listen on .*choose another --port"):
@@ -416,6 +417,8 @@ def test_a_folder_above_a_checkpoint_and_adapters_are_told_apart(tmp_path: Path)
         check_model(str(tmp_path))
     with pytest.raises(ConfigError, match="but no weights"):
         check_weights(str(tmp_path / "checkpoint"))
+    with pytest.raises(ConfigError, match="no tokenizer in"):
+        ModelServer(ServeConfig(model=str(tmp_path / "checkpoint")), logs=tmp_path / "logs")
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ConfigError, match="adapters only"):
         check_model(str(tmp_path))

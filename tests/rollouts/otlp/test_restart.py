@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,12 @@ TOKEN = "the-token-of-this-run"
 
 
 def free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], two.getsockname()[1]
+    """Two below those that the kernel gives away: while nobody listens there, no client may come to own them."""
+    found = list[int]()
+    while len(found) < 2:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as one:
+            found.append(one.getsockname()[1])
+    return found[0], found[1]
 
 
 class Killable:
@@ -50,7 +56,7 @@ class Killable:
 
     def end(self) -> str:
         self.process.send_signal(signal.SIGINT)
-        errors = self.process.communicate(timeout=30)[1]
+        errors = self.process.communicate(timeout=100)[1]
         assert self.process.returncode == 0, errors
         return errors
 
@@ -85,7 +91,7 @@ class Sender(threading.Thread):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_nothing_acknowledged_is_lost_when_the_receiver_is_killed(tmp_path: Path) -> None:
     ports = free_ports()
     receiver = Killable(tmp_path, ports)
@@ -105,7 +111,7 @@ def test_nothing_acknowledged_is_lost_when_the_receiver_is_killed(tmp_path: Path
     for sender in senders:
         sender.stopping = True
     for sender in senders:
-        sender.join(40)
+        sender.join(120)
     assert "Results: " in receiver.end()
     reader = OtlpReader(tmp_path)
     found = Counter(str(record.body) for record in reader if isinstance(record, LogRecord))
@@ -120,7 +126,7 @@ def test_nothing_acknowledged_is_lost_when_the_receiver_is_killed(tmp_path: Path
 
 def wait_for_more(senders: list[Sender], before: list[int]) -> None:
     """Every sender got some more through."""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while any(len(sender.acknowledged) < old + 5 for sender, old in zip(senders, before, strict=True)):
         assert time.monotonic() < deadline, [len(sender.acknowledged) for sender in senders]
         time.sleep(0.02)

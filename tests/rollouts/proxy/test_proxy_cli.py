@@ -35,7 +35,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         body = {"model": "m", "prompt": ""}
         assert [httpx.post(url, json=body, headers=headers).status_code for _ in range(2)] == [200, 429]
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
     assert "1 requests, 5 input tokens, 2 output tokens" in errors
     assert [exchange.fault for exchange in read_exchanges(out)] == [None, "budget"]
