@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ...errors import UsageError
+from ...validation import first_problem
 from ..episode_log import EVENTS
 from ..files import write_json
 from ..log import EventReader
@@ -123,10 +124,8 @@ def _options(exporter: Exporter, given: Mapping[str, Any]) -> BaseModel:
     try:
         return exporter.options.model_validate(dict(given))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
         known = ", ".join(exporter.options.model_fields) or "none"
-        name = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{exporter.name}: option {name}: {first['msg']}; its options are: {known}") from None
+        raise UsageError(f"{exporter.name}: option {first_problem(error)}; its options are: {known}") from None
 
 
 def _choose(runs: Sequence[Path], pattern: str | None, limit: int | None) -> list[_Chosen]:

@@ -1,5 +1,6 @@
 """Predictions as SWE-bench's harness takes them: which patch for which task."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class PredictionsExporter:
 
     name = "predictions"
     title = "SWE-bench predictions"
-    output = ".jsonl; one for each run and seed, where there are several"
+    output = ".jsonl; one for each run and seed, and for each further record of a task, where there are several"
     options: type[BaseModel] = NoOptions
     loses: Mapping[str, str] = LOSES
     unread: Mapping[str, str] = UNREAD
@@ -50,20 +51,25 @@ class PredictionsExporter:
 
 
 class _Sink:
-    """A file may hold one prediction for a task, so that several runs or seeds need several files."""
+    """A file may hold one prediction for a task, so that several runs, seeds or records of it need several files."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._files: dict[Path, Output] = {}
+        self._told = Counter[tuple[str, int | None, str]]()
 
     def write(self, episode: RecordedEpisode) -> None:
         if reason := _unfit(episode):
             raise NotExported(reason)
         header = episode.header
-        name = model_of(episode.manifest, header.model or header.agent)
+        own = header.model or header.agent
+        name = own if _is_foreign(episode) else model_of(episode.manifest, own)
+        key = (episode.run_id, header.seed, header.task_id)
+        self._told[key] += 1
+        again = str(self._told[key]) if self._told[key] > 1 else ""
         seed = f"seed{header.seed}" if len(self._target.seeds) > 1 else ""
         path = self._target.path
-        parts = [slug(episode.run_id) if len(self._target.runs) > 1 else "", seed]
+        parts = [slug(episode.run_id) if len(self._target.runs) > 1 else "", seed, again]
         ending = "".join(f".{part}" for part in parts if part)
         path = path.with_name(f"{path.stem}{ending}{path.suffix}")
         file = self._files.get(path) or self._files.setdefault(path, Output(path))
@@ -94,11 +100,19 @@ def prediction(task: str, model: str, patch: str | None) -> dict[str, str]:
     return {"instance_id": task, "model_name_or_path": model, "model_patch": patch or ""}
 
 
+def _is_foreign(episode: RecordedEpisode) -> bool:
+    """Whether it was made from another agent's record; a run of such may hold several agents' episodes."""
+    start = episode.story.start
+    return start is not None and start.payload.origin is not None
+
+
 def _unfit(episode: RecordedEpisode) -> str | None:
     """Why an episode is no prediction: the harness would count it against the model."""
     story: Story = episode.story
-    if not episode.counts:
+    if not episode.counts and not _is_foreign(episode):
         return "a later attempt counts"
+    if _is_foreign(episode) and story.patch is None:
+        return "its record tells no patch"
     if story.end is None or story.end.payload.stop_reason is StopReason.INTERRUPTED:
         return "it did not end by itself"
     if story.end.payload.failure in (Failure.ENVIRONMENT, Failure.SERVICE):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from trajectory_hub.envs.predictions import read_predictions
 from trajectory_hub.errors import ServiceError, UsageError
+from trajectory_hub.rollouts.adapters.engine import IngestConfig, ingest
 from trajectory_hub.rollouts.events import AnyEvent
 from trajectory_hub.rollouts.exporters import export
 from trajectory_hub.rollouts.exporters.atif import document
@@ -285,6 +286,26 @@ def test_predictions_are_read_by_the_harness_s_rules(tmp_path: Path) -> None:
     found = read_predictions(report.files[0])
     patch = (RUNS / "reference" / "episodes" / "trajhub__tiny-1--s0--a1" / "patch.diff").read_text()
     assert found["trajhub__tiny-1"] == patch and len(found) == 2
+
+
+def test_predictions_of_others_bear_their_own_names_and_lose_none_of_a_task(tmp_path: Path) -> None:
+    row = {"role": "user", "text": "Mend it", "system_prompt": None, "mask": False, "cutoff_date": None}
+    known = {"trajectory": [row, {**row, "role": "ai", "text": "```\nsubmit\n```"}], "target": False, "eval_logs": ""}
+    rows = [
+        {**known, "instance_id": task, "model_name": model, "exit_status": "submitted", "generated_patch": patch}
+        for task, model, patch in (("a__b-1", "m-1", "x"), ("a__b-1", "m-2", "y"), ("a__b-2", "m-2", None))
+    ]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    ingest([source], tmp_path / "run", IngestConfig(max_workers=1))
+    report = export([tmp_path / "run"], "predictions", tmp_path / "preds.jsonl")
+    assert [Path(path).name for path in report.files] == ["preds.jsonl", "preds.2.jsonl"]
+    told = [json.loads(Path(path).read_text()) for path in report.files]
+    assert {(one["instance_id"], one["model_name_or_path"], one["model_patch"]) for one in told} == {
+        ("a__b-1", "m-1", "x"),
+        ("a__b-1", "m-2", "y"),
+    }
+    assert list(report.left_out.values()) == ["its record tells no patch"]
 
 
 @pytest.mark.parametrize("name", sorted(exporters().exporters))
