@@ -99,7 +99,8 @@ def ingest(
                 crew.work_until(found, settings.limit)
             shutil.rmtree(folder / PARTIAL, ignore_errors=True)
             journal.mark(found)
-            agents = _take(report, journal.lines(found))
+            agents = _take(report, journal.lines(found), found)
+            report.copies = found.copies
             report.seconds = round(time.monotonic() - begun, 3)
             _close(folder, agents, report, journal.lines(found))
     return report
@@ -166,12 +167,14 @@ def _refuse(folder: Path, changed: Sequence[str]) -> None:
     )
 
 
-def _take(report: IngestReport, lines: Iterator[bytes]) -> set[tuple[str | None, ...]]:
+def _take(report: IngestReport, lines: Iterator[bytes], found: Found) -> set[tuple[str | None, ...]]:
     """Sum up what became of the sources; who acted in them."""
     agents = set[tuple[str | None, ...]]()
     for line in lines:
         done = SourceReport.of(json.loads(line))
         report.take(done)
+        if done.sha256 is not None and done.episodes:
+            found.compare(done.source, done.sha256)
         agents.update(map(tuple, done.agents))
     return agents
 
@@ -193,8 +196,8 @@ def _told(report: IngestReport, lines: Iterator[bytes]) -> Iterator[bytes]:
     """The report as JSON, a source and a file of no format a line."""
     told = report.as_dict(names=False)
     yield json.dumps(told, indent=2, ensure_ascii=False).encode().removesuffix(b"\n}")
-    unknown = (json.dumps(name).encode() for name in report.unrecognised)
-    for name, items in (("unrecognised", unknown), ("per_source", map(bytes.strip, lines))):
+    unknown, copies = ((json.dumps(name).encode() for name in names) for names in (report.unrecognised, report.copies))
+    for name, items in (("unrecognised", unknown), ("copies", copies), ("per_source", map(bytes.strip, lines))):
         yield f',\n  "{name}": ['.encode()
         for number, item in enumerate(items):
             yield b",\n    " + item if number else b"\n    " + item

@@ -23,6 +23,8 @@ CREATE TABLE source (
     number INTEGER PRIMARY KEY, name TEXT UNIQUE, path BLOB, format TEXT, bytes INTEGER, stamp INTEGER, place INTEGER
 );
 CREATE TABLE unknown (number INTEGER PRIMARY KEY, name TEXT, path BLOB);
+CREATE TABLE content (sha256 TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE copy (number INTEGER PRIMARY KEY, name TEXT);
 CREATE TABLE seen (path BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE part (path BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE entry (folder INTEGER, name BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID;
@@ -103,6 +105,16 @@ class Found:
     def unrecognised(self) -> Rows[str]:
         """Files in folders that no adapter knows, and links and special files that are not followed."""
         return Rows(self, "name", "unknown ORDER BY number", str)
+
+    @property
+    def copies(self) -> Rows[str]:
+        """Sources that hold the same bytes as one before them, as far as `compare` was told."""
+        return Rows(self, "name", "copy ORDER BY number", str)
+
+    def compare(self, name: str, sha256: str) -> None:
+        """A source has this checksum."""
+        if not self.ask("INSERT OR IGNORE INTO content VALUES (?)", sha256).rowcount:
+            self.ask("INSERT INTO copy (name) VALUES (?)", name)
 
     def _sources(self, rest: str) -> Rows[Source]:
         return Rows(self, "name, path, format, bytes, stamp", rest, _source)

@@ -113,6 +113,7 @@ def _show(report: "IngestReport", as_json: bool) -> None:
         left = f", {report.filtered} left out by --filter" if report.filtered else ""
         print(f"{report.episodes} episodes of {report.sources} sources{kept}{left}, {report.seconds:.1f} s")
         _list("of no known format", report.unrecognised)
+        _list("with the same bytes as another, so that their episodes count twice (leave them out)", report.copies)
         _list("could not be read to the end", report.problems)
     console.next_steps(report.run, f"trajhub runs show {report.run}", f"trajhub trace build {report.run}")
 

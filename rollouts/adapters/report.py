@@ -127,6 +127,8 @@ class IngestReport:
     """Sources that could not be read to their end, and why."""
     unrecognised: Collection[str] = ()
     """Files in the given folders that no adapter knows."""
+    copies: Collection[str] = ()
+    """Sources with the same bytes as one before them: their episodes count twice."""
     adapters_broken: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def take(self, report: SourceReport) -> None:
@@ -149,10 +151,10 @@ class IngestReport:
 
     def as_dict(self, *, names: bool = True) -> dict[str, Any]:
         """For JSON; without `names` the files that no adapter knows are left out, of which there may be very many."""
-        apart = ("formats", "unrecognised")
+        apart = ("formats", "unrecognised", "copies")
         return {
             **{name: getattr(self, name) for name in self.__slots__ if name not in apart},
-            **({"unrecognised": list(self.unrecognised)} if names else {}),
+            **({"unrecognised": list(self.unrecognised), "copies": list(self.copies)} if names else {}),
             "adapters_broken": dict(self.adapters_broken),
             "total": self.total.as_dict(),
             "formats": {name: tally.as_dict() for name, tally in sorted(self.formats.items())},
