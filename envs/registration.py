@@ -20,7 +20,7 @@ WrapperSpec = str | Callable[["gymnasium.Env[Any, Any]"], "gymnasium.Env[Any, An
 
 
 def register_envs() -> None:
-    """Register the environments of this package with gymnasium; again is harmless."""
+    """Register the environments of this package with gymnasium; calling it again is harmless."""
     from gymnasium.envs.registration import register, registry  # pyright: ignore[reportUnknownVariableType]
 
     if ENV_ID not in registry:

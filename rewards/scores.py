@@ -30,7 +30,7 @@ def rounded(value: float) -> float:
 
 
 class RuleScore(NamedTuple):
-    """What one rule says of a step."""
+    """One rule's score of a step."""
 
     rule: str
     score: float
@@ -44,7 +44,7 @@ class RuleScore(NamedTuple):
 
 
 class CriterionScore(NamedTuple):
-    """What a layer says of a step by one criterion."""
+    """A layer's score of one step on one criterion."""
 
     criterion: str
     score: float | None

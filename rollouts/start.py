@@ -116,7 +116,7 @@ def run_rollout(
     tasks: Sequence[Task] | None = None,
     host: str | Sequence[str] | None = None,
 ) -> Summary:
-    """Do a run, or what is left of it. A policy or tasks given as objects take the place of those in `config`."""
+    """Carry out a run, or what is left of it. A policy or tasks given as objects replace those in `config`."""
     settled = resolve(config)
     chosen = choose(settled, load_tasks(settled.tasks) if tasks is None else tasks)
     actor = policy or make_policy(settled.policy, settled.chat, settled.vllm)

@@ -29,7 +29,7 @@ class StepView:
 
 
 def steps_of(events: Iterable[AnyEvent]) -> Iterator[StepView | AnyEvent]:
-    """Steps in order, and between them every event that belongs to no step."""
+    """Yield the steps in order, and between them every event that belongs to no step."""
     step: StepView | None = None
     for event in events:
         if isinstance(event, ToolCallEvent):

@@ -63,7 +63,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What a run came to. Only the last attempt of each task and seed counts."""
+    """The result of a run. Only the last attempt of each task and seed counts."""
 
     run_id: str
     rows: Sequence[Row]

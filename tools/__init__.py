@@ -1,4 +1,4 @@
-"""What an agent may do: one file a tool, one registry. Names are imported on first use."""
+"""What an agent may do: one module per tool, and a registry. Names are imported on first use."""
 
 from typing import TYPE_CHECKING
 

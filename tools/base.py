@@ -54,7 +54,7 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """What became of one command in a sandbox."""
+    """The result of one command in a sandbox."""
 
     exit_code: int | None
     """The status of the command; None when it was killed by its deadline or took the sandbox with it."""
@@ -87,7 +87,7 @@ class CommandResult:
 
 
 class SandboxProtocol(Protocol):
-    """What tools need of a sandbox."""
+    """What tools need from a sandbox."""
 
     @property
     def workdir(self) -> str:

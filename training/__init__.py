@@ -1,4 +1,4 @@
-"""What is learnt from trajectories: data sets made of them, and one script an algorithm that trains on them.
+"""What is learnt from trajectories: data sets made of them, and one script per training algorithm.
 
 `trajectories` says which episodes may be used, and tells them as messages; `preferences` says which of two answers is
 better; `data_sets` writes both to disk (each imports only those before it). `sft`, `dpo`, `kto` and `grpo` train, and

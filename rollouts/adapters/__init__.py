@@ -1,4 +1,4 @@
-"""Other agents' records, told in our events: one file a format, and the protocol by which others plug in."""
+"""Records of other agents as our events: one module per format, and the protocol for plug-ins."""
 
 from .base import Adapter, Foreign, ForeignEpisode, Sample, Timed, Unread
 

@@ -24,7 +24,7 @@ _NOBODY = (StopReason.INTERRUPTED, StopReason.EARLY_STOPPED)
 
 
 class Attribution(BaseModel):
-    """Who is to blame for one episode, and what says so."""
+    """Who is to blame for one episode, with the evidence."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 

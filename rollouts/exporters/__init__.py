@@ -1,4 +1,4 @@
-"""Recorded episodes in formats of others: one file a format, and the protocol by which others plug in."""
+"""Exports of recorded episodes to other formats: one module per format, and the protocol for plug-ins."""
 
 from typing import TYPE_CHECKING
 

@@ -71,7 +71,7 @@ class Target:
 
 
 class Sink(Protocol):
-    """An export that is under way."""
+    """An export in progress."""
 
     def write(self, episode: RecordedEpisode) -> None:
         """Take one episode. Raises NotExported."""

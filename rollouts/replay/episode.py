@@ -70,7 +70,7 @@ def replay_episode(
     pool: SandboxPool | None = None,
     grader: Grader | None = None,
 ) -> EpisodeReplay:
-    """Carry out an episode's actions again and compare; with `grader`, judge the patch again where it was judged.
+    """Repeat an episode's actions and compare; with `grader`, grade the patch again where it was graded.
 
     A sandbox that cannot be had is told in the report's `problem`. Raises EngineUnavailable.
     """

@@ -18,7 +18,7 @@ REPLAYS = "replay.jsonl"
 
 
 def read_replays(run: Path) -> Iterator[EpisodeReplay]:
-    """What was replayed of a run; nothing before the first replay. A torn last line is left out.
+    """The replays of a run so far; a torn last line is left out.
 
     Raises UsageError for a line that is no replay.
     """

@@ -69,7 +69,7 @@ class DivergenceClass(_Strict):
 
 
 class ReplaySummary(_Strict):
-    """What the replay of some episodes came to."""
+    """Totals over replayed episodes."""
 
     shares: tuple[Shares, ...]
     """Of episodes, steps, patches and verdicts."""

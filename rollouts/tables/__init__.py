@@ -1,4 +1,4 @@
-"""Layer 2: tables derived from the event logs, one row an episode, step, request and sample."""
+"""Layer 2: tables derived from the event logs, with one row per episode, step, request and sample."""
 
 from typing import TYPE_CHECKING
 

@@ -19,7 +19,7 @@ _QUESTIONS = ("SELECT", "EXPLAIN")
 
 
 class Answer(NamedTuple):
-    """What a question was answered."""
+    """The answer to a question."""
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
@@ -93,7 +93,7 @@ def _quoted(text: str) -> str:
 
 
 def ask(connection: Any, question: str) -> Answer:
-    """The answer to one SELECT. Raises UsageError that names near columns for a wrong one."""
+    """The answer to one SELECT. Raises UsageError, which suggests similar columns for an unknown one."""
     import duckdb
 
     try:

@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What was written, or, without a folder, would be."""
+    """What was written, or would be if a folder were given."""
 
     folder: Path | None
     rows: int

@@ -92,7 +92,7 @@ def is_pairs(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class PairSource:
-    """Pairs that were written before."""
+    """Pairs found earlier, in a file or a folder."""
 
     path: Path
 

@@ -31,7 +31,7 @@ __all__ = ["Alternatives", "branch_and_score", "recorded_tasks"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternatives:
-    """What was done at a state, and the episodes that tell what became of it."""
+    """The actions tried at one state, and the episodes that show where they led."""
 
     run: Path
     state: int

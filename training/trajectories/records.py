@@ -82,7 +82,7 @@ class Record:
 
 
 def open_sources(runs: Sequence[Path]) -> list[Source]:
-    """The runs, by id. Raises UsageError when one is no run, or two have the same id."""
+    """The runs, by id. Raises UsageError when one is not a run, or two have the same id."""
     if not runs:
         raise UsageError("name at least one run")
     folders = list(dict.fromkeys(run.resolve() for run in runs))
