@@ -8,8 +8,9 @@ from .errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
 
-__all__ = ["problems", "validated"]
+__all__ = ["first_problem", "problems", "validated"]
 
 Model = TypeVar("Model", bound="BaseModel")
 _LISTED = 12
@@ -29,10 +30,17 @@ def validated(model: type[Model], values: object, what: str = "the configuration
 
 def problems(error: "ValidationError", model: "type[BaseModel]") -> list[str]:
     """What is wrong with each value, after its key; of an unknown key, also which one was probably meant."""
-    return [
-        f"{'.'.join(map(str, one['loc'])) or 'top level'}: {one['msg']}{_meant(model, one['loc'], one['type'])}"
-        for one in error.errors(include_url=False)
-    ]
+    found = error.errors(include_url=False)
+    return [_problem(one) + _meant(model, one["loc"], one["type"]) for one in found]
+
+
+def first_problem(error: "ValidationError") -> str:
+    """What is wrong with the first of the values, after its key."""
+    return _problem(error.errors(include_url=False)[0])
+
+
+def _problem(one: "ErrorDetails") -> str:
+    return f"{'.'.join(map(str, one['loc'])) or 'top level'}: {one['msg']}"
 
 
 def _meant(model: "type[BaseModel]", place: Sequence[int | str], kind: str) -> str:

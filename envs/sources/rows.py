@@ -9,6 +9,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from ...errors import TaskError
+from ...validation import first_problem
 from ..task import Provenance, Task
 
 __all__ = ["TEXT_FIELDS", "listing", "row_digest", "row_name", "task_from_row", "text"]
@@ -119,6 +120,4 @@ def task_from_row(row: Mapping[str, Any], *, provenance: Provenance, index: int 
     try:
         return Task(**values, provenance=provenance)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise TaskError(f"{name}: field {field}: {first['msg']}") from None
+        raise TaskError(f"{name}: field {first_problem(error)}") from None

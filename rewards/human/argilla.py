@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from ...errors import UsageError
+from ...validation import first_problem
 from .exchange import (
     META,
     NOT_APPLICABLE,
@@ -124,7 +125,7 @@ def from_argilla(text: str, users: Mapping[str, str], known: Mapping[str, StepIt
     try:
         rows = _ROWS.validate_python(json.loads(text))
     except ValueError as error:
-        said = _first(error) if isinstance(error, ValidationError) else str(error)
+        said = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise UsageError(f"this is no records.json of Argilla 2: {said}") from error
     arrived = Arrived()
     for number, row in enumerate(rows, 1):
@@ -144,7 +145,9 @@ def _baggage(row: _Row, known: Mapping[str, StepItem | PairItem]) -> Baggage | N
         try:
             return Baggage.model_validate_json(str(carried))
         except ValidationError as error:
-            raise UsageError(f"record {row.id}: its metadata under {META} is damaged: {_first(error)}") from error
+            raise UsageError(
+                f"record {row.id}: its metadata under {META} is damaged: {first_problem(error)}"
+            ) from error
     item = known.get(str(row.id))
     return Baggage(item=item) if item is not None else None
 
@@ -166,8 +169,3 @@ def _returned(row: _Row, baggage: Baggage, users: Mapping[str, str]) -> list[Ret
         key = made_key("argilla", item.item_id, who, values)
         found.append(Returned(link=link, values=values, annotator=who, key=key, created=datetime.now(UTC)))
     return found
-
-
-def _first(error: ValidationError) -> str:
-    told = error.errors()[0]
-    return f"{'.'.join(map(str, told['loc']))}: {told['msg']}"

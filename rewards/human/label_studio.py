@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 
 from ...errors import UsageError
+from ...validation import first_problem
 from .exchange import (
     META,
     NOT_APPLICABLE,
@@ -139,7 +140,7 @@ def from_label_studio(text: str, users: Mapping[str, str], known: Mapping[str, S
     try:
         tasks = _TASKS.validate_python(json.loads(text))
     except ValueError as error:
-        said = _first(error) if isinstance(error, ValidationError) else str(error)
+        said = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise UsageError(f"this is not a JSON export of Label Studio: {said}") from error
     arrived = Arrived()
     names = {user: name for name, user in users.items()}
@@ -161,7 +162,9 @@ def _baggage(task: _Task, known: Mapping[str, StepItem | PairItem]) -> Baggage |
         try:
             return Baggage.model_validate(carried)
         except ValidationError as error:
-            raise UsageError(f"task {task.id}: what its meta holds under {META} is damaged: {_first(error)}") from error
+            raise UsageError(
+                f"task {task.id}: what its meta holds under {META} is damaged: {first_problem(error)}"
+            ) from error
     item = known.get(str(task.data.get("item_id")))
     return Baggage(item=item) if item is not None else None
 
@@ -192,8 +195,3 @@ def _who(user: Any, names: Mapping[str, str]) -> str:
         told = cast("dict[str, Any]", user)
         user = told.get("email") or told.get("id")
     return names.get(str(user)) or (f"Label Studio user {user}" if user is not None else "Label Studio user")
-
-
-def _first(error: ValidationError) -> str:
-    told = error.errors()[0]
-    return f"{'.'.join(map(str, told['loc']))}: {told['msg']}"

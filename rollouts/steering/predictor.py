@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import ConfigError
+from ...validation import first_problem
 from .features import CALL_NAMES, NAMES
 
 __all__ = ["Constant", "Head", "Linear", "Predictor", "Recipe", "Target", "Tree", "Trees", "read_predictor"]
@@ -173,8 +174,7 @@ def read_predictor(path: str | Path, digest: str | None = None) -> tuple[Predict
     try:
         predictor = Predictor.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{path} is no predictor: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ConfigError(f"{path} is no predictor: {first_problem(error)}") from None
     if predictor.features not in (NAMES, CALL_NAMES):
         raise ConfigError(f"{path} was made with other features than this version computes; make it again")
     return predictor, found
