@@ -35,10 +35,18 @@ def check(
         console.emit_json(report.model_dump(mode="json") | {"ok": not failed})
     else:
         _show(report, limit)
-        following = (f"trajhub replay {subject}", f"trajhub audit {subject}")
+        following = (*_replays(subject), f"trajhub audit {subject}")
         console.next_steps(subject, *(following if report.seal else (f"trajhub audit RUN --pairs {subject}",)))
     if failed:
         raise typer.Exit(1)
+
+
+def _replays(run: Path) -> tuple[str, ...]:
+    """How to replay a run; nothing where a command-line agent acted by tools of its own."""
+    from ..rollouts.run_dir import MANIFEST, read_manifest
+
+    config = (read_manifest(run).get("config") or {}) if (run / MANIFEST).exists() else {}
+    return () if config.get("agent") else (f"trajhub replay {run}",)
 
 
 def _examine(subject: Path, tasks: str | None, seal: str | None) -> "CheckReport":

@@ -11,7 +11,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from ...envs.container import Container, SandboxConfig
 from ...envs.engine import LABEL, Engine, Owner, engine_errors
 from ...envs.images import ensure_root_image
 from ...envs.prepare import HOUSES
-from ...errors import InfrastructureError, SandboxLost
+from ...errors import InfrastructureError, SandboxLost, VolumeMissing
 from .install import FOLDER, TIMEOUT, TOOLS, install, run, version_of
 from .recipe import Recipe
 
@@ -52,7 +52,9 @@ def house_name(recipe: Recipe) -> str | None:
     """The name of the volume that holds the agent, a function of all that it is made by; None without `install`."""
     if not recipe.install:
         return None
-    known = (recipe.install, recipe.version, recipe.version_command, recipe.house.model_dump_json(), *TOOLS.values())
+    tools = [text for name, text in TOOLS.items() if name in recipe.install]
+    tools += [TOOLS["portable-program"]] if tools else []
+    known = (recipe.install, recipe.version, recipe.version_command, recipe.house.model_dump_json(), *tools)
     return f"trajhub-agent-{recipe.name}-{hashlib.sha256(chr(0).join(known).encode()).hexdigest()[:12]}"
 
 
@@ -86,19 +88,27 @@ def _fill(engine: Engine, recipe: Recipe, name: str, tell: Tell) -> dict[str, An
     tell(f"preparing {house.image}")
     image = ensure_root_image(engine, house.image, house.suite, INCLUDE, f"trajhub/debian:{house.suite}")
     base = engine.require_image(image)
-    with engine_errors(f"making the volume {name}"):
-        engine.api.create_volume(name, labels={HOUSES: recipe.name, _VERSION_LABEL: recipe.version})
-    config = _config(image, {name: FOLDER}, network=True)
-    with _entered(_alone(engine, config, base, name, recipe.title, tell)) as channel:
-        told = _marked(channel)  # by somebody else, meanwhile
-        if told is None:
-            tell(f"in {image}, once for this engine")
-            run(channel, _CLEAR, f"emptying the volume {name}")
-            version = install(channel, recipe, image)
-            told = {"agent": recipe.name, "version": version, "image": image, "image_id": base}
-            text = shlex.quote(json.dumps(told))
-            mark = f"printf %s {text} >{_MARK}.new && sync && mv {_MARK}.new {_MARK} && sync"
-            run(channel, mark, f"marking the volume {name} as filled")
+    container = _alone(engine, recipe, _config(image, {name: FOLDER}, network=True), base, name, tell)
+    try:
+        with _entered(container) as channel:
+            told = _marked(channel)  # by somebody else, meanwhile
+            if told is None:
+                tell(f"in {image}, once for this engine")
+                told = _install(channel, recipe, name, image, base)
+    except BaseException:
+        with suppress(InfrastructureError):
+            engine.remove_volume(name)  # half-filled; kept where somebody else has it by now
+        raise
+    return told
+
+
+def _install(channel: Channel, recipe: Recipe, name: str, image: str, base: str) -> dict[str, Any]:
+    run(channel, _CLEAR, f"emptying the volume {name}")
+    version = install(channel, recipe, image)
+    told = {"agent": recipe.name, "version": version, "image": image, "image_id": base}
+    text = shlex.quote(json.dumps(told))
+    mark = f"printf %s {text} >{_MARK}.new && sync && mv {_MARK}.new {_MARK} && sync"
+    run(channel, mark, f"marking the volume {name} as filled")
     return told
 
 
@@ -126,12 +136,16 @@ def _entered(container: Container) -> Generator[Channel]:
         container.remove()
 
 
-def _alone(engine: Engine, config: SandboxConfig, base: str, name: str, title: str, tell: Tell) -> Container:
+def _alone(engine: Engine, recipe: Recipe, config: SandboxConfig, base: str, name: str, tell: Tell) -> Container:
     """The one container on this engine that may fill the volume. Its name is the lock, and its end the release."""
     deadline = time.monotonic() + TIMEOUT
     while True:
         try:
+            with engine_errors(f"making the volume {name}"):
+                engine.api.create_volume(name, labels={HOUSES: recipe.name, _VERSION_LABEL: recipe.version})
             return Container(engine, config, base, filling=name)
+        except VolumeMissing:
+            continue  # whoever failed to fill it has just removed it
         except SandboxLost as error:
             if not _taken(error):
                 raise
@@ -141,8 +155,8 @@ def _alone(engine: Engine, config: SandboxConfig, base: str, name: str, title: s
             engine.remove(str(box["Id"]))
         elif time.monotonic() > deadline:
             raise InfrastructureError(
-                f"somebody else ({owner}) has been installing {title} on this engine for {TIMEOUT / 60:g} minutes; if "
-                f"that process is gone, remove its container: `docker rm -f {name}`, or `trajhub clean --all`"
+                f"somebody else ({owner}) has been installing {recipe.title} on this engine for {TIMEOUT / 60:g} "
+                f"minutes; if that process is gone, remove its container: `docker rm -f {name}`, `trajhub clean --all`"
             )
         else:
             tell("another process installs it")

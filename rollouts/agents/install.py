@@ -24,10 +24,11 @@ TIMEOUT = 1800.0
 """Seconds that the step may take."""
 _SCRIPTS = files("trajectory_hub.rollouts.agents")
 TOOLS: Mapping[str, str] = {
-    f"/usr/local/bin/{name}": (_SCRIPTS / f"{name.replace('-', '_')}.sh").read_text("utf-8")
+    name: (_SCRIPTS / f"{name.replace('-', '_')}.sh").read_text("utf-8")
     for name in ("portable-program", "portable-python", "portable-node")
 }
-"""Commands that an install step finds, by path."""
+"""Commands that an install step finds, by name."""
+_BIN = "/usr/local/bin"
 _CERTIFICATES = "/tmp/.trajhub-ca.crt"
 _FROM_HOST = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_DEFAULT_TIMEOUT", "UV_INDEX_URL", "NPM_CONFIG_REGISTRY"),
@@ -46,9 +47,9 @@ def install(channel: Channel, recipe: Recipe, image: str) -> str:
     bundle = _certificates()
     if bundle is not None:
         channel.wait(channel.store(_CERTIFICATES.encode(), bundle), 60.0)
-    for path, text in TOOLS.items():
-        channel.wait(channel.store(path.encode(), text.encode()), 60.0)
-    run(channel, f"chmod +x {' '.join(TOOLS)}", doing)
+    for name, text in TOOLS.items():
+        channel.wait(channel.store(f"{_BIN}/{name}".encode(), text.encode()), 60.0)
+    run(channel, f"cd {_BIN} && chmod +x {' '.join(TOOLS)}", doing)
     settings = _settings(trusted=bundle is not None)
     script = f"set -e\n{settings}\nexport TRAJHUB_VERSION={shlex.quote(recipe.version)}\n{recipe.install}\n"
     run(channel, script, doing, "; correct the recipe's `install` or `version` (-c agent.recipe.version=...)")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from operator import itemgetter
 
 from ...envs.step import Step
 from ...rewards.foreign import canonical
@@ -16,12 +17,15 @@ __all__ = ["in_order"]
 
 
 def in_order(base: Sequence[Timed], aside: Sequence[Timed], phases: Phases) -> Iterator[Timed]:
-    """All events as they ended, the parts of a step together, and before a step the phase that begins with it."""
+    """All events as they ended, the parts of a step together, and before a step the phase that begins with it.
+
+    One of `base` without times stays behind the one that it follows.
+    """
     waiting = sorted(aside, key=_end)
     latest = datetime.min
     taken = 0
-    for group in sorted(_groups(base), key=_group_end) if _timed(base) else _groups(base):
-        latest = max(latest, _group_end(group).replace(tzinfo=None))
+    for group in _by_time(_groups(base)):
+        latest = max(latest, _group_end(group))
         while taken < len(waiting) and _end(waiting[taken]).replace(tzinfo=None) <= latest:
             yield waiting[taken]
             taken += 1
@@ -32,8 +36,13 @@ def in_order(base: Sequence[Timed], aside: Sequence[Timed], phases: Phases) -> I
     yield from waiting[taken:]
 
 
-def _timed(base: Sequence[Timed]) -> bool:
-    return all(one.t_start is not None or one.t_end is not None for one in base)
+def _by_time(groups: Sequence[list[Timed]]) -> list[list[Timed]]:
+    keyed, last = list[tuple[datetime, list[Timed]]](), datetime.min
+    for group in groups:
+        end = _group_end(group)
+        last = last if end == datetime.min else end
+        keyed.append((last, group))
+    return [group for _, group in sorted(keyed, key=itemgetter(0))]
 
 
 def _end(event: Timed) -> datetime:
@@ -41,7 +50,7 @@ def _end(event: Timed) -> datetime:
 
 
 def _group_end(group: Sequence[Timed]) -> datetime:
-    return group[-1].t_end or group[-1].t_start or datetime.min
+    return (group[-1].t_end or group[-1].t_start or datetime.min).replace(tzinfo=None)
 
 
 def _groups(base: Sequence[Timed]) -> list[list[Timed]]:

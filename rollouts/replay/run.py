@@ -163,10 +163,16 @@ def choose_episodes(
     """Folders of the episodes whose id begins with `episode` and whose task's id matches `pattern`, the first `limit`.
 
     Without `episode`, attempts that a later one replaced are left out, as everywhere. Raises UsageError when there are
-    none.
+    none, and for the episodes of a command-line agent.
     """
+    config: Mapping[str, Any] | None = read_manifest(run).get("config")
+    if config is not None and config.get("agent") is not None:
+        raise UsageError(
+            f"the episodes of {run} are those of a command-line agent, which acted by tools of its own: none of ours "
+            "can repeat its actions. `trajhub check` examines its records"
+        )
     folders = episode_folders(run)
-    if episode is None and read_manifest(run).get("config") is not None:
+    if episode is None and config is not None:
         counted = {found.folder for found in latest(list(read_episodes(run))).values()}
         folders = [folder for folder in folders if folder in counted]
     exact = [folder for folder in folders if folder.name == episode]

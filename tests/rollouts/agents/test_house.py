@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from trajectory_hub.envs.container import Container, SandboxConfig
@@ -24,6 +24,7 @@ from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import DiskFull, InfrastructureError, SandboxLost, VolumeMissing
 from trajectory_hub.rollouts import payloads
 from trajectory_hub.rollouts.agents.house import FOLDER, Installed, ensure_installed, house_name
+from trajectory_hub.rollouts.agents.install import TOOLS
 from trajectory_hub.rollouts.agents.recipe import Recipe, load_recipe
 from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.run_dir import read_episodes
@@ -161,7 +162,7 @@ def _until_half_filled(engine: Engine, name: str, process: "subprocess.Popen[byt
         (f"echo x >{FOLDER}/a; echo x >/dev/full", DiskFull, "no space left on the engine's disk while installing"),
     ],
 )
-def test_a_step_that_fails_says_why_and_leaves_nothing_that_counts(
+def test_a_step_that_fails_says_why_and_leaves_nothing(
     engine: Engine, tiny_task: Task, install: str, error: type[Exception], told: str
 ) -> None:
     recipe = _recipe(engine, f"{install}\n")
@@ -169,8 +170,17 @@ def test_a_step_that_fails_says_why_and_leaves_nothing_that_counts(
         for _ in range(2):
             with pytest.raises(error, match=f"(?s){told}"):
                 ensure_installed(engine, recipe, tiny_task.require_image())
+            assert not engine.has_volume(house_name(recipe) or "")
     finally:
         _forget(engine, recipe)
+
+
+def test_a_change_of_the_tools_is_another_house_for_those_that_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["mini-swe-agent", "codex", "command"]
+    before = [house_name(load_recipe(name)) for name in names]
+    monkeypatch.setitem(cast("dict[str, str]", TOOLS), "portable-python", "exit 1")
+    after = [house_name(load_recipe(name)) for name in names]
+    assert before[2] is None and [a == b for a, b in zip(before, after, strict=True)] == [False, True, True]
 
 
 def test_an_agent_reads_its_house_and_cannot_change_it(

@@ -6,6 +6,8 @@ they do (`tests/support/openhands.py`, `swe_agent.py`); `benchmarks/black_boxes.
 """
 
 import json
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from trajectory_hub.envs.factory.catalogue import load_catalogue
 from trajectory_hub.envs.images import ensure_python_image
 from trajectory_hub.errors import StopReason
 from trajectory_hub.rollouts import payloads
-from trajectory_hub.rollouts.agents.recipe import load_recipe
+from trajectory_hub.rollouts.agents.house import house_name
+from trajectory_hub.rollouts.agents.recipe import Recipe, load_recipe
 from trajectory_hub.rollouts.log import read_events
 from trajectory_hub.rollouts.run_dir import Episode, read_episodes
 
@@ -49,23 +52,40 @@ PLAN: Commands = [
 ]
 
 
-def housed(engine: Engine, agent: str, name: str, version: str) -> dict[str, Any]:
-    """A shipped recipe, its house the image of Python that is here, a program named `name` in place of the agent."""
+Housed = Callable[[str, str, str], dict[str, Any]]
+
+
+@pytest.fixture
+def housed(engine: Engine) -> Iterator[Housed]:
+    """A shipped recipe with a program of some name and version in place of the agent; its house is removed after."""
+    made = list[str | None]()
+
+    def make(agent: str, name: str, version: str) -> dict[str, Any]:
+        recipe = _recipe(engine, agent, name, version)
+        made.append(house_name(recipe))
+        return recipe.model_dump(mode="json")
+
+    yield make
+    for volume in made:
+        assert volume is not None and engine.remove_volume(volume)
+
+
+def _recipe(engine: Engine, agent: str, name: str, version: str) -> Recipe:
     base = load_catalogue().base
     house = {"image": ensure_python_image(engine, base.image, base.suite, base.include), "suite": "of-no-release"}
     kit, program = (SUPPORT / file for file in ("agent_kit.py", f"{agent.replace('-', '_')}.py"))
     changes = {
         "house": house,
-        "install": INSTALL.format(name=name, kit=kit.read_text(), program=program.read_text()),
+        "install": f"{INSTALL.format(name=name, kit=kit.read_text(), program=program.read_text())}# {uuid.uuid4()}",
         "version_command": f"echo {version}",
     }
-    return load_recipe(agent, changes).model_dump(mode="json")
+    return load_recipe(agent, changes)
 
 
 @pytest.fixture
-def swe_agent(engine: Engine) -> dict[str, Any]:
+def swe_agent(housed: Housed) -> dict[str, Any]:
     """SWE-agent's recipe."""
-    return housed(engine, "swe-agent", "sweagent", "v1.1.0")
+    return housed("swe-agent", "sweagent", "v1.1.0")
 
 
 def _episode(run: Path) -> Episode:
@@ -117,7 +137,7 @@ def test_a_model_that_calls_no_tool_ends_swe_agent(
 
 
 def test_openhands_conversation_proxy_and_spans_are_one_log(
-    run_small: RunAgent, tmp_path: Path, engine: Engine
+    run_small: RunAgent, tmp_path: Path, housed: Housed
 ) -> None:
     area = {**AREA, "security_risk": "LOW"}
     plan: Commands = [
@@ -127,7 +147,7 @@ def test_openhands_conversation_proxy_and_spans_are_one_log(
         ("file_editor", {"command": "str_replace", **area, **HALF}),
         "python3 -m pytest -q tests",
     ]
-    recipe = housed(engine, "openhands", "openhands", "1.16.0")
+    recipe = housed("openhands", "openhands", "1.16.0")
     recipe["files"]["AGENTS.md"] = "Be brief.\n"
     with Playback(plan) as model:
         summary = run_small(model, recipe=recipe, grade=True)

@@ -169,6 +169,14 @@ def test_samples_lie_between_the_steps_they_were_taken_in() -> None:
     assert ends == sorted(ends, key=str)
 
 
+def test_an_event_without_times_leaves_the_others_in_their_order() -> None:
+    untimed = Timed(payload=payloads.Note.of(kind="state", source="test"))
+    early = Timed(payload=payloads.Note.of(kind="early", source="test"), t_start=at(-5), t_end=at(-5))
+    found = joined([untimed, *transcript(), early])
+    kinds = [getattr(event.payload, "kind", type(event.payload).__name__) for event in found.events]
+    assert kinds[:4] == ["state", "early", "tools", "LlmRequest"]
+
+
 def test_a_request_that_was_never_answered_is_a_note() -> None:
     lost = exchanges()[0].model_copy(
         update={"id": "lost", "status": 403, "fault": "denied", "response": None, "api": None, "path": "/v1/files"}

@@ -24,9 +24,9 @@ console.log(maps.includes("{FOLDER}/node/shared/libc.so.6"), require("child_proc
 """
 
 
-@pytest.mark.parametrize("path", list(TOOLS))
-def test_the_scripts_are_sound_shell(path: str) -> None:
-    checked = subprocess.run(["sh", "-n"], input=TOOLS[path], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("name", list(TOOLS))
+def test_the_scripts_are_sound_shell(name: str) -> None:
+    checked = subprocess.run(["sh", "-n"], input=TOOLS[name], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trajectory_hub.errors import ConfigError, StopReason
+from trajectory_hub.errors import ConfigError, StopReason, UsageError
 from trajectory_hub.rewards.service.usage import PriceTable
 from trajectory_hub.rollouts import payloads
 from trajectory_hub.rollouts.agents.recover import recover
 from trajectory_hub.rollouts.log import read_events
+from trajectory_hub.rollouts.replay.run import choose_episodes
 from trajectory_hub.rollouts.run_dir import Episode, read_episodes
 from trajectory_hub.rollouts.tables.episode import read_rows
 from typer.testing import CliRunner
@@ -53,6 +54,8 @@ def test_an_agent_mends_a_task_and_everything_is_in_one_log(run_small: RunAgent,
     phases = [event.payload.name for event in events(run, payloads.Phase)]
     assert phases == ["reset", "explore", "edit", "test", "submit"]
     assert_sound(run)
+    with pytest.raises(UsageError, match="tools of its own"):
+        choose_episodes(run)
     # What the agent was given is archived, told, and no part of its patch.
     given = {path.name: path.read_text() for path in (folder / "artifacts" / "given").rglob("*") if path.is_file()}
     assert given["AGENTS.md"] == "Be brief.\n" and given["prompt.txt"].startswith("The area of a triangle")
