@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ... import __version__
-from ...errors import ConfigError
+from ...errors import ConfigError, UsageError
 from ..events import SCHEMA_VERSION, now
 from ..files import room_for, write_json
 from ..run_dir import MANIFEST, RunLock, differences, read_manifest
@@ -83,6 +83,7 @@ def ingest(
     settings, folder = config or IngestConfig(), Path(run)
     registry = adapters()
     found = found or plan_ingest([Path(path) for path in paths], settings, folder, registry)
+    _make(folder)
     with RunLock(folder):
         run_id = _open(folder, settings, found, registry)
         report = IngestReport(run=str(folder), run_id=run_id, sources=len(found.sources))
@@ -104,6 +105,15 @@ def ingest(
             report.seconds = round(time.monotonic() - begun, 3)
             _close(folder, agents, report, journal.lines(found))
     return report
+
+
+def _make(folder: Path) -> None:
+    """The folder of the run. Raises UsageError where there can be none, and DiskFull."""
+    with room_for(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise UsageError(f"no run can be made at {folder}: {error.strerror}; name another folder with -o") from None
 
 
 def _jobs(folder: Path, run_id: str, config: IngestConfig) -> Callable[[Source], Job]:
