@@ -162,7 +162,7 @@ def _finish(run: Path, found: "Evaluation", as_json: bool) -> None:
     elif found.figures is not None:
         _show(found)
     following = [f"trajhub gate BASE {run}", f"trajhub runs show {run}"]
-    console.next_steps(run, *(following if found.finished else following[1:]))
+    console.next_steps(run, *(following if found.figures is not None else following[1:]))
 
 
 def _show(found: "Evaluation") -> None:

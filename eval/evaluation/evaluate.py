@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ...envs.sources import load_tasks
 from ...envs.task import Task
-from ...errors import ConfigError, UsageError
+from ...errors import ConfigError, Failure, UsageError
 from ...rollouts.config import RolloutConfig, check_budget, choose, resolve
 from ...rollouts.files import write_atomic
 from ...rollouts.plan import make_plan
@@ -20,6 +20,7 @@ from ...rollouts.runner import Runner
 from ...rollouts.serving import ModelServer
 from ...rollouts.start import opened
 from ..gate.config import GateConfig
+from ..gate.outcomes import Outcomes
 from ..gate.report import Side
 from ..gate.runs import read_run
 from ..gate.sides import side_of
@@ -53,9 +54,9 @@ class Evaluation(BaseModel):
     predictions: tuple[str, ...] = ()
     """Files for the official harness, relative to the run, one a seed."""
     missing: str | None = None
-    """Why there are no figures yet."""
+    """What is not there yet: episodes that are not done or graded, or that infrastructure spoilt."""
     figures: Side | None = None
-    """None until every episode is done and graded."""
+    """None until every episode is done and graded, and one counts."""
 
 
 def evaluate(
@@ -114,12 +115,15 @@ def summarise_evaluation(run: Path, begun: Evaluation) -> Evaluation:
     figures, missing = None, None
     try:
         settings = GateConfig()
-        figures = side_of(run.name, [read_run(run, settings)], 1 - settings.alpha)
+        outcomes = read_run(run, settings)
+        missing = _spoilt(outcomes)
+        if sum(outcomes.excluded.values()) < len(outcomes.attempts):
+            figures = side_of(run.name, [outcomes], 1 - settings.alpha)
     except UsageError as error:
         missing = str(error)
     found = begun.model_copy(
         update={
-            "finished": figures is not None,
+            "finished": missing is None,
             "figures": figures,
             "missing": missing,
             "predictions": tuple(path.name for path in written),
@@ -127,6 +131,15 @@ def summarise_evaluation(run: Path, begun: Evaluation) -> Evaluation:
     )
     write_atomic(run / EVALUATION, found.model_dump_json(indent=2) + "\n")
     return found
+
+
+def _spoilt(outcomes: Outcomes) -> str | None:
+    """What infrastructure spoilt, when that may be tried again or leaves nothing that counts."""
+    count, every = sum(outcomes.excluded.values()), len(outcomes.attempts)
+    if count < every and not outcomes.excluded.keys() & {Failure.ENVIRONMENT, Failure.SERVICE}:
+        return None
+    blamed = ", ".join(f"{number} {name}" for name, number in sorted(outcomes.excluded.items()))
+    return f"{count} of {every} episodes do not count ({blamed}); see `trajhub runs show {outcomes.path}`"
 
 
 def _begin(run: Path, subject: Subject, config: EvalConfig) -> Evaluation:

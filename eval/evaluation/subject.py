@@ -8,6 +8,7 @@ from typing import Literal
 
 from ...errors import UsageError
 from ...rollouts.files import sha256_of
+from ...rollouts.serving.checkpoint import check_model
 
 __all__ = ["Subject", "checkpoint_digest", "subject_of"]
 
@@ -37,7 +38,7 @@ class Subject:
 def subject_of(text: str) -> Subject:
     """What the user means: files are predictions, a folder is a checkpoint, `KIND:...` a policy, else a model's name.
 
-    Raises UsageError for a folder that holds no model, and for a file that is missing.
+    Raises ConfigError for a folder that holds no model, and UsageError for a file that is missing.
     """
     paths = [Path(part) for part in text.split(",") if part]
     if paths and all(path.suffix in _FILES for path in paths):
@@ -56,13 +57,12 @@ def subject_of(text: str) -> Subject:
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """SHA-256 over names and contents of the files that make a model. Raises UsageError when there is none.
+    """SHA-256 over names and contents of the files that make a model. Raises ConfigError when there is none, or half.
 
     The training manifest is left out: it tells of other places than the checkpoint itself.
     """
     files = sorted({path for pattern in _PARTS for path in folder.glob(pattern) if path.name != _MANIFEST})
-    if not (folder / "config.json").is_file():
-        raise UsageError(f"{folder} holds no model: it has no config.json")
+    check_model(str(folder))
     return _together({path.name: sha256_of(path) for path in files})
 
 

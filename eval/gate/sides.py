@@ -46,11 +46,16 @@ def _report(given: Path) -> tuple[Path, Path | None]:
     if path.is_dir():
         path /= _REPORT
     if not path.is_file():
-        raise UsageError(
-            f"{given} is neither a run (it has no {MANIFEST}) nor a report; give the folder that `trajhub eval` or "
-            "`trajhub rollout --grade` wrote, or a report of the official harness"
-        )
+        raise UsageError(f"{given} is neither a run (it has no {MANIFEST}) nor a report; give {_meant(given)}")
     return path, Path(predictions) if predictions else None
+
+
+def _meant(given: Path) -> str:
+    """What to give instead: a run inside of the folder, where there is one."""
+    inside = sorted(str(found.parent) for found in given.glob(f"*/{MANIFEST}"))
+    if inside:
+        return " or ".join(inside[:3])
+    return "the folder that `trajhub eval` or `trajhub rollout --grade` wrote, or a report of the official harness"
 
 
 def check_excluded(runs: Iterable[Outcomes], config: GateConfig) -> None:

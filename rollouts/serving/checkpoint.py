@@ -6,13 +6,14 @@ from pathlib import Path
 
 from ...errors import ConfigError
 
-__all__ = ["check_model", "check_weights"]
+__all__ = ["check_model", "check_tokenizer", "check_weights"]
 
 _CONFIGURATIONS = ("config.json", "params.json")
 """Of transformers, and of Mistral."""
 _ADAPTERS = "adapter_config.json"
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
 _INDEX = "*.safetensors.index.json"
+_TOKENIZERS = ("tokenizer*", "tokenization*", "vocab*", "*.model", "*.tiktoken", "tekken.json", "*.gguf")
 
 
 def check_model(model: str) -> None:
@@ -34,6 +35,13 @@ def check_weights(model: str) -> None:
     path = Path(model)
     if path.is_dir() and not any(any(path.glob(pattern)) for pattern in _WEIGHTS):
         raise ConfigError(f"{model} has a configuration, but no weights ({', '.join(_WEIGHTS)})")
+
+
+def check_tokenizer(folder: str) -> None:
+    """Raise ConfigError for a folder without a tokenizer; transformers would make an empty one of the model's type."""
+    path = Path(folder)
+    if path.is_dir() and not any(any(path.glob(pattern)) for pattern in _TOKENIZERS):
+        raise ConfigError(f"there is no tokenizer in {folder}; copy that of the model it was made from, or name one")
 
 
 def _found_instead(path: Path) -> str:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from ...errors import InfrastructureError
-from .checkpoint import check_model
+from .checkpoint import check_model, check_tokenizer
 from .config import ServeConfig
 from .environment import Launch, VllmEnvironment, find_vllm, launch_of
 from .metrics import scrape, total
@@ -30,6 +30,8 @@ class ModelServer:
     def __init__(self, config: ServeConfig, *, logs: Path, tell: Callable[[str], None] | None = None) -> None:
         """`tell` is called, from other threads, with a sentence for each death of a replica."""
         check_model(config.model)
+        if not any("tokenizer" in argument for argument in config.extra_args):
+            check_tokenizer(config.model)
         self.config = config
         self.logs = logs
         self.name = config.served_name

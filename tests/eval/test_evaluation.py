@@ -11,6 +11,7 @@ from trajectory_hub.envs.sources import write_task_repo
 from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import ConfigError, Failure, UsageError
 from trajectory_hub.eval.evaluation import Evaluation, Subject, evaluate, load_eval_config, subject_of
+from trajectory_hub.eval.evaluation.evaluate import summarise_evaluation
 from trajectory_hub.eval.evaluation.predictions import name_of, write_predictions
 from trajectory_hub.eval.gate import GateConfig, Unusable, gate
 from trajectory_hub.rollouts.run_dir import EPISODES, episode_name, read_episodes
@@ -47,14 +48,14 @@ def test_subjects_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_known_by_its_files(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"it has no config\.json"):
+    with pytest.raises(ConfigError, match=r"it has no config\.json"):
         subject_of(str(tmp_path))
-    for name, text in (("config.json", "{}"), ("model.safetensors", "weights"), ("README.md", "card")):
+    for name, text in (("config.json", "{}"), ("pytorch_model.bin", "weights"), ("README.md", "card")):
         (tmp_path / name).write_text(text)
     first = subject_of(str(tmp_path))
     (tmp_path / "README.md").write_text("another card")
     assert subject_of(str(tmp_path)) == first
-    (tmp_path / "model.safetensors").write_text("other weights")
+    (tmp_path / "pytorch_model.bin").write_text("other weights")
     assert subject_of(str(tmp_path)).sha256 != first.sha256
 
 
@@ -124,6 +125,20 @@ def test_the_official_harness_reads_our_predictions_and_the_gate_its_reports(
     swapped = f"{sides['base'].partition('+')[0]}+{sides['new'].partition('+')[2]}"
     with pytest.raises(Unusable, match="is not the one in the predictions"):
         gate([Path(sides["base"])], [Path(swapped)])
+
+
+def test_an_evaluation_is_not_finished_while_infrastructure_spoilt_some_of_it(tmp_path: Path) -> None:
+    spoilt: list[tuple[Failure, int, bool, str | None]] = [
+        (Failure.SERVICE, 1, True, "1 of 3 episodes do not count (1 service)"),
+        (Failure.SERVICE, 3, False, "3 of 3 episodes do not count (3 service)"),
+        (Failure.GRADER, 1, True, None),  # trying again would change nothing
+        (Failure.GRADER, 3, False, "3 of 3 episodes do not count (3 grader)"),
+    ]
+    for number, (blamed, many, told, missing) in enumerate(spoilt):
+        made = graded_run(tmp_path / str(number), 3, lambda i, _, of=many, who=blamed: who if i < of else True)
+        found = summarise_evaluation(made, Evaluation(subject="m", kind="model", sha256=None))
+        assert (found.figures is not None, found.finished) == (told, missing is None), (blamed, many)
+        assert (found.missing or "None").startswith(str(missing))
 
 
 # Real sandboxes -------------------------------------------------------------------------------------------------------

@@ -466,6 +466,8 @@ def test_a_migrated_run_carries_a_chain(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"neither a run .*; give {base}$"):
+        decide(base.parent, base)
     with pytest.raises(UsageError, match="neither a run"):
         decide(base, tmp_path)
     bare = tmp_path / "bare"
