@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from ...errors import ConfigError, UsageError
@@ -17,6 +17,8 @@ from ...rollouts.run_dir import differences
 __all__ = ["NOTE", "Stage", "Stages"]
 
 NOTE = "stage.json"
+_HERE = "EXPERIMENT"
+"""Stands for the experiment's folder."""
 Figures = Mapping[str, Any]
 
 
@@ -57,14 +59,17 @@ class Stages:
         """
         folder = self.root / name
         self._done += 1
-        said = {"config": json.loads(json.dumps(config)), "after": {stage.name: stage.id for stage in after}}
+        told = _placed(json.loads(json.dumps(config)), self.root)
+        said = {"config": told, "after": {stage.name: stage.id for stage in after}}
         found = _read(folder)
         note: dict[str, Any]
         if found is None:
             note = {"id": uuid4().hex, **said, "seconds": 0.0, "cpu_seconds": 0.0, "finished": False, "figures": {}}
         else:
-            note = found
+            note = found | {"config": _placed(found["config"], self.root)}
             _compare(folder, note, said)
+            if note != found:
+                write_json(folder / NOTE, note)  # of a version that noted whole paths: from now on it can be moved
         if not note["finished"]:
             self._say(f"[{self._done}/{self.total or '?'}] {name}")
             folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +105,17 @@ def _read(folder: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}; remove {folder} to do this stage again") from None
+
+
+def _placed(value: Any, root: Path) -> Any:
+    """Settings in which paths inside the experiment do not say where it lies, so that it can be moved."""
+    if isinstance(value, Mapping):
+        told = cast("Mapping[str, Any]", value)
+        return {key: _placed(each, root) for key, each in told.items()}
+    if isinstance(value, list):
+        return [_placed(each, root) for each in cast("list[Any]", value)]
+    inside = isinstance(value, str) and value.startswith(f"{root}/")
+    return f"{_HERE}/{Path(value).relative_to(root)}" if inside else value
 
 
 def _compare(folder: Path, note: Mapping[str, Any], said: Mapping[str, Any]) -> None:

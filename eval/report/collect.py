@@ -90,12 +90,15 @@ def collect(folder: Path, *, each: Callable[[], None] = lambda: None) -> Collect
     """
     experiment = read_experiment(folder)
     config = _gate_config(experiment)
+    runs = [run for arm in experiment.arms for seed in arm.seeds for run in seed.runs]
     arms = tuple(_result(folder, arm, seed.seed, config, each) for arm in experiment.arms for seed in arm.seeds)
     return Collected(
         folder=folder,
         experiment=experiment,
         arms=arms,
-        gates=tuple(Gated(record=record, report=_report(folder / record.report)) for record in experiment.gates),
+        gates=tuple(
+            Gated(record=record, report=_report(folder, folder / record.report, runs)) for record in experiment.gates
+        ),
         data=tuple(Data(record=one, card=_text(folder / one.folder / "README.md")) for one in experiment.data),
         families=_families(folder, experiment, arms),
     )
@@ -122,9 +125,18 @@ def _result(folder: Path, arm: Arm, seed: int, config: GateConfig, each: Callabl
     return ArmResult(arm=arm, seed=seed, outcomes=outcomes, side=side, training=training)
 
 
-def _report(path: Path) -> GateReport | None:
+def _report(folder: Path, path: Path, runs: Sequence[str]) -> GateReport | None:
+    """A gate's report. It names its runs by whole paths, which are those of where the experiment lay then."""
     try:
-        return GateReport.model_validate_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        report = GateReport.model_validate_json(text)
+        known = (one.path for one in report.base.evidence)
+        was = {place.removesuffix(f"/{run}") for place in known for run in runs if place.endswith(f"/{run}")}
+        here = str(folder.resolve())
+        for root in was - {here}:
+            old, new = (json.dumps(f"{place}/")[1:-1] for place in (root, here))
+            report = GateReport.model_validate_json(text.replace(old, new))
+        return report
     except (OSError, ValidationError):
         return None
 

@@ -1,5 +1,6 @@
 """The parts of an experiment by themselves: stages, demonstrations, tokenizer, model, copying practice, generation."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from trajectory_hub.eval.experiment.demonstrations import GOOD, MIX, Demonstrato
 from trajectory_hub.eval.experiment.generation import GenerationServer
 from trajectory_hub.eval.experiment.model import EXPERIMENT, Arm, ArmSeed, Experiment, read_experiment
 from trajectory_hub.eval.experiment.practice import PracticeConfig, practise
-from trajectory_hub.eval.experiment.stages import Stage, Stages
+from trajectory_hub.eval.experiment.stages import NOTE, Stage, Stages
 from trajectory_hub.eval.experiment.tiny import TinyConfig, make_model, make_tokenizer
 from trajectory_hub.rollouts.policies.base import Context, TaskView
 from trajectory_hub.tools.registry import ToolRegistry
@@ -69,6 +70,29 @@ def test_a_stage_of_other_settings_is_refused_by_their_names(tmp_path: Path) -> 
     first.do("one", {"a": {"b": 1, "c": 2}}, work)
     with pytest.raises(ConfigError, match=r"a\.b"):
         stages(tmp_path)[0].do("one", {"a": {"b": 2, "c": 2}}, work)
+
+
+def test_a_stage_is_finished_wherever_its_experiment_is_moved(tmp_path: Path) -> None:
+    here, there, work = tmp_path / "here", tmp_path / "there", Counted()
+    stages(here)[0].do("one", {"tasks": str(here / "tasks" / "eval"), "files": [str(here / "a")]}, work)
+    here.rename(there)
+    moved = {"tasks": str(there / "tasks" / "eval"), "files": [str(there / "a")]}
+    assert stages(there)[0].do("one", moved, work).folder == there / "one"
+    assert work.times == 1
+    with pytest.raises(ConfigError, match="tasks"):
+        stages(there)[0].do("one", {**moved, "tasks": str(tmp_path / "tasks" / "eval")}, work)
+
+
+def test_a_stage_noted_with_whole_paths_can_be_moved_once_it_was_looked_at(tmp_path: Path) -> None:
+    here, there, work = tmp_path / "here", tmp_path / "there", Counted()
+    settings = {"tasks": str(here / "tasks")}
+    stages(here)[0].do("one", settings, work)
+    note = json.loads((here / "one" / NOTE).read_text())
+    (here / "one" / NOTE).write_text(json.dumps({**note, "config": settings}))
+    stages(here)[0].do("one", settings, work)
+    here.rename(there)
+    stages(there)[0].do("one", {"tasks": str(there / "tasks")}, work)
+    assert work.times == 1
 
 
 def test_a_stage_is_out_of_date_once_what_it_was_built_on_was_done_again(tmp_path: Path) -> None:

@@ -113,6 +113,17 @@ def test_a_page_may_be_taken_elsewhere(experiment: Path, tmp_path: Path) -> None
     assert all(target.startswith(("#", "data:")) for target in page.targets)
 
 
+def test_an_experiment_may_be_moved(experiment: Path, tmp_path: Path) -> None:
+    """Its gates' reports name their runs by whole paths."""
+    moved = Path(shutil.copytree(experiment, tmp_path / "moved"))
+    written = write_report(moved)
+    page = Reader((written / "report.html").read_text())
+    assert str(experiment) not in "".join([*page.targets, *page.text])
+    assert f"trajhub gate {moved}/" in "".join(page.text)
+    episodes = [target for target in page.targets if "/episodes/" in target]
+    assert episodes and all((written / target).resolve().is_relative_to(moved) for target in episodes)
+
+
 def test_what_is_missing_is_told_and_the_rest_is_there(tmp_path: Path) -> None:
     copy = make_experiment(tmp_path / "half", count=12)
     told = json.loads((copy / EXPERIMENT).read_text()) | {"finished": False}
