@@ -5,6 +5,7 @@ import os
 import threading
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from ..errors import SandboxLost
 from .container import Container, SandboxConfig
@@ -43,7 +44,7 @@ def prepared_image(engine: Engine, config: SandboxConfig) -> str:
 
 
 def _prepare(engine: Engine, config: SandboxConfig, image: str, key: str, note: Path) -> str:
-    changes = {"memory_mb": max(config.memory_mb, 2048), "volumes": {}}
+    changes: dict[str, Any] = {"memory_mb": max(config.memory_mb, 2048), "volumes": {}}
     container = Container(engine, config.model_copy(update=changes), image)
     try:
         channel = container.open_channel()

@@ -88,7 +88,9 @@ def test_two_at_once_make_one(engine: Engine, tiny_task: Task) -> None:
     engines = [Engine() for _ in range(3)]
     try:
         with ThreadPoolExecutor(3) as pool:
-            found = list(pool.map(lambda one: ensure_installed(one, recipe, tiny_task.require_image()), engines))
+            image = tiny_task.require_image()
+            waiting = [pool.submit(ensure_installed, one, recipe, image) for one in engines]
+            found = [one.result() for one in waiting]
         assert len(set(found)) == 1
     finally:
         for one in engines:
