@@ -221,7 +221,9 @@ def _html(block: Block) -> str:
         case Drawing(_, svg, alt, caption):
             data = base64.b64encode(svg.encode()).decode()
             picture = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(_plain(alt))}">'
-            return f"<figure>{picture}<figcaption>{escape(_plain(caption))}</figcaption></figure>"
+            return (
+                f"<figure><div class=scroll>{picture}</div><figcaption>{escape(_plain(caption))}</figcaption></figure>"
+            )
         case Details(summary, blocks):
             inside = "\n".join(map(_html, blocks))
             return f"<details><summary>{escape(_plain(summary))}</summary>\n{inside}\n</details>"

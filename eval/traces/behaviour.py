@@ -80,6 +80,7 @@ class BehaviourSection:
     name = "behaviour"
     family = "behaviour"
     title = "What resolved and unresolved episodes took"
+    silent = "no record tells the course of an episode"
 
     def measure(self, source: Source, options: Options) -> Behaviour:
         """Everything of this module's description."""

@@ -112,6 +112,7 @@ class CacheSection:
     name = "cache"
     family = "workload"
     title = "Prompts and their cache"
+    silent = "no request tells how many tokens its prompt had"
 
     def measure(self, source: Source, options: Options) -> Cache | None:
         """Everything of this module's description; None where no request tells its prompt's length."""

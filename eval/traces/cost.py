@@ -74,6 +74,7 @@ class CostSection:
     name = "cost"
     family = "workload"
     title = "Cost by kind of token"
+    silent = "no request tells its tokens, and no record its cost"
 
     def measure(self, source: Source, options: Options) -> Cost | None:
         """Null where neither tokens nor costs are known."""

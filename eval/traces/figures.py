@@ -81,6 +81,11 @@ class Distribution(Figures):
     largest: float | None = None
     total: float | None = None
 
+    @property
+    def least(self) -> float | None:
+        """The lower end of the interval, not below 0 where no unit is."""
+        return max(self.low, 0.0) if self.low is not None and (self.smallest or 0.0) >= 0 else self.low
+
     def cells(self, scale: float = 1.0) -> tuple[str, ...]:
         """The cells of a row of `HEADER`."""
         return tuple(self._cell(name, scale) for name in ("mean", "low", "p25", "p50", "p90", "p99", "largest"))
@@ -89,7 +94,7 @@ class Distribution(Figures):
         if name == "low":
             if self.low is None or self.high is None:
                 return "-"
-            return f"{number(self.low * scale)} to {number(self.high * scale)}"
+            return f"{number(self.least * scale)} to {number(self.high * scale)}"
         value: float | None = getattr(self, name)
         return "-" if value is None else number(value * scale)
 

@@ -36,6 +36,10 @@ class HarnessesSection:
     name = "harnesses"
     family = "harnesses"
     title = "Comparison of harnesses"
+    silent = (
+        f"no two agents (or values of the column that --compare names) were graded on {_TASKS} tasks or more with "
+        "the same model"
+    )
 
     def measure(self, source: Source, options: Options) -> Harnesses | None:
         """Everything of this module's description; None where no two can be compared."""

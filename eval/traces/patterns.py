@@ -88,6 +88,8 @@ _LABELS = {
     "recall_edited": "files of the reference patch that were edited",
     "precision_edited": "edited files that the reference patch changes",
 }
+_SHARES = frozenset(_LABELS) - {"search_depth", "files_before_edit", "jump", "test_runs", "reverting"}
+"""Those that lie between 0 and 1."""
 
 
 class Habit(Figures):
@@ -118,6 +120,7 @@ class PatternsSection:
     name = "patterns"
     family = "behaviour"
     title = "Searching, editing, testing"
+    silent = "no step tells what it did"
 
     def measure(self, source: Source, options: Options) -> Patterns | None:
         """Everything of this module's description; None where no action is known."""
@@ -142,8 +145,8 @@ class PatternsSection:
     def blocks(self, found: Patterns, options: Options) -> Sequence[Block]:
         """One row a measure."""
         rows = tuple(
-            (_LABELS[name], f"{one.every.n:,}", _mean(one.every), number(one.every.p50), _mean(one.resolved),
-             _mean(one.unresolved), number(one.delta), p_value(one.p_holm))
+            (_LABELS[name], f"{one.every.n:,}", _mean(name, one.every), number(one.every.p50),
+             _mean(name, one.resolved), _mean(name, one.unresolved), number(one.delta), p_value(one.p_holm))
             for name, one in found.habits.items() if one.every.n
         )  # fmt: skip
         columns = ("per episode", "n", "mean [95% interval]", "median", "resolved: mean", "unresolved: mean",
@@ -196,10 +199,13 @@ def _test(source: Source, relation: str, name: str) -> tuple[float | None, float
     return mann_whitney(*sides)
 
 
-def _mean(one: Distribution) -> str:
+def _mean(name: str, one: Distribution) -> str:
     if one.mean is None:
         return "-"
-    return number(one.mean) if one.low is None else f"{number(one.mean)} [{number(one.low)}, {number(one.high)}]"
+    if one.low is None or one.high is None:
+        return number(one.mean)
+    high = min(one.high, 1.0) if name in _SHARES else one.high
+    return f"{number(one.mean)} [{number(one.least)}, {number(high)}]"
 
 
 SECTION = PatternsSection()

@@ -6,6 +6,7 @@ from typing import Any
 from ... import plotting
 from ...extras import need
 from ...page import Drawing
+from . import figures
 
 __all__ = ["Curve", "curves", "forest", "panels", "stacked", "stacked_area"]
 
@@ -140,11 +141,12 @@ def _plain(value: float, _place: int | None = None) -> str:
 
 
 def _ends(lines: Mapping[str, Curve]) -> str:
-    return "; ".join(
-        f"{label}: from {line[0][1]:.3g} at {line[0][0]:.3g} to {line[-1][1]:.3g} at {line[-1][0]:.3g}"
-        for label, line in lines.items()
-        if line
-    )
+    told = list[str]()
+    for label, line in lines.items():
+        if line:
+            (x, y), (last_x, last_y) = ([figures.number(one) for one in point] for point in (line[0], line[-1]))
+            told.append((f"{label}: " if label else "") + f"from {y} at {x} to {last_y} at {last_x}")
+    return "; ".join(told)
 
 
 def _short(label: str) -> str:

@@ -71,6 +71,7 @@ class RepeatsSection:
     name = "repeats"
     family = "repeats"
     title = "Repeated runs"
+    silent = "no episode that counts was graded; trajhub grade does that for predictions"
 
     def measure(self, source: Source, options: Options) -> Repeats | None:
         """Everything of this module's description; None without a graded episode that counts."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...page import Block, Details, Heading, Page, Table, Text
+from ...page import Block, Details, Heading, Listing, Page, Table, Text
 from ...rollouts.files import write_json, write_texts
 from .measure import SECTIONS, Measurements, Scope
 from .section import Options, Section
@@ -35,8 +35,8 @@ def _lead(found: Measurements) -> str:
     said = f"{found.all.episodes:,} episodes of {len(found.runs):,} run{'s' if len(found.runs) != 1 else ''}."
     if found.all.outcomes_only:
         said += (
-            f" {found.all.outcomes_only:,} more records tell an outcome and nothing of what led to it: "
-            "they count where outcomes do."
+            f" {found.all.outcomes_only:,} more {_records(found.all.outcomes_only)} of what led to it: counted where "
+            "outcomes are."
         )
     if found.filter:
         said += f" Only episodes where {found.filter}."
@@ -53,14 +53,19 @@ def _glance(found: Measurements) -> list[Block]:
     for section in SECTIONS:
         measured = getattr(found.all, section.name)
         if section.name in found.sections and measured is None:
-            silent.append(section.title)
+            silent.append(f"{section.title}: {section.silent}.")
         elif measured is not None:
             shown = [(name, value) for name, value in section.headline(measured) if value != "-"][:_AT_A_GLANCE]
             rows += [(section.title if not place else "", *one) for place, one in enumerate(shown)]
     blocks: list[Block] = [Table("At a glance", ("", "figure", "all"), tuple(rows))] if rows else []
     if silent:
-        blocks.append(Text(f"These records tell nothing of: {', '.join(silent)}."))
+        blocks.append(Text("Of some things these records tell nothing, and why:"))
+        blocks.append(Listing(tuple(silent)))
     return blocks
+
+
+def _records(count: int) -> str:
+    return "record tells an outcome and nothing" if count == 1 else "records tell an outcome and nothing"
 
 
 def _reading() -> str:
@@ -75,7 +80,7 @@ def _section(section: Section, found: Measurements, options: Options) -> list[Bl
     measured = getattr(found.all, section.name)
     blocks: list[Block] = [Heading(section.title)]
     if measured is None:
-        return [*blocks, Text("Nothing of the kind is known of these episodes.")]
+        return [*blocks, Text(f"Nothing can be said: {section.silent}.")]
     groups = [one for one in found.groups if getattr(one, section.name) is not None]
     if groups:
         blocks += _comparison(section, found, groups)

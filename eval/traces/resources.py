@@ -133,6 +133,7 @@ class ResourcesSection:
     name = "resources"
     family = "resources"
     title = "Resources of the sandbox"
+    silent = "neither steps nor samples tell what the machine spent; episodes that are run here do"
 
     def measure(self, source: Source, options: Options) -> Resources | None:
         """Everything of this module's description; None where nothing was measured."""

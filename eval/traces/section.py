@@ -34,6 +34,8 @@ class Section(Protocol):
     family: str
     """Word of `--only` that stands for several sections."""
     title: str
+    silent: str
+    """Why there is nothing to say, where `measure` gives None, and what would change that."""
 
     def measure(self, source: Source, options: Options) -> Figures | None:
         """The figures of the episodes in scope; None where nothing of the kind is known."""

@@ -91,6 +91,7 @@ class SequencesSection:
     name = "sequences"
     family = "behaviour"
     title = "Sequences of actions"
+    silent = "no step tells what it did"
 
     def measure(self, source: Source, options: Options) -> Sequences | None:
         """Everything of this module's description; None where no action is known."""

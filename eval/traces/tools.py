@@ -86,6 +86,7 @@ class ToolsSection:
     name = "tools"
     family = "tools"
     title = "Tool calls"
+    silent = "no tool was called"
 
     def measure(self, source: Source, options: Options) -> Tools | None:
         """Everything of this module's description; None without a call."""

@@ -111,6 +111,7 @@ class WorkloadSection:
     name = "workload"
     family = "workload"
     title = "Workload"
+    silent = "no record tells the course of an episode"
 
     def measure(self, source: Source, options: Options) -> Workload:
         """Everything of this module's description."""
@@ -161,14 +162,19 @@ class WorkloadSection:
         timed = ", ".join(f"{name}: {count:,}" for name, count in found.timings.items())
         return [
             Text(
-                f"{found.sessions:,} sessions of {found.runs:,} runs, {found.rounds:,} rounds, {found.turns:,} turns, "
-                f"{found.tool_calls:,} tool calls by {found.tools:,} tools. Timing of sessions: {timed}."
+                f"{_count(found.sessions, 'session')} of {_count(found.runs, 'run')}, {_count(found.rounds, 'round')}, "
+                f"{_count(found.turns, 'turn')}, {found.tool_calls:,} tool calls by {found.tools:,} tools. "
+                f"Timing of sessions: {timed}."
             ),
             *distribution_table("Per session", found.per_session, _SESSION_ROWS),
             *distribution_table("Per turn", found.per_turn, _TURN_ROWS),
             *distribution_table("Per round", found.per_round, _ROUND_ROWS),
             *_time_blocks(found),
         ]
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number:,} {of}" if number == 1 else f"{number:,} {of}s"
 
 
 def _time_blocks(found: Workload) -> list[Block]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from trajectory_hub.benchmarks.synthetic_tables import synthetic_run
 from trajectory_hub.cli import main
+from trajectory_hub.eval.traces.figures import Distribution
 from trajectory_hub.eval.traces.measure import SECTIONS, Measurements, measure, measure_source
 from trajectory_hub.eval.traces.report import write_report
 from trajectory_hub.eval.traces.section import Options
@@ -109,8 +110,30 @@ def test_a_browser_shows_it_whole(nasty: Path) -> None:
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
             drawn = page.evaluate("[...document.images].map(one => one.naturalWidth > 100)")
             assert len(drawn) > 10 and all(drawn)
+            shown = page.evaluate("[...document.images].map(one => one.getBoundingClientRect().width)")
+            assert min(shown) > 500, "a drawing too small to be read"
             page.close()
         browser.close()
+
+
+def test_a_section_without_figures_says_why(tmp_path: Path) -> None:
+    rows = world()
+    for row in rows["episodes"]:
+        row["resolved"], row["graded"] = None, False
+    found = figures(rows)
+    write_report(found, tmp_path, QUICK)
+    text = (tmp_path / "report.md").read_text()
+    silent = [section for section in SECTIONS if getattr(found.all, section.name) is None]
+    assert {section.name for section in silent} >= {"repeats", "harnesses"}
+    for section in silent:
+        assert f"## {section.title}\n\nNothing can be said: " in text
+        assert text.count(section.silent.split("(")[0]) == 2, "at a glance, and in its place"
+
+
+def test_an_interval_keeps_to_what_a_quantity_can_be() -> None:
+    never_below = Distribution(n=3, unknown=0, mean=1.0, low=-2.0, high=4.0, smallest=0.0)
+    assert never_below.cells()[1] == "0 to 4"
+    assert never_below.model_copy(update={"smallest": -1.0}).cells()[1] == "-2 to 4"
 
 
 def test_the_command_writes_and_prints(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
