@@ -7,6 +7,7 @@ import pytest
 from trajectory_hub.rollouts import payloads
 from trajectory_hub.rollouts.adapters.registry import adapters
 
+from .benchmark_records import write_json
 from .reading_events import Told, told
 from .recorded import SESSION, at, claude, item, write
 from .recorded_gemini import header, message
@@ -149,3 +150,89 @@ def test_gemini_clis_calls(status: str, tmp_path: Path) -> None:
     assert len(read.payloads(payloads.ToolCall)) == 1
     over = status in ("error", "success", "cancelled")
     assert [result.ok for result in read.payloads(payloads.ToolResult)] == ([status == "success"] if over else [])
+
+
+def _read_document(name: str, file: str, document: Any, folder: Path) -> Told:
+    path = write(folder / file, document) if file.endswith(".jsonl") else write_json(folder / file, document)
+    (only,) = told(adapters().adapters[name], path)
+    return only
+
+
+@pytest.mark.parametrize("version", [f"ATIF-v1.{minor}" for minor in range(9)])
+@pytest.mark.parametrize("source", ["system", "user", "agent"])
+def test_atif(version: str, source: str, tmp_path: Path) -> None:
+    step = {"step_id": 1, "source": source, "message": "hello"}
+    document = {"schema_version": version, "session_id": "s", "agent": {"name": "a", "version": "1"}, "steps": [step]}
+    read = _read_document("atif", "a.json", document, tmp_path)
+    _known(read)
+    assert len(read.payloads(payloads.LlmResponse)) == (source == "agent")
+
+
+MINI_EXITS = "Submitted LimitsExceeded TimeExceeded RepeatedFormatError FormatError UserInterruption".split()
+"""Names of the exceptions that end mini-swe-agent 2.4.6, besides those of models and environments."""
+
+
+@pytest.mark.parametrize("status", [*MINI_EXITS, "RuntimeError"])
+def test_mini_swe_agents_exits(status: str, tmp_path: Path) -> None:
+    messages = [{"role": role, "content": "x"} for role in ("system", "user", "assistant", "user")]
+    last = {"role": "exit", "content": "", "extra": {"exit_status": status, "submission": ""}}
+    document = {
+        "trajectory_format": "mini-swe-agent-1.1",
+        "messages": [*messages, last],
+        "info": {"exit_status": status},
+    }
+    read = _read_document("mini-swe-agent", "a.traj.json", document, tmp_path)
+    _known(read)
+    (end,) = read.payloads(payloads.EpisodeEnd)
+    assert end.message == status and (end.stop_reason == "submitted") == (status == "Submitted")
+
+
+@pytest.mark.parametrize("kind", ["FormatError", "UserInterruption", "LimitsExceeded"])
+def test_mini_swe_agents_interruptions(kind: str, tmp_path: Path) -> None:
+    messages = [{"role": role, "content": "x"} for role in ("system", "user", "assistant")]
+    told_of = {"role": "user", "content": "stop", "extra": {"interrupt_type": kind}}
+    document = {"trajectory_format": "mini-swe-agent-1.1", "messages": [*messages, told_of], "info": {}}
+    read = _read_document("mini-swe-agent", "a.traj.json", document, tmp_path)
+    _known(read)
+    assert kind in "".join(note.model_dump_json() for note in read.payloads(payloads.Note))
+
+
+LISTS = {"resolved_ids": True, "unresolved_ids": False, "empty_patch_ids": False, "error_ids": None}
+"""Lists of a run's report that put an instance somewhere, swebench 5.0.2."""
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_swe_benchs_lists(name: str, tmp_path: Path) -> None:
+    lists: dict[str, list[str]] = {one: [] for one in LISTS}
+    document = {"total_instances": 1, "submitted_ids": ["a__b-1"], **lists, name: ["a__b-1"], "schema_version": 2}
+    read = _read_document("swe-bench", "r.json", document, tmp_path)
+    _known(read)
+    (verdict,) = read.payloads(payloads.Verdict)
+    assert verdict.resolved is LISTS[name]
+
+
+NEBIUS_EXITS = (
+    "submitted exit_context exit_cost exit_error exit_format early_exit submitted_(exit_context) submitted_(exit_cost) "
+    "submitted_(exit_error) submitted_(exit_format)"
+).split()
+"""Values of `exit_status` in nebius/SWE-agent-trajectories, a blank as `_`."""
+
+
+@pytest.mark.parametrize("status", [one.replace("_(", " (") for one in NEBIUS_EXITS])
+def test_nebius_exits(status: str, tmp_path: Path) -> None:
+    turn = {"role": "user", "text": "Mend it", "system_prompt": None, "mask": False, "cutoff_date": None}
+    row = {"instance_id": "a__b-1", "model_name": "m", "target": False, "trajectory": [turn], "exit_status": status}
+    read = _read_document("nebius-swe-agent", "a.jsonl", [{**row, "generated_patch": "", "eval_logs": ""}], tmp_path)
+    _known(read)
+    (end,) = read.payloads(payloads.EpisodeEnd)
+    assert end.message == status and end.stop_reason != "interrupted"
+
+
+@pytest.mark.parametrize("kind", ["TOOL", "tool", "AGENT", "CHAIN"])
+def test_agent_traces_spans(kind: str, tmp_path: Path) -> None:
+    span = {"span_id": "s", "type": kind, "start_ns": 0, "end_ns": 1, "duration_ms": 0.5}
+    tool = {"tool_name": "shell", "tool_input": "{}", "tool_output": ""} if kind.lower() == "tool" else {}
+    row = {"trace_id": "t", "spans": [{**span, **tool}], "llm_steps": [], "metadata": {}}
+    read = _read_document("agent-trace", "t.jsonl", [row], tmp_path)
+    _known(read)
+    assert len(read.payloads(payloads.ToolCall)) == bool(tool)
