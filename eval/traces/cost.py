@@ -32,6 +32,7 @@ _TOKENS = {
     "reasoning": "reasoning_tokens",
 }
 _MODELS = 12
+_UNTOLD = "count(*) FILTER (cost_input_usd IS NULL AND input_tokens IS NULL AND output_tokens IS NULL)"
 
 
 class ModelCost(Figures):
@@ -58,7 +59,9 @@ class Cost(Figures):
     sources: dict[str, int]
     """Sessions by whose word their cost is: `recorded`, `prices` or `not known`."""
     unpriced: dict[str, int]
-    """Requests by models that have no price."""
+    """Requests that tell their tokens, by models that have no price."""
+    uncounted: int = 0
+    """Requests that do not tell their tokens, whatever their model costs."""
     all: ModelCost
     models: tuple[ModelCost, ...]
     """The twelve that got most requests."""
@@ -92,8 +95,11 @@ class CostSection:
             prices=source.prices,
             sources={row["said"]: row["n"] for row in sources},
             unpriced={
-                row["model"] or "not known": row["n"] - row["priced"] for row in found if row["n"] > row["priced"]
+                row["model"] or "not known": left
+                for row in found
+                if (left := row["n"] - row["priced"] - row["untold"]) > 0
             },
+            uncounted=whole["untold"],
             all=_model(whole),
             models=tuple(_model(row) for row in found[:_MODELS]),
             per_session=sessions,
@@ -126,7 +132,8 @@ class CostSection:
 def _counts(model: str) -> str:
     tokens = ", ".join(f"sum({sql}) AS t_{kind}" for kind, sql in _TOKENS.items())
     dollars = ", ".join(f"sum(cost_{kind}_usd) AS d_{kind}" for kind in _TOKENS)
-    return f"SELECT {model} AS model, count(*) AS n, count(cost_input_usd) AS priced, {tokens}, {dollars} FROM r"
+    counts = f"count(*) AS n, count(cost_input_usd) AS priced, {_UNTOLD} AS untold"
+    return f"SELECT {model} AS model, {counts}, {tokens}, {dollars} FROM r"
 
 
 def _model(row: Mapping[str, Any]) -> ModelCost:
@@ -174,6 +181,8 @@ def _said(found: Cost) -> str:
     if found.unpriced:
         names = ", ".join(f"{name} ({count:,})" for name, count in list(found.unpriced.items())[:6])
         said += f" Requests without a price, whose cost is not known rather than zero: {names}."
+    if found.uncounted:
+        said += f" {found.uncounted:,} requests do not tell their tokens, so that no price tells their cost."
     if found.difference is not None and found.difference.value is not None:
         said += (
             f" Records of {found.difference.n:,} sessions say themselves what they cost: "

@@ -554,7 +554,7 @@ def test_cost_is_told_by_kind_of_token_and_unknown_models_cost_nothing_known() -
             episode("a", cost_usd=2.5, cost_source="recorded", **{f"cost_{kind}_usd": x for kind, x in dear.items()}),
             episode("b"),
         ],
-        requests=[priced("a", "dear", **dear), priced("b", "who")],
+        requests=[priced("a", "dear", **dear), priced("b", "who"), request("b", 1, model="dear", input_tokens=None)],
         steps=[],
         samples=[],
     )
@@ -562,8 +562,8 @@ def test_cost_is_told_by_kind_of_token_and_unknown_models_cost_nothing_known() -
     found = CostSection().measure(source, QUICK)
     assert found is not None
     assert found.all.tokens == {"input": 100, "cached": 80, "cache_creation": 20, "output": 40, "reasoning": 10}
-    assert (found.all.requests, found.all.priced, found.all.total) == (2, 1, pytest.approx(2.0))
-    assert found.unpriced == {"who": 1}
+    assert (found.all.requests, found.all.priced, found.all.total) == (3, 1, pytest.approx(2.0))
+    assert (found.unpriced, found.uncounted) == ({"who": 1}, 1), "a model with a price, and nothing to multiply with it"
     unknown = next(one for one in found.models if one.model == "who")
     assert unknown.total is None and set(unknown.dollars.values()) == {None}
     assert found.difference is not None and found.difference.value == pytest.approx(2.5 / 2.0)
