@@ -13,6 +13,7 @@ __all__ = ["Curve", "curves", "forest", "panels", "stacked", "stacked_area"]
 Curve = tuple[tuple[float, float], ...]
 """Points (x, y) from left to right."""
 
+_HATCHES = ("", "////", "....", "xxxx")
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -64,9 +65,9 @@ def stacked(name: str, rows: Mapping[str, Mapping[str, float]], *, x: str, capti
             list(range(len(rows))),
             values,
             left=list(left.values()),
-            color=plotting.colour(number),
             label=part,
             height=0.6,
+            **_fill(number),
         )
         left = {row: start + value for (row, start), value in zip(left.items(), values, strict=True)}
     plotting.label_rows(axes, [_short(row) for row in rows])
@@ -88,9 +89,7 @@ def stacked_area(name: str, shown: Mapping[str, Mapping[str, Sequence[float]]], 
         base = [0.0] * lengths
         for number, part in enumerate(parts):
             values = [100 * value for value in group.get(part, [0.0] * lengths)]
-            axes[place].bar(
-                range(1, lengths + 1), values, bottom=base, width=1.0, color=plotting.colour(number), label=part
-            )
+            axes[place].bar(range(1, lengths + 1), values, bottom=base, width=1.0, label=part, **_fill(number))
             base = [low + value for low, value in zip(base, values, strict=True)]
         axes[place].set(title=_short(title), xlabel=x, ylim=(0, 100))
     axes[0].set_ylabel("steps, %")
@@ -121,6 +120,12 @@ def forest(name: str, rows: Mapping[str, tuple[float, float | None, float | None
         for row, (value, low, high) in rows.items()
     )
     return Drawing(name, plotting.svg(figure), said, caption)
+
+
+def _fill(number: int) -> dict[str, Any]:
+    """A colour for each of the first parts, then the same with a pattern."""
+    pattern = _HATCHES[number // len(plotting.PALETTE) % len(_HATCHES)]
+    return {"color": plotting.colour(number)} | ({"hatch": pattern, "edgecolor": "#ffffff"} if pattern else {})
 
 
 def _lines(axes: Any, lines: Mapping[str, Curve], log: str, points: Sequence[str]) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from trajectory_hub.benchmarks.synthetic_tables import synthetic_run
 from trajectory_hub.cli import main
+from trajectory_hub.eval.traces import plots
 from trajectory_hub.eval.traces.figures import Distribution
 from trajectory_hub.eval.traces.measure import SECTIONS, Measurements, measure, measure_source
 from trajectory_hub.eval.traces.report import write_report
 from trajectory_hub.eval.traces.section import Options
 from trajectory_hub.eval.traces.source import Source
+from trajectory_hub.plotting import PALETTE
 
 from .worlds import connect, world
 
@@ -128,6 +130,14 @@ def test_a_section_without_figures_says_why(tmp_path: Path) -> None:
     for section in silent:
         assert f"## {section.title}\n\nNothing can be said: " in text
         assert text.count(section.silent.split("(")[0]) == 2, "at a glance, and in its place"
+
+
+def test_more_parts_than_colours_are_told_apart_by_patterns() -> None:
+    few, many = (
+        plots.stacked("x", {"all": {f"part {n}": 1 / count for n in range(count)}}, x="x", caption="c").svg
+        for count in (len(PALETTE), len(PALETTE) + 2)
+    )
+    assert (few.count("<pattern"), many.count("<pattern")) == (0, 2)
 
 
 def test_an_interval_keeps_to_what_a_quantity_can_be() -> None:
