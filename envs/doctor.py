@@ -162,8 +162,7 @@ def _orphans(engine: Engine) -> Check:
 
 
 def _base_image(engine: Engine) -> Check:
-    images: list[dict[str, Any]] = engine.api.images("trajhub/python")
-    tags = sorted(tag for image in images for tag in image["RepoTags"] or ())
+    tags = sorted(engine.image_names("trajhub/python"))
     mend = "" if tags else "`trajhub tasks build` makes it"
     return Check(name="base image", status="ok" if tags else "warn", found=", ".join(tags) or "not made yet", mend=mend)
 

@@ -222,6 +222,26 @@ class Engine:
         except ImageNotFound:
             return None
 
+    def image_names(self, repository: str) -> list[str]:
+        """The names, with their tags, of the images of a repository."""
+        with engine_errors(f"listing images of {repository}"):
+            found: list[dict[str, Any]] = self.api.images(repository)
+        return [name for image in found for name in image["RepoTags"] or ()]
+
+    def remove_image(self, name: str) -> bool:
+        """Remove an image that no container has; whether it is gone."""
+        from docker.errors import APIError, NotFound
+
+        try:
+            self.api.remove_image(name)
+        except NotFound:
+            return True
+        except APIError as error:
+            if error.status_code == 409:
+                return False
+            raise InfrastructureError(f"cannot remove image {name}: {error.explanation or error}") from error
+        return True
+
     def has_volume(self, name: str) -> bool:
         """Whether the engine has a volume of that name."""
         from docker.errors import NotFound

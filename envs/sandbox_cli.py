@@ -28,12 +28,11 @@ def clean(
     boxes = engine.containers() if everything else engine.orphans()
     rows = [(box["Id"][:12], box["Image"], box["Status"], box["Labels"][LABEL]) for box in boxes]
     kept = (PREPARED, AGENTS) if images else ()
-    copies = [tag for name in kept for image in engine.client.images.list(name) for tag in image.tags]
+    copies = [name for repository in kept for name in engine.image_names(repository)]
     if not dry_run:
         for box in boxes:
             engine.remove(box["Id"])
-        for tag in copies:
-            engine.client.images.remove(tag)
+        copies = [name for name in copies if engine.remove_image(name)]
     found = engine.volumes(HOUSES) if images else []
     unused = [str(one["Name"]) for one in found if not one["InUse"] and (dry_run or engine.remove_volume(one["Name"]))]
     used = [str(one["Name"]) for one in found if one["Name"] not in unused]

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from trajectory_hub.envs.engine import Engine, Owner
+from trajectory_hub.envs.images import build_image
 from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
 from trajectory_hub.envs.task import Task
 
@@ -30,7 +32,7 @@ def _killed_owner(image: str) -> str:
     process = subprocess.Popen([sys.executable, "-c", _PROGRAM, image], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     container_id = process.stdout.readline().strip()
-    time.sleep(0.3)
+    time.sleep(0.3)  # its command may have begun by then, or not
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
@@ -84,3 +86,15 @@ def test_a_zombie_owns_nothing() -> None:
     assert not owner.alive
     child.stdin.close()
     child.wait()
+
+
+def test_an_image_is_removed_unless_a_container_has_it(engine: Engine) -> None:
+    name = f"trajhub/test-removed:{uuid4().hex[:12]}"
+    build_image(engine, name, {"Dockerfile": b"FROM scratch\nCOPY a /a\n", "a": name.encode()})
+    container = engine.client.containers.create(name, ["/a"])
+    assert name in engine.image_names("trajhub/test-removed")
+    assert not engine.remove_image(name)
+    container.remove()
+    assert engine.remove_image(name)
+    assert engine.remove_image(name), "somebody else may have been quicker"
+    assert name not in engine.image_names("trajhub/test-removed")
