@@ -69,10 +69,10 @@ def sandbox(request: pytest.FixtureRequest, engine: Engine) -> Iterator[Sandbox]
     """A small sandbox: on a full image with bash, and on one with nothing but a POSIX shell."""
     if request.param == "debian":
         task: Task = request.getfixturevalue("tiny_task")
-        config = SandboxConfig(image=task.require_image(), memory_mb=256, pids=64, disk_mb=64, command_timeout=20)
+        config = SandboxConfig(image=task.require_image(), memory_mb=256, pids=64, disk_mb=64, command_timeout=60)
     else:
         image: str = request.getfixturevalue("bare_image")
-        config = SandboxConfig(image=image, workdir="/repo", memory_mb=256, pids=64, disk_mb=64, command_timeout=20)
+        config = SandboxConfig(image=image, workdir="/repo", memory_mb=256, pids=64, disk_mb=64, command_timeout=60)
     with Sandbox(engine, config) as made:
         yield made
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture(scope="module")
 def grader(engine: Engine) -> Grader:
-    return Grader(engine, GraderConfig(timeout=60))
+    return Grader(engine, GraderConfig(timeout=200))
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +52,12 @@ def test_a_wrong_patch_is_the_models_failure(grader: Grader, tiny_task: Task) ->
 
 
 def test_a_verdict_goes_for_the_same_patch_again_where_that_is_wanted(engine: Engine, tiny_task: Task) -> None:
-    grader, wrong = Grader(engine, GraderConfig(timeout=61, reuse=True)), tiny_task.patch.replace("/ 2", "/ 3")
+    grader, wrong = Grader(engine, GraderConfig(timeout=201, reuse=True)), tiny_task.patch.replace("/ 2", "/ 3")
     first, second, other = (grader.grade(tiny_task, patch) for patch in (tiny_task.patch, tiny_task.patch, wrong))
     assert (first.reused, second.reused, other.reused) == (False, True, False)
     assert second.model_copy(update={"reused": False}) == first
     assert not other.resolved
-    trusting = Grader(engine, GraderConfig(timeout=61, reuse=True, canaries=False))
+    trusting = Grader(engine, GraderConfig(timeout=201, reuse=True, canaries=False))
     assert trusting.grade(tiny_task, tiny_task.patch).canaries.state == "unavailable", "other rules, another verdict"
     again = tiny_task.model_copy(update={"FAIL_TO_PASS": (*tiny_task.FAIL_TO_PASS, "tests/test_none.py::test_none")})
     assert not grader.grade(again, tiny_task.patch).resolved, "another task of the same name"
@@ -197,7 +197,7 @@ def test_without_canaries_these_reports_would_be_believed(
     engine: Engine, tiny_task: Task, tampering: dict[str, str], name: str
 ) -> None:
     """The canaries are what catches them: the attacks work, so the test above could fail."""
-    trusting = Grader(engine, GraderConfig(timeout=60, canaries=False))
+    trusting = Grader(engine, GraderConfig(timeout=200, canaries=False))
     verdict = trusting.grade(tiny_task, tampering[name])
     assert verdict.resolved
     assert (verdict.canaries.state, verdict.canaries.why) == ("unavailable", "switched off")
@@ -224,7 +224,7 @@ def test_a_forged_report_is_refused_even_beside_the_right_fix(
 
 
 def test_a_patch_that_hangs_its_tests_is_the_models_failure(engine: Engine, tiny_task: Task) -> None:
-    hurried = Grader(engine, GraderConfig(timeout=3, retries=0))
+    hurried = Grader(engine, GraderConfig(timeout=8, retries=0))
     verdict = hurried.grade(
         tiny_task, tiny_task.patch.replace("rectangle(base, height) / 2", "__import__('time').sleep(99)")
     )
@@ -270,6 +270,9 @@ def test_a_suite_of_an_unknown_language_says_that_no_canaries_rode_along(grader:
 
 
 def test_no_container_is_left(engine: Engine, grader: Grader, tiny_task: Task) -> None:
+    def mine() -> set[str]:
+        return {box["Id"] for box in engine.containers() if box["Labels"].get("trajhub.owner") == str(engine.owner)}
+
+    before = mine()
     grader.grade(tiny_task, tiny_task.patch)
-    mine = [box for box in engine.containers() if box["Labels"].get("trajhub.owner") == str(engine.owner)]
-    assert mine == []
+    assert mine() <= before

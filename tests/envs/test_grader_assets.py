@@ -43,7 +43,7 @@ def task(tiny_task: Task, tmp_path: Path) -> Task:
 
 
 def test_it_is_there_when_the_tests_start(engine: Engine, task: Task) -> None:
-    grader = Grader(engine, GraderConfig(timeout=60))
+    grader = Grader(engine, GraderConfig(timeout=200))
     assert grader.grade(task, task.patch).resolved
     verdict = grader.grade(task, task.patch + OWN)
     assert verdict.resolved
@@ -52,6 +52,6 @@ def test_it_is_there_when_the_tests_start(engine: Engine, task: Task) -> None:
 
 def test_one_out_of_reach_is_the_graders_failure(engine: Engine, tiny_task: Task) -> None:
     task = seen_task(tiny_task, None)
-    verdict = Grader(engine, GraderConfig(timeout=60, retries=0)).grade(task, task.patch)
+    verdict = Grader(engine, GraderConfig(timeout=200, retries=0)).grade(task, task.patch)
     assert (verdict.reason, verdict.failure) == (Reason.ENVIRONMENT_BROKEN, Failure.GRADER)
     assert ASSET in verdict.detail

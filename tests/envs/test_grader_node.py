@@ -107,7 +107,7 @@ def task_of(base: Task, image: str, commit: str, command: str) -> Task:
 
 @pytest.fixture(scope="module")
 def grader(engine: Engine) -> Grader:
-    return Grader(engine, GraderConfig(timeout=60))
+    return Grader(engine, GraderConfig(timeout=200))
 
 
 def test_canaries_ride_along_in_javascript(grader: Grader, node_task: Task) -> None:
@@ -121,7 +121,7 @@ def test_canaries_ride_along_in_javascript(grader: Grader, node_task: Task) -> N
 def test_a_patch_that_disables_assertions_is_unmasked(grader: Grader, engine: Engine, node_task: Task) -> None:
     verdict = grader.grade(node_task, patch(NO_ASSERT))
     assert (verdict.resolved, verdict.reason) == (False, Reason.FORGED)
-    trusting = Grader(engine, GraderConfig(timeout=60, canaries=False))
+    trusting = Grader(engine, GraderConfig(timeout=200, canaries=False))
     assert trusting.grade(node_task, patch(NO_ASSERT)).resolved
 
 

@@ -61,7 +61,7 @@ def pro_task(tiny_task: Task) -> Task:
 
 @pytest.fixture(scope="module")
 def grader(engine: Engine) -> Grader:
-    return Grader(engine, GraderConfig(timeout=60, retries=0))
+    return Grader(engine, GraderConfig(timeout=200, retries=0))
 
 
 def test_the_reference_resolves_and_canaries_ride_along(grader: Grader, pro_task: Task) -> None:
@@ -76,7 +76,7 @@ def test_the_reference_resolves_and_canaries_ride_along(grader: Grader, pro_task
 def test_a_package_that_makes_tests_pass_is_unmasked(grader: Grader, engine: Engine, pro_task: Task) -> None:
     verdict = grader.grade(pro_task, FORGED)
     assert (verdict.resolved, verdict.reason, verdict.failure) == (False, Reason.FORGED, Failure.GRADER)
-    trusting = Grader(engine, GraderConfig(timeout=60, retries=0, canaries=False))
+    trusting = Grader(engine, GraderConfig(timeout=200, retries=0, canaries=False))
     assert trusting.grade(pro_task, FORGED).resolved
 
 

@@ -68,7 +68,7 @@ def _reached(url: str, log: Path) -> Engine:
 
 @pytest.fixture
 def sandbox(podman: Engine) -> Iterator[Sandbox]:
-    config = SandboxConfig(image=IMAGE, workdir="/repo", memory_mb=256, pids=64, disk_mb=64, command_timeout=20)
+    config = SandboxConfig(image=IMAGE, workdir="/repo", memory_mb=256, pids=64, disk_mb=64, command_timeout=60)
     with Sandbox(podman, config) as made:
         yield made
 

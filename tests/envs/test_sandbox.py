@@ -102,7 +102,7 @@ def test_telemetry_measures_the_command(sandbox: Sandbox) -> None:
 
 
 def test_written_bytes_are_counted_or_not_claimed(sandbox: Sandbox) -> None:
-    written = sandbox.run("head -c 20000000 /dev/zero > big && sync").telemetry.io_write_bytes
+    written = sandbox.run("head -c 20000000 /dev/zero > big && sync big").telemetry.io_write_bytes
     assert written is None or written >= 19_000_000
 
 

@@ -52,7 +52,7 @@ WORK = [
     Action(call={"name": "file_edit", "arguments": FIX}, thought="halve it"),
     shell(TRIANGLE),
     Action(call={"name": "run_tests", "arguments": {"tests": ["tests/test_shapes.py"]}}),
-    shell("date; python3 -c 'print(object())'; mktemp; ls -la ."),
+    shell("date -u +%FT%T.%6N; date; python3 -c 'print(object())'; mktemp; ls -la ."),
     Action(call="no call at all"),
     Action(call=SUBMIT),
 ]

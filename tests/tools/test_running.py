@@ -43,11 +43,11 @@ def test_shell(act: Act, sandbox: SandboxProtocol) -> None:
 
 def test_shell_timeout(act: Act) -> None:
     started = time.monotonic()
-    result = act("shell", command="echo begun; sleep 30", timeout=0.5)
-    assert time.monotonic() - started < 10
+    result = act("shell", command="echo begun; sleep 60", timeout=2)
+    assert time.monotonic() - started < 50
     assert (result.ok, result.error, result.data["timed_out"]) == (False, "timeout", True)
     assert "begun" in result.output
-    assert "timed out after 0.5 s" in result.output
+    assert "timed out after 2 s" in result.output
     assert act("shell", command="echo alive").output == "alive\n[exit code 0]"
 
 
@@ -100,7 +100,7 @@ def test_failures_come_first_and_survive_a_long_log(sandbox: SandboxProtocol) ->
 
 
 def test_a_test_run_that_hangs(sandbox: SandboxProtocol) -> None:
-    result = with_tests(sandbox, "echo PASSED t::a; sleep 60")("run_tests", timeout=0.5)
+    result = with_tests(sandbox, "echo PASSED t::a; sleep 60")("run_tests", timeout=2)
     assert (result.error, result.data["tests"]) == ("timeout", {"t::a": "PASSED"})
 
 
