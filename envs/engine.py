@@ -226,7 +226,7 @@ class Engine:
         """The names, with their tags, of the images of a repository."""
         with engine_errors(f"listing images of {repository}"):
             found: list[dict[str, Any]] = self.api.images(repository)
-        return [name for image in found for name in image["RepoTags"] or ()]
+        return [name for image in found for name in image["RepoTags"] or () if not name.startswith("<none>")]
 
     def remove_image(self, name: str) -> bool:
         """Remove an image that no container has; whether it is gone."""
