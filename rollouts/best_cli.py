@@ -1,6 +1,7 @@
 """`trajhub runs best`: best of n by process score."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,13 @@ def best(
         console.emit_json(_as_dict(found) | {"run": str(run), "predictions": str(path)})
     else:
         _show(run, found)
-    console.next_steps(path, f"trajhub grade {path}")
+    console.next_steps(path, f"trajhub grade {_tasks(run)} {path}")
+
+
+def _tasks(run: Path) -> str:
+    from .run_dir import read_manifest
+
+    return shlex.quote(str((read_manifest(run).get("config") or {}).get("tasks") or "TASKS"))
 
 
 def _as_dict(found: "BestOfN") -> dict[str, Any]:

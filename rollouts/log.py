@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_json
@@ -189,6 +189,15 @@ def _encode(event: AnyEvent) -> bytes:
         return event_body(parse_event(to_json(clean(event.model_dump()))))
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise LogCorrupt(f"{path} cannot be read: {error.strerror}") from error
+
+
 class EventReader:
     """Iterates over the events of a log in constant memory.
 
@@ -203,7 +212,7 @@ class EventReader:
         self.problems: list[str] = []
 
     def __iter__(self) -> Iterator[AnyEvent]:
-        with self.path.open("rb") as file:
+        with _opened(self.path) as file:
             for number, line in enumerate(file, 1):
                 try:
                     event = parse_event(line)

@@ -115,18 +115,28 @@ def ensure_run(run: Path) -> str:
 
 def read_manifest(run: Path) -> dict[str, Any]:
     """What `run.json` holds. Raises UsageError when `run` is not a run."""
+    path = run / MANIFEST
     try:
-        return json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{run} is not a run: it has no {MANIFEST}") from None
-    except ValueError as error:
-        raise UsageError(f"{run / MANIFEST} is not JSON: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} holds no JSON object, so {run} is not a run")
+    manifest = cast("dict[str, Any]", found)
+    for name in ("config", "policy"):
+        if not isinstance(manifest.get(name), dict | None):
+            raise UsageError(f"{path} is damaged: `{name}` is no JSON object")
+    return manifest
 
 
 def read_episode(folder: Path) -> Episode | None:
     """What an episode's log tells, read from both ends of it; None when nothing was written yet."""
     path = folder / EVENTS
-    first = first_event(path) if path.exists() else None
+    first = first_event(path) if path.is_file() else None
     if first is None:
         return None
     found: dict[type[AnyEvent], AnyEvent] = {}

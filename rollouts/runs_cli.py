@@ -105,7 +105,7 @@ def _find(run: Path, name: str) -> Path:
     from .run_dir import EPISODES, read_manifest
 
     read_manifest(run)
-    folders = sorted(path for path in (run / EPISODES).glob("*") if path.name.startswith(name))
+    folders = sorted(path for path in (run / EPISODES).glob("*/") if path.name.startswith(name))
     exact = [path for path in folders if path.name == name]
     if len(exact or folders) != 1:
         found = ", ".join(path.name for path in folders[:5]) or "none"

@@ -143,7 +143,7 @@ def read_trajectories(run: Path) -> Iterator[Trajectory]:
 
 
 def _begun(log: Path) -> bool:
-    if not log.exists():
+    if not log.is_file():
         return False
     with log.open("rb") as file:
         return file.readline().endswith(b"\n")

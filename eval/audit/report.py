@@ -8,6 +8,7 @@ from ...page import Badge, Block, Code, Heading, Listing, Page, Table, Text
 from ...rollouts.files import sha256_of
 from ...rollouts.run_dir import MANIFEST, read_manifest
 from ...rollouts.run_model import RunManifest
+from ...validation import validated
 from ..checks.run import check_run
 from .evidence import Evidence
 from .execution import execution_link
@@ -32,7 +33,7 @@ def audit(
     """Look at every link of a run. `tasks` as in `check_run`, from `source` if they are not from where the run had
     them; `each` is called after every episode.
     """
-    manifest = RunManifest.model_validate(read_manifest(run))
+    manifest = validated(RunManifest, read_manifest(run), f"{run}/run.json")
     checked = check_run(run, tasks, each=each)
     return AuditReport(
         run_id=manifest.run_id,

@@ -39,7 +39,7 @@ def layer1_digest(run: Path) -> str | None:
                 file.seek(max(size - _TAIL, 0))
                 name = f"{folder.name}\0{size}\0".encode("utf-8", "surrogateescape")
                 digest.update(name + sha256(file.read()).digest())
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # no episode: a stray file, or a folder without a log
             continue
     return digest.hexdigest()
 
