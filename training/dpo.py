@@ -35,18 +35,20 @@ def train_dpo(config: DpoConfig, stream: TextIO | None = None, *, dry_run: bool 
 
         from .trainer.trainers import MaskedDPOTrainer, PairCollator
 
-        losses = config.losses
-        args = DPOConfig(
-            **session.arguments(),
-            max_length=None,  # examples fit; nothing is cut
-            beta=config.beta,
-            loss_type=list(losses),
-            loss_weights=list(losses.values()),
-            label_smoothing=config.label_smoothing,
-            precompute_ref_log_probs=config.precompute_reference,
-        )
-        collator = PairCollator(pad_token_id=session.tokenizer.pad_token_id)
-        return session.fit(MaskedDPOTrainer(args=args, data_collator=collator, **session.parts()))
+        with session.building():
+            losses = config.losses
+            args = DPOConfig(
+                **session.arguments(),
+                max_length=None,  # examples fit; nothing is cut
+                beta=config.beta,
+                loss_type=list(losses),
+                loss_weights=list(losses.values()),
+                label_smoothing=config.label_smoothing,
+                precompute_ref_log_probs=config.precompute_reference,
+            )
+            collator = PairCollator(pad_token_id=session.tokenizer.pad_token_id)
+            trainer = MaskedDPOTrainer(args=args, data_collator=collator, **session.parts())
+        return session.fit(trainer)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 
 from ..errors import ConfigError
 from .train_cli import launched
-from .trainer.checks import refuse_task_leaks, training_tasks
+from .trainer.checks import check_groups, refuse_task_leaks, training_tasks
 from .trainer.config import GrpoConfig
 from .trainer.episodes import Stage, rollout_config
 from .trainer.local_policy import LocalService, Sampled
@@ -35,6 +35,7 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
         if session.finished is not None:
             return session.finished
         rollout_config(config)
+        check_groups(config, len(tasks), session.state.num_processes)
         refuse_task_leaks(config, list(tasks.values()))
         counts = {"train": {"examples": len(tasks)}}
         told = {"algorithm": config.algorithm, "counts": counts, "masks": session.masks}
@@ -51,32 +52,34 @@ def train_grpo(config: GrpoConfig, stream: TextIO | None = None, *, dry_run: boo
 
         from .trainer.trainers import ServedGRPOTrainer
 
-        args = GRPOConfig(
-            **session.arguments(),
-            num_generations=config.group,
-            max_completion_length=config.max_tokens,
-            temperature=config.temperature,
-            top_p=config.top_p,
-            beta=config.beta,
-            loss_type=config.loss_type,
-            scale_rewards=config.scale_rewards,
-            vllm_importance_sampling_correction=config.correction is not None,
-            vllm_importance_sampling_mode=config.correction or "token_truncate",
-            vllm_importance_sampling_clip_max=config.correction_max,
-        )
-        dataset: Any = cast("Any", Dataset).from_list([_prompt(name) for name in tasks])
-        stage = Stage(config, tasks, asked, session.output.folder / "rollouts")
-        options: dict[str, Any] = {
-            "args": args,
-            "reward_funcs": [outcome],
-            "rollout_func": _rollouts(stage, asked, config.seed, session.state.process_index),
-            "train_dataset": dataset,
-            **session.parts(),
-        }
+        with session.building():
+            args = GRPOConfig(
+                **session.arguments(),
+                num_generations=config.group,
+                max_completion_length=config.max_tokens,
+                temperature=config.temperature,
+                top_p=config.top_p,
+                beta=config.beta,
+                loss_type=config.loss_type,
+                scale_rewards=config.scale_rewards,
+                vllm_importance_sampling_correction=config.correction is not None,
+                vllm_importance_sampling_mode=config.correction or "token_truncate",
+                vllm_importance_sampling_clip_max=config.correction_max,
+            )
+            dataset: Any = cast("Any", Dataset).from_list([_prompt(name) for name in tasks])
+            stage = Stage(config, tasks, asked, session.output.folder / "rollouts")
+            options: dict[str, Any] = {
+                "args": args,
+                "reward_funcs": [outcome],
+                "rollout_func": _rollouts(stage, asked, config.seed, session.state.process_index),
+                "train_dataset": dataset,
+                **session.parts(),
+            }
+            trainer = ServedGRPOTrainer(asked, **options) if isinstance(asked, Served) else GRPOTrainer(**options)
         if not isinstance(asked, Served):
-            return session.fit(GRPOTrainer(**options), counts=counts)
+            return session.fit(trainer, counts=counts)
         session.stack.callback(asked.close)
-        return session.fit(ServedGRPOTrainer(asked, **options), counts=counts, sampled=asked.facts)
+        return session.fit(trainer, counts=counts, sampled=asked.facts)
 
 
 def _asked(config: GrpoConfig, session: Session) -> LocalService | Served:

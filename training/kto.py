@@ -39,30 +39,34 @@ def train_kto(config: KtoConfig, stream: TextIO | None = None, *, dry_run: bool 
             return unpaired_examples(row, session.renderer, config.at, is_good(row, config))
 
         session.prepare(examples)
-        if dry_run:
+        if dry_run and not session.state.is_main_process:
             return session.checked()
-        from trl.trainer.kto_config import KTOConfig
-
-        from .trainer.trainers import MaskedKTOTrainer, UnpairedCollator
-
         labels: list[bool] = session.dataset()["label"][:]
         good, bad = sum(labels), len(labels) - sum(labels)
         if not good or not bad:
             raise ConfigError(
                 f"KTO needs good and bad rows, and there are {good} and {bad}; export with filter.outcome=any"
             )
+        if dry_run:
+            return session.checked()
+        from trl.trainer.kto_config import KTOConfig
+
+        from .trainer.trainers import MaskedKTOTrainer, UnpairedCollator
+
         weight = config.desirable_weight
-        args = KTOConfig(
-            **session.arguments(),
-            max_length=None,  # examples fit; nothing is cut
-            beta=config.beta,
-            loss_type=config.loss_type,
-            desirable_weight=config.undesirable_weight * bad / good if weight is None else weight,
-            undesirable_weight=config.undesirable_weight,
-            precompute_ref_log_probs=config.precompute_reference,
-        )
-        collator = UnpairedCollator(pad_token_id=session.tokenizer.pad_token_id)
-        return session.fit(MaskedKTOTrainer(args=args, data_collator=collator, **session.parts()))
+        with session.building():
+            args = KTOConfig(
+                **session.arguments(),
+                max_length=None,  # examples fit; nothing is cut
+                beta=config.beta,
+                loss_type=config.loss_type,
+                desirable_weight=config.undesirable_weight * bad / good if weight is None else weight,
+                undesirable_weight=config.undesirable_weight,
+                precompute_ref_log_probs=config.precompute_reference,
+            )
+            collator = UnpairedCollator(pad_token_id=session.tokenizer.pad_token_id)
+            trainer = MaskedKTOTrainer(args=args, data_collator=collator, **session.parts())
+        return session.fit(trainer)
 
 
 if __name__ == "__main__":

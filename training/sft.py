@@ -34,18 +34,21 @@ def train_sft(config: SftConfig, stream: TextIO | None = None, *, dry_run: bool 
 
         from .trainer.trainers import WeightedSFTTrainer, packed
 
-        args = SFTConfig(
-            **session.arguments(),
-            max_length=session.max_length,
-            packing=config.packing,
-            eval_packing=False,
-            train_sampling_strategy="group_by_length" if config.group_by_length and not config.packing else "random",
-            dataset_kwargs={"skip_prepare_dataset": True},  # examples are made; nothing is cut
-        )
-        parts = session.parts()
-        if config.packing:
-            parts["train_dataset"] = packed(parts["train_dataset"], session.max_length)
-        return session.fit(WeightedSFTTrainer(args=args, **parts))
+        order = "group_by_length" if config.group_by_length and not config.packing else "random"
+        with session.building():
+            args = SFTConfig(
+                **session.arguments(),
+                max_length=session.max_length,
+                packing=config.packing,
+                eval_packing=False,
+                train_sampling_strategy=order,
+                dataset_kwargs={"skip_prepare_dataset": True},  # examples are made; nothing is cut
+            )
+            parts = session.parts()
+            if config.packing:
+                parts["train_dataset"] = packed(parts["train_dataset"], session.max_length)
+            trainer = WeightedSFTTrainer(args=args, **parts)
+        return session.fit(trainer)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """`trajhub train`: one command an algorithm; each is a script as well, for `accelerate launch`."""
 
 import logging
+import math
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import console
-from ..errors import MissingExtra, TrajHubError
+from ..errors import ConfigError, MissingExtra, TrajHubError
 from ..rollouts.interrupt_cli import interruptible
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "launched"]
 
+_OPTIONS = {"model": "--model", "output": "-o", "data": "--data", "tasks": "--tasks"}
 app = typer.Typer(help="Train a model on exported data, or in the environment.", no_args_is_help=True)
 
 Config = Annotated[
@@ -117,6 +120,7 @@ def _given(options: dict[str, Any]) -> list[str]:
 
 def _train(algorithm: str, items: list[str] | None, options: list[str], dry_run: bool, as_json: bool) -> None:
     config = _config(algorithm, [*(items or []), *options])
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")  # TRL's, not the user's
     train = _trainer(algorithm)
     with interruptible("stopped; the same command goes on from the last checkpoint"):
         done: Trained = train(config, sys.stderr if as_json else sys.stdout, dry_run=dry_run)
@@ -124,7 +128,9 @@ def _train(algorithm: str, items: list[str] | None, options: list[str], dry_run:
         return
     if as_json:
         console.emit_json(done.manifest)
-    elif not dry_run:
+    elif dry_run and not done.kept:
+        _planned(done, config)
+    else:
         _report(done)
 
 
@@ -134,13 +140,32 @@ def _config(algorithm: str, items: list[str]) -> Any:
         raise MissingExtra("training needs TRL: pip install 'agent-trajectory-hub[train]'")
     from .trainer.config import CONFIG_OF, load_train_config
 
-    return load_train_config(CONFIG_OF[algorithm], items)
+    try:
+        return load_train_config(CONFIG_OF[algorithm], items)
+    except ConfigError as error:
+        told = str(error)
+        for key, option in _OPTIONS.items():
+            told = told.replace(f"\n  {key}: Field required", f"\n  {key}: Field required ({option}, or -c {key}=...)")
+        raise ConfigError(told) from None
 
 
 def _trainer(algorithm: str) -> "Callable[..., Trained]":
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # advises on packages as soon as it is imported
     module: Any = import_module(f"{__package__}.{algorithm}")
     return getattr(module, f"train_{algorithm}")
+
+
+def _planned(done: "Trained", config: Any) -> None:
+    """What a training would learn from, and how long it would be."""
+    counts = done.manifest["counts"]["train"]
+    together = config.batch_size * config.gradient_accumulation * int(os.environ.get("WORLD_SIZE", "1"))
+    examples = counts["examples"] * getattr(config, "group", 1)
+    updates = config.max_steps or math.ceil(examples / together) * config.epochs
+    rows = [(name.replace("_", " "), value) for name, value in counts.items() if value]
+    if not getattr(config, "packing", False):
+        rows.append(("updates", math.ceil(updates)))
+    console.table(f"{done.manifest['algorithm']}: checked, nothing trained", ["figure", "value"], rows)
+    print("Next:    the same command without --dry-run", file=sys.stderr)
 
 
 def _report(done: "Trained") -> None:

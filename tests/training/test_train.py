@@ -5,6 +5,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from trajectory_hub.rollouts.files import sha256_of
 from trajectory_hub.training.dpo import train_dpo
 from trajectory_hub.training.kto import train_kto
 from trajectory_hub.training.sft import train_sft
-from trajectory_hub.training.trainer.config import SftConfig, TrainConfig
+from trajectory_hub.training.trainer.config import SftConfig
 from trajectory_hub.training.trainer.output import Trained
 
 from .configs import dpo_of, kto_of, sft_of
@@ -123,9 +124,12 @@ def test_the_checkpoint_loads_and_speaks(sft: tuple[SftConfig, Trained, str]) ->
     assert model.generate(**prompt, max_new_tokens=3, do_sample=False).shape[1] == prompt["input_ids"].shape[1] + 3
 
 
-def test_a_finished_output_is_kept_and_another_configuration_refused(sft: tuple[SftConfig, Trained, str]) -> None:
+def test_a_finished_output_is_kept_and_another_configuration_refused(
+    sft: tuple[SftConfig, Trained, str], tmp_path: Path
+) -> None:
     config, done, _ = sft
-    again = train_sft(config.model_copy(update={"logging_steps": 7}), io.StringIO())
+    moved = str(shutil.copytree(config.data[0], tmp_path / "moved"))  # the same data, by checksum
+    again = train_sft(config.model_copy(update={"logging_steps": 7, "data": (moved,)}), io.StringIO())
     assert again.kept
     assert again.manifest == done.manifest
     with pytest.raises(ConfigError, match=r"what differs: learning_rate, selection\.limit\. Choose another output"):
@@ -363,39 +367,3 @@ class Batches:
             for batch in self.batches
             for row, bits in zip(batch[ids], batch[mask], strict=True)
         ]
-
-
-def test_every_default_is_valid() -> None:
-    from trajectory_hub.training.trainer.config import CONFIG_OF, load_train_config
-
-    for name, kind in CONFIG_OF.items():
-        where = ["tasks=tasks"] if name == "grpo" else ["data=[data]"]
-        config: TrainConfig = load_train_config(kind, ["model=m", "output=o", *where])
-        assert config.seed == 0
-    with pytest.raises(ConfigError, match=r"learning_rat: Extra inputs are not permitted"):
-        load_train_config(SftConfig, ["model=m", "output=o", "data=d", "learning_rat=1"])
-
-
-def test_the_command(datasets_of_run: Mapping[str, Path], quick: Settings, tmp_path: Path) -> None:
-    from trajectory_hub.cli import app
-    from typer.testing import CliRunner
-
-    settings = tmp_path / "settings.yaml"
-    settings.write_text(yaml.safe_dump({key: quick[key] for key in ("batch_size", "bf16", "device", "max_steps")}))
-    given = ["--model", quick["model"], "--data", str(datasets_of_run["sft"]), "-o", quick["output"], "--limit", "4"]
-    command = ["train", "sft", "-c", str(settings), "-c", "learning_rate=1e-3", *given]
-    tried = CliRunner().invoke(app, [*command, "--dry-run"])
-    assert tried.exit_code == 0, (tried.output, tried.exception)
-    assert "First example (shop-0)" in tried.stdout
-    assert not Path(quick["output"]).exists()
-    done = CliRunner().invoke(app, [*command, "--json"])
-    assert done.exit_code == 0, (done.output, done.exception)
-    manifest = json.loads(done.stdout)
-    assert manifest["counts"]["train"]["rows"] == 4
-    assert "step 4/4" not in done.stdout
-    again = CliRunner().invoke(app, command)
-    assert again.stdout.splitlines()[0] == "sft: there already"
-    assert "Next:    trajhub eval" in again.stderr
-    wrong = CliRunner().invoke(app, [*command, "-c", "seed=5"])
-    assert isinstance(wrong.exception, ConfigError)
-    assert "what differs: seed" in str(wrong.exception)

@@ -5,22 +5,27 @@
 
 import io
 import json
+import shutil
 from collections.abc import Mapping
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
 import pytest
-from trajectory_hub.errors import ConfigError, DiskFull, UsageError
+import torch
+from trajectory_hub.errors import ConfigError, DiskFull, InfrastructureError, UsageError
 from trajectory_hub.training.dpo import train_dpo
+from trajectory_hub.training.kto import train_kto
 from trajectory_hub.training.sft import train_sft
 from trajectory_hub.training.trainer import output as output_module
-from trajectory_hub.training.trainer.config import DpoConfig, SftConfig, load_train_config
+from trajectory_hub.training.trainer.checks import check_groups
+from trajectory_hub.training.trainer.config import DpoConfig, GrpoConfig, SftConfig, load_train_config
 from trajectory_hub.training.trainer.data import DataSource, selected
+from trajectory_hub.training.trainer.failures import library_errors, memory_errors
 from trajectory_hub.training.trainer.output import disk_errors
 from trajectory_hub.training.trainer.settings import Selection
 
-from .configs import dpo_of, sft_of
+from .configs import dpo_of, grpo_of, kto_of, sft_of
 from .test_training_cli import evaluation
 
 pytestmark = pytest.mark.filterwarnings("default")  # of other people's code
@@ -65,6 +70,12 @@ def test_pairs_are_no_trajectories(datasets_of_run: Mapping[str, Path], quick: S
         train_dpo(dpo_of(data=(str(datasets_of_run["sft"]),), **quick), io.StringIO(), dry_run=True)
 
 
+def test_kto_needs_good_and_bad_rows(quick: Settings, datasets_of_run: Mapping[str, Path]) -> None:
+    resolved = kto_of(data=(str(datasets_of_run["sft"]),), **quick)
+    with pytest.raises(ConfigError, match="KTO needs good and bad rows, and there are 8 and 0"):
+        train_kto(resolved, io.StringIO(), dry_run=True)
+
+
 def test_nothing_is_cut(quick: Settings, sft_data: tuple[str]) -> None:
     whole = check(sft_of(data=sft_data, **quick))["counts"]["train"]
     most = whole["longest"] - 1
@@ -88,6 +99,13 @@ def test_a_model_that_is_none(quick: Settings, sft_data: tuple[str], tmp_path: P
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ConfigError, match="holds adapters only"):
         check(sft_of(data=sft_data, **{**quick, "model": str(tmp_path)}))
+    (tmp_path / "stage" / "checkpoint").mkdir(parents=True)
+    shutil.copy(Path(quick["model"]) / "config.json", tmp_path / "stage" / "checkpoint")
+    with pytest.raises(ConfigError, match=r"has no config.json, but .*/stage/checkpoint has one"):
+        check(sft_of(data=sft_data, **{**quick, "model": str(tmp_path / "stage")}))
+    (tmp_path / "stage" / "checkpoint" / "pytorch_model.bin").touch()
+    with pytest.raises(ConfigError, match=r"there is no tokenizer in .*/checkpoint; copy that"):
+        check(sft_of(data=sft_data, **{**quick, "model": str(tmp_path / "stage" / "checkpoint")}))
 
 
 def test_a_tokenizer_without_a_template(quick: Settings, sft_data: tuple[str], tiny_lm: Path, tmp_path: Path) -> None:
@@ -133,7 +151,7 @@ def test_a_folder_that_holds_something_else(quick: Settings, sft_data: tuple[str
 
 def test_a_disk_that_is_full(quick: Settings, sft_data: tuple[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_module.shutil, "disk_usage", _nearly_full)
-    with pytest.raises(DiskFull, match=r"0\.0 GB left, and training writes up to .* GB there"):
+    with pytest.raises(DiskFull, match=r"0\.0 MB left, and training writes up to [\d.]+ MB there"):
         train_sft(sft_of(data=sft_data, **quick), io.StringIO())
 
 
@@ -172,7 +190,41 @@ def test_settings_that_contradict_each_other() -> None:
     }.items():
         with pytest.raises(ConfigError, match=words):
             load_train_config(DpoConfig, [*base, *items])
+    with pytest.raises(ConfigError, match=r"use_vllm, vllm_mode: TRL's own way .* take sampler=vllm"):
+        load_train_config(GrpoConfig, [*base[:1], "tasks=t", "output=o", "use_vllm=true", "vllm_mode=server"])
     assert load_train_config(DpoConfig, base).losses == {"sigmoid": 1.0, "sft": 20.0}
+
+
+@pytest.mark.parametrize("name", ["scheduler", "optimizer", "report_to"])
+def test_names_that_transformers_does_not_know(quick: Settings, sft_data: tuple[str], name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}: 'nonesuch' is none of .*[a-z]+, [a-z]+"):
+        check(sft_of(data=sft_data, **{**quick, name: "nonesuch"}))
+
+
+def test_groups_that_an_update_cannot_have() -> None:
+    for settings, tasks, processes, said in (
+        ({"batch_size": 12, "group": 8}, 9, 1, "an update has 12 episodes .* no whole groups of 8"),
+        ({"batch_size": 16, "group": 4}, 7, 2, "an update plays 8 tasks 4 times each, and there are 7"),
+    ):
+        config = grpo_of(model="m", output="o", tasks="t", **settings)
+        with pytest.raises(ConfigError, match=said):
+            check_groups(config, tasks, processes)
+    check_groups(grpo_of(model="m", output="o", tasks="t", batch_size=4, group=8), 1, 2)
+
+
+def test_what_a_library_refuses_is_a_setting_to_change() -> None:
+    said = r"cannot be trained as it is set: (Target modules \{'nope'\}|Flash)"
+    absent = RuntimeError("Flashy needs to be installed. Run `pip install flashy`.")
+    for error in (ValueError("Target modules\n  {'nope'} not found"), ImportError("Flash is not there"), absent):
+        with pytest.raises(ConfigError, match=said), library_errors():
+            raise error
+    with pytest.raises(RuntimeError, match=r"^a defect$"), library_errors():
+        raise RuntimeError("a defect")
+    with pytest.raises(UsageError, match=r"^ours$"), library_errors():
+        raise UsageError("ours")
+    said = r"CUDA out of memory\. Take less of it: a lower batch_size"
+    with pytest.raises(InfrastructureError, match=said), memory_errors():
+        raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
 
 
 def test_rows_of_parquet_are_those_of_jsonl(datasets_of_run: Mapping[str, Path]) -> None:

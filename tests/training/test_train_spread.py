@@ -45,10 +45,12 @@ train_sft(SftConfig.model_validate_json(Path(sys.argv[2]).read_text()))
 def test_two_processes_that_share_the_weights_learn_what_one_learns(
     datasets_of_run: Mapping[str, Path], quick: Mapping[str, Any], tmp_path: Path
 ) -> None:
-    """DPO to its end; then SFT, killed after its second update, and taken up again by the command."""
+    """DPO of adapters to its end; then SFT, killed after its second update, and taken up again by the command."""
     data = {"dpo": str(datasets_of_run["preference"]), "sft": str(datasets_of_run["sft"])}
+    lora = {"dpo": {"rank": 4}, "sft": None}
     for name, path in data.items():
         settings = {**quick, "data": [path], "save_steps": 2, "batch_size": 1, "output": str(tmp_path / name)}
+        settings["lora"] = lora[name]
         (tmp_path / f"{name}.json").write_text(json.dumps(settings))
     (tmp_path / "both.py").write_text(BOTH)
     died = launched(SPREAD, str(tmp_path / "both.py"), str(tmp_path / "dpo.json"), str(tmp_path / "sft.json"))
@@ -59,13 +61,17 @@ def test_two_processes_that_share_the_weights_learn_what_one_learns(
     assert done.returncode == 0, done.stderr[-3000:]
     assert "resumed from checkpoint-2" in done.stdout
     one = {**quick, "batch_size": 1, "gradient_accumulation": 2}
-    train_dpo(dpo_of(**{**one, "data": (data["dpo"],), "output": str(tmp_path / "dpo-one")}), io.StringIO())
+    train_dpo(
+        dpo_of(**{**one, "data": (data["dpo"],), "output": str(tmp_path / "dpo-one"), "lora": lora["dpo"]}),
+        io.StringIO(),
+    )
     train_sft(sft_of(**{**one, "data": (data["sft"],), "output": str(tmp_path / "sft-one")}), io.StringIO())
     for name in data:
         told = json.loads((tmp_path / name / "training.json").read_text())
         assert (told["processes"], told["spread"]) == (2, "fsdp")
         assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / f"{name}-one"), rel=1e-4)
-        two = weights(tmp_path / name)
-        for tensor, value in weights(tmp_path / f"{name}-one").items():
+        two, alone = weights(tmp_path / name), weights(tmp_path / f"{name}-one")
+        assert two.keys() == alone.keys()  # a tied tensor has one name
+        for tensor, value in alone.items():
             assert two[tensor].shape == value.shape
             assert two[tensor].allclose(value, atol=1e-4), tensor

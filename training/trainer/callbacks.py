@@ -71,13 +71,13 @@ class Progress(TrainerCallback):
         logs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write a line, and stop at a loss that is no number."""
+        """Write a line, and stop at a loss that is no number, or a gradient that will make it none."""
         told = dict(logs or {})
-        for name in ("loss", "eval_loss"):
+        for name in ("loss", "eval_loss", "grad_norm"):
             if name in told and not math.isfinite(float(told[name])):
                 raise UsageError(
                     f"the {name} became {told[name]} at step {state.global_step}: training has diverged; lower "
-                    "learning_rate, or look at metrics.jsonl for when it began"
+                    f"learning_rate, or look in {self._path} for when it began"
                 )
         self._tokens = int(told.get("num_tokens", self._tokens))
         if not state.is_world_process_zero:

@@ -1,6 +1,6 @@
 """What has to be right before any time on a GPU is spent: the model's files, its context, and the data's tasks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
@@ -10,12 +10,15 @@ from ...envs.sources import load_tasks
 from ...envs.task import Task
 from ...errors import ConfigError, TaskNotFound, UsageError
 from ...rollouts.manifest import task_digest
+from ...rollouts.serving.checkpoint import check_model, check_tokenizer, check_weights
 from ..trajectories.intake import known_tasks
 from ..trajectories.leakage import Leakage
 from .config import GrpoConfig, TrainConfig
 from .data import DataSource, Row
 
 __all__ = [
+    "check_groups",
+    "check_names",
     "context_of",
     "load_tokenizer",
     "max_length_of",
@@ -31,15 +34,51 @@ _STATES = 7
 """Copies of the weights on disk at most: the result, and two checkpoints with two moments of the optimizer each."""
 
 
+def check_names(config: TrainConfig) -> None:
+    """Raise ConfigError for a schedule, an optimizer or a reporter that transformers does not know."""
+    from transformers import SchedulerType
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+    from transformers.training_args import OptimizerNames
+
+    asked: list[tuple[str, str, Iterable[str]]] = [
+        ("scheduler", config.scheduler, [str(each.value) for each in SchedulerType]),
+        ("optimizer", config.optimizer, [str(each.value) for each in OptimizerNames]),
+        *(("report_to", name, ["all", "none", *INTEGRATION_TO_CALLBACK]) for name in config.report_to),
+    ]
+    for key, value, known in asked:
+        if value not in known:
+            raise ConfigError(f"{key}: {value!r} is none of {', '.join(sorted(known))}")
+
+
+def check_groups(config: GrpoConfig, tasks: int, processes: int) -> None:
+    """Raise ConfigError when an update cannot be made of whole groups, or needs more tasks than there are."""
+    episodes = config.batch_size * config.gradient_accumulation * processes
+    if episodes % config.group:
+        raise ConfigError(
+            f"an update has {episodes} episodes (batch_size * gradient_accumulation * processes), which are no whole "
+            f"groups of {config.group}; change batch_size or group"
+        )
+    if episodes // config.group > tasks:
+        raise ConfigError(
+            f"an update plays {episodes // config.group} tasks {config.group} times each, and there are {tasks}; take "
+            "more tasks, a smaller batch_size or a larger group"
+        )
+
+
 def load_tokenizer(config: TrainConfig) -> Any:
     """The tokenizer, with a token for padding. Raises ConfigError when there is none."""
     from transformers import AutoTokenizer
 
     name = config.tokenizer or config.model
+    if config.tokenizer is None:
+        check_model(name)
+    check_tokenizer(name)
     try:
         tokenizer: Any = cast("Any", AutoTokenizer).from_pretrained(name, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"there is no tokenizer at {name}: {_first_line(error)}") from None
+        raise ConfigError(
+            f"there is no tokenizer at {name}: {_first_line(error)}; name one with tokenizer=FOLDER"
+        ) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:
@@ -54,10 +93,8 @@ def context_of(config: TrainConfig) -> int | None:
     """
     from transformers import AutoConfig
 
-    if (Path(config.model) / "adapter_config.json").exists():
-        raise ConfigError(
-            f"{config.model} holds adapters only; merge them first (lora.merge=true writes whole weights)"
-        )
+    check_model(config.model)
+    check_weights(config.model)
     try:
         found: Any = cast("Any", AutoConfig).from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
     except (OSError, ValueError) as error:
@@ -82,7 +119,10 @@ def needed_bytes(config: TrainConfig) -> int:
     if not folder.is_dir():
         return 0
     sizes = [sum(path.stat().st_size for path in folder.glob(pattern)) for pattern in _WEIGHTS]
-    return (2 if config.lora is not None else _STATES) * max(sizes)
+    copies = 2 if config.lora is not None else _STATES
+    if isinstance(config, GrpoConfig) and config.sampler != "local":
+        copies += 2  # what is served, and what will be next
+    return copies * max(sizes)
 
 
 def refuse_leaks(config: TrainConfig, sources: Sequence[DataSource]) -> None:
@@ -129,7 +169,7 @@ def _statement(row: Row) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(" .:")
 
 
 def training_tasks(config: GrpoConfig) -> tuple[dict[str, Task], dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What can be set about training. The defaults are `configs/train/<algorithm>.yaml`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from pydantic import Field, model_validator
 
@@ -230,10 +230,26 @@ class GrpoConfig(TrainConfig):
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """By which standard deviation advantages are divided."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _vllm_is_not_trls(cls, values: object) -> object:
+        """Keys of TRL's own configuration are known by people, and mean something else here."""
+        given: Mapping[str, Any] = cast("Any", values) if isinstance(values, Mapping) else {}
+        theirs = [key for key in given if key.startswith(("use_vllm", "vllm_"))]
+        if theirs:
+            raise ValueError(
+                f"{', '.join(theirs)}: TRL's own way to vLLM is not used here; take sampler=vllm (a server of our own) "
+                "or sampler=vllm:MODEL@URL, settings of it as serve.KEY=VALUE, and correction for importance sampling"
+            )
+        return values
+
     @model_validator(mode="after")
     def _whole_weights_are_served(self) -> Self:
-        if self.sampler != "local" and self.lora is not None:
-            raise ValueError("sampler vllm serves whole weights: leave out lora, or take sampler=local")
+        if self.sampler != "local" and self.lora is not None and self.lora.bits is not None:
+            raise ValueError(
+                "sampler vllm serves adapters merged into the weights, which is not done to quantised ones: leave out "
+                "lora.bits, or take sampler=local"
+            )
         return self
 
 

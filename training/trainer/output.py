@@ -41,6 +41,8 @@ _BEGUN = "begun.json"
 _COMPLETE = "complete.json"
 _FREE = {"output", "logging_steps", "save_steps", "keep_checkpoints", "report_to", "eval_batch_size"}
 """Settings that may change on resume: none of them changes what is learnt."""
+_PLACES = {"data", "tasks", "eval_tasks"}
+"""Where something lies. What lies there is compared by its checksums; evaluation tasks are looked through each time."""
 _LEFT = {".lock", PREPARED}
 """What a training leaves that was stopped before it began."""
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes", "deepspeed")
@@ -72,6 +74,8 @@ class Output:
         for name in (MANIFEST, _BEGUN):
             path = self.folder / name
             if path.exists():
+                if name == _BEGUN and not self._whole():
+                    return None  # it ended before its first checkpoint: no other configuration can spoil it
                 found: dict[str, Any] = json.loads(path.read_text("utf-8"))
                 self._compare(found, data)
                 return Trained(output=self.folder, manifest=found, kept=True) if name == MANIFEST else None
@@ -81,7 +85,7 @@ class Output:
 
     def _compare(self, found: Mapping[str, Any], data: Sequence[Mapping[str, Any]]) -> None:
         was, now = found["config"], self.config.model_dump(mode="json")
-        changed = [key for key in differences(was, now) if key.partition(".")[0] not in _FREE]
+        changed = [key for key in differences(was, now) if key.partition(".")[0] not in _FREE | _PLACES]
         if found["algorithm"] != self.config.algorithm:
             changed.insert(0, "algorithm")
         if not changed and _sums(found["data"]) != _sums(data):
@@ -99,7 +103,7 @@ class Output:
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise DiskFull(
-                f"{self.folder} has {free / 1e9:.1f} GB left, and training writes up to {needed / 1e9:.1f} GB there "
+                f"{self.folder} has {_size(free)} left, and training writes up to {_size(needed)} there "
                 "(weights, and checkpoints with the state of the optimizer); free some room, or choose another output"
             )
 
@@ -112,6 +116,10 @@ class Output:
             "code": code_facts(),
         }
         write_json(self.folder / _BEGUN, told)
+
+    def _whole(self) -> list[Path]:
+        """Checkpoints that were written whole."""
+        return [path.parent for path in self.checkpoints.glob(f"checkpoint-*/{_COMPLETE}")]
 
     def resumable(self) -> tuple[Path, Mapping[str, Any]] | None:
         """The last complete checkpoint and what was counted by then; half-written ones are removed."""
@@ -156,6 +164,10 @@ def disk_errors(folder: Path) -> Generator[None]:
         if not full and "unexpected pos" not in str(error):  # torch's writer, cut off in the middle
             raise
         raise DiskFull(f"cannot write to {folder}: the disk is full; free some room and start again") from error
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def code_facts() -> dict[str, Any]:

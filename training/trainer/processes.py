@@ -5,6 +5,7 @@ DeepSpeed would train whole copies, and not say so.
 """
 
 import os
+from datetime import timedelta
 from typing import Any, Literal
 
 from .arguments import on_cpu
@@ -12,6 +13,9 @@ from .arguments import on_cpu
 __all__ = ["Spread", "kept_state", "process_state", "spread"]
 
 Spread = Literal["fsdp", "deepspeed"]
+_PATIENCE = timedelta(days=1)
+"""How long processes wait for each other: while the first one prepares data, or plays a long episode. The usual ten
+minutes (NCCL) are for steps of training; of one that died the launcher knows, and ends all others."""
 
 
 def spread() -> Spread | None:
@@ -27,8 +31,8 @@ def process_state(device: str) -> Any:
 
     cpu, how = on_cpu(device), spread()
     if cpu and how == "deepspeed":
-        return PartialState(cpu=False, backend="gloo")
-    state: Any = PartialState(cpu=cpu)
+        return PartialState(cpu=False, backend="gloo", timeout=_PATIENCE)
+    state: Any = PartialState(cpu=cpu, timeout=_PATIENCE)
     if cpu and how == "fsdp" and state.distributed_type is DistributedType.MULTI_CPU:
         # Accelerate turns this type into FSDP, and MULTI_CPU into nothing else; the device stays the CPU.
         state.distributed_type = DistributedType.MULTI_GPU

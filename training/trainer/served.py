@@ -22,6 +22,7 @@ from ...rollouts.serving import ModelServer, ServeConfig
 from ...rollouts.serving.config import load_serve_config
 from ...rollouts.serving.environment import find_vllm
 from .config import GrpoConfig
+from .weights import plain_model, untied, whole_state
 
 __all__ = ["Served"]
 
@@ -72,7 +73,12 @@ class Served:
         return settings.model_copy(update={"model": self._name, "base_url": self._url, **sampling})
 
     def count(self, tokens: int) -> Mapping[str, float]:
-        """Take note of what was sampled for the next update; figures for TRL's metrics."""
+        """Take note of what was sampled for the next update; figures for TRL's metrics. In all processes at once."""
+        if self._state.num_processes > 1:
+            import accelerate.utils
+
+            tools: Any = accelerate.utils
+            tokens = sum(tools.gather_object([tokens]))
         lag = self.trainer.state.global_step - (self.version or 0)
         self.tokens += tokens
         self.stale += tokens if lag else 0
@@ -106,10 +112,9 @@ class Served:
 
     def _write(self) -> None:
         """The checkpoint, file by file in place of the last one: a server that restarts reads the newest."""
-        accelerator, following = self.trainer.accelerator, self._folder / _NEXT
-        state = accelerator.get_state_dict(self.trainer.model_wrapped)
+        following, state = self._folder / _NEXT, whole_state(self.trainer)
         if self._state.is_main_process:
-            accelerator.unwrap_model(self.trainer.model).save_pretrained(following, state_dict=_untied(state))
+            plain_model(self.trainer).save_pretrained(following, state_dict=untied(state))
             _say_untied(following / "config.json")
             self.trainer.processing_class.save_pretrained(following)
             self.weights.mkdir(parents=True, exist_ok=True)
@@ -138,15 +143,6 @@ def _ties(config: GrpoConfig) -> bool:
     loader: Any = transformers.AutoConfig
     told = loader.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
     return bool(told.get_text_config().tie_word_embeddings)
-
-
-def _untied(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights of which none is another by a second name: vLLM 0.32 reads a head again only where it has its own."""
-    seen, apart = set[int](), dict[str, Any]()
-    for name, tensor in state.items():
-        apart[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
-        seen.add(tensor.data_ptr())
-    return apart
 
 
 def _say_untied(config: Path) -> None:

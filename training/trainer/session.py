@@ -4,8 +4,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from types import TracebackType
@@ -16,12 +16,14 @@ from ...rollouts.run_dir import RunLock
 from .arguments import adapters, arguments, quantization
 from .callbacks import Progress
 from .card import model_card
-from .checks import load_tokenizer, max_length_of, needed_bytes
+from .checks import check_names, load_tokenizer, max_length_of, needed_bytes
 from .config import DataConfig, TrainConfig
+from .failures import library_errors, memory_errors
 from .manifest import manifest_of
 from .output import CARD, Output, Trained, disk_errors
 from .processes import kept_state, process_state, spread
 from .render import Renderer
+from .weights import refuse_scattered, save_whole
 
 __all__ = ["Session"]
 
@@ -39,6 +41,7 @@ class Session:
     ) -> None:
         """`data`: facts about what is learnt from, with checksums. Raises ConfigError for what cannot be trained."""
         _quiet(config)
+        check_names(config)
         self._config, self._data, self.dry_run = config, data, dry_run
         self.state: Any = process_state(config.device)
         self.output = Output(config)
@@ -97,10 +100,17 @@ class Session:
             "quantization_config": quantization(lora),
         }
 
+    @contextmanager
+    def building(self) -> Generator[None]:
+        """Around the making of a trainer. Raises ConfigError or InfrastructureError for what its libraries refuse."""
+        with library_errors(), memory_errors():
+            yield
+
     def fit(self, trainer: Any, **facts: Any) -> Trained:
         """Train from the last checkpoint on, or from the beginning; `facts` go into the manifest. Raises DiskFull."""
         from transformers import PrinterCallback
 
+        refuse_scattered(trainer)
         with self.state.main_process_first():
             found = self.output.resumable()
         path, counted = found if found is not None else (None, None)
@@ -109,7 +119,7 @@ class Session:
         progress = Progress(self.output, self._stream, counted)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(progress)
-        with disk_errors(self.output.folder), warnings.catch_warnings():
+        with disk_errors(self.output.folder), memory_errors(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")  # TRL's, not the user's
             trainer.train(resume_from_checkpoint=str(path) if path is not None else None)
             self._save(trainer)
@@ -120,13 +130,9 @@ class Session:
     def _save(self, trainer: Any) -> None:
         """Weights and tokenizer, as transformers and vLLM load them."""
         folder, lora = self.output.folder, self._config.lora
-        spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-        if lora is not None and lora.merges and spread:
-            self.say("adapters are kept apart: the weights they belong to are spread over processes")
-        if lora is not None and lora.merges and not spread:
-            whole = trainer.accelerator.unwrap_model(trainer.model).merge_and_unload()
-            if self.state.is_main_process:
-                whole.save_pretrained(folder)
+        merges = lora is not None and lora.merges
+        if merges or (lora is None and trainer.is_fsdp_enabled):
+            save_whole(trainer, folder)
         else:
             trainer.save_model(str(folder))
         if self.state.is_main_process:
