@@ -1,10 +1,10 @@
 """Repeated runs: pass@k and pass^k, how much of the variance is the task's, and drift between versions and dates.
 
 A configuration is an agent with its model and version. pass@k and pass^k are unbiased (eval/gate/passes.py) and means
-over tasks; their intervals are Student's over tasks. Variance is split by the one-way analysis of variance over tasks
-(eval/gate/power.py): `between` is that of the tasks' true means, `within` that of repetitions of one task, their
-intraclass correlation between / (between + within). The design effect is the variance of the clustered mean over that
-of a mean of as many independent episodes.
+over tasks; their intervals are Student's over tasks, exact ones where all tasks agree. Variance is split by the one-way
+analysis of variance over tasks (eval/gate/power.py): `between` is that of the tasks' true means, `within` that of
+repetitions of one task, their intraclass correlation between / (between + within). The design effect is the variance
+of the clustered mean over that of a mean of as many independent episodes.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from .drift import QUANTITIES, WHO, Drift, Trend, drift_blocks, drifts_of, mean_
 from .figures import Figures, Interval, number, percent
 from .section import Options
 from .source import Source
-from .statistics import Floats, clustered
+from .statistics import Floats, clustered, exact_at_the_ends
 
 __all__ = ["SECTION", "Passes", "Repeats", "RepeatsSection", "Variance"]
 
@@ -127,7 +127,7 @@ def _passes(source: Source, who: str) -> list[Passes]:
     found = list[Passes]()
     for k in depths(max(n for _, n in counts)):
         enough = [(good, n) for good, n in counts if n >= k]
-        at, every = (mean_of([one(good, n, k) for good, n in enough]) for one in (pass_at, pass_all))
+        at, every = (exact_at_the_ends(mean_of([one(good, n, k) for good, n in enough])) for one in (pass_at, pass_all))
         found.append(Passes(configuration=who, k=k, tasks=len(enough), at=at, all=every))
     return found
 
@@ -157,7 +157,7 @@ def _variance(who: str, name: str, tasks: list[Floats]) -> Variance:
     return Variance(
         configuration=who,
         quantity=name,
-        mean=mean,
+        mean=exact_at_the_ends(mean) if name == "resolved" else mean,
         tasks=len(tasks),
         episodes=len(every),
         between=between,

@@ -10,7 +10,16 @@ from ...extras import need
 from ..gate.clusters import degrees_of_freedom, quantile
 from .figures import Interval
 
-__all__ = ["Floats", "benjamini_hochberg", "bootstrap", "clustered", "holm", "mann_whitney", "stratified"]
+__all__ = [
+    "Floats",
+    "benjamini_hochberg",
+    "bootstrap",
+    "clustered",
+    "exact_at_the_ends",
+    "holm",
+    "mann_whitney",
+    "stratified",
+]
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +42,18 @@ def clustered(sizes: Floats, sums: Floats, level: float = 0.95) -> Interval:
     error = sqrt(float((residuals**2 / (1 - sizes / count)).sum())) / count
     half = error * quantile((1 + level) / 2, degrees_of_freedom(sizes))
     return Interval(value=mean, low=mean - half, high=mean + half, n=int(count), clusters=len(sizes))
+
+
+def exact_at_the_ends(share: Interval) -> Interval:
+    """A share with the 95% interval of Clopper & Pearson (1934), clusters being trials, where it is 0 or 1 in each.
+
+    Where nothing varies, an interval made from the variance says that nothing is uncertain.
+    """
+    if not share.clusters or share.value not in (0.0, 1.0):
+        return share
+    far = 0.025 ** (1 / share.clusters)
+    low, high = (far, 1.0) if share.value else (0.0, 1 - far)
+    return share.model_copy(update={"low": low, "high": high})
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:

@@ -13,6 +13,7 @@ from trajectory_hub.eval.traces.statistics import (
     benjamini_hochberg,
     bootstrap,
     clustered,
+    exact_at_the_ends,
     holm,
     mann_whitney,
     stratified,
@@ -25,6 +26,16 @@ stats: Any = import_module("scipy.stats")
 OLS: Any = import_module("statsmodels.regression.linear_model").OLS
 StratifiedTable: Any = import_module("statsmodels.stats.contingency_tables").StratifiedTable
 multipletests: Any = import_module("statsmodels.stats.multitest").multipletests
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 5, 40])
+def test_tasks_that_all_agree_leave_the_uncertainty_of_their_number(tasks: int) -> None:
+    for good in (0, tasks):
+        found = exact_at_the_ends(clustered(np.ones(tasks), np.full(tasks, float(good == tasks))))
+        wanted = stats.binomtest(good, tasks).proportion_ci(0.95, "exact")
+        assert (found.low, found.high) == (pytest.approx(wanted.low), pytest.approx(wanted.high))
+    mixed = clustered(np.ones(3), np.array([0.0, 1.0, 1.0]))
+    assert exact_at_the_ends(mixed) == mixed
 
 
 def test_a_clustered_mean_from_sums_is_that_of_the_values() -> None:
