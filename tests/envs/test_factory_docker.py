@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from trajectory_hub.envs.sandbox import Sandbox, SandboxConfig
 from trajectory_hub.envs.sources import read_task_repo
 from trajectory_hub.envs.task import Task
 
-pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.timeout(1800)]
 
 BUILD = [
     "tasks",
@@ -47,19 +48,19 @@ def trajhub(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A task repo whose build was killed once and went on."""
     folder = tmp_path_factory.mktemp("factory") / "tasks"
-    begun = subprocess.Popen(
-        [sys.executable, "-m", "trajectory_hub", *BUILD, "-o", str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 300
-    while not list(folder.glob("tasks/*/task.yaml")) and begun.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(begun.pid, signal.SIGKILL)
-    begun.wait()
+    command, log = [sys.executable, "-m", "trajectory_hub", *BUILD, "-o", str(folder)], folder.with_suffix(".log")
+    with log.open("w") as said:
+        begun = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+    deadline = time.monotonic() + 800
+    try:
+        while not list(folder.glob("tasks/*/task.yaml")):
+            assert begun.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.05)
+    finally:
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(begun.pid, signal.SIGKILL)
+        begun.wait()
     before = {path: path.stat().st_mtime_ns for path in folder.glob("tasks/*/task.yaml")}
-    assert before
     report: dict[str, Any] = json.loads(trajhub(*BUILD, "-o", str(folder)).stdout)
     assert report["accepted"] == {"injected": 4, "release": 0}
     assert {path: path.stat().st_mtime_ns for path in before} == before

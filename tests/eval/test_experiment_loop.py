@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from trajectory_hub.eval.experiment.model import Experiment, read_experiment
 from trajectory_hub.rollouts.run_dir import read_episodes
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 SHORT = (
     *(
@@ -40,16 +41,17 @@ def command(root: Path) -> list[str]:
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str], dict[str, str]]:
     """An experiment that was killed while its base model was at work, and then finished; the stages kept."""
     root = tmp_path_factory.mktemp("experiment") / "short"
-    begun = subprocess.Popen(
-        command(root), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 500
+    log = root.with_suffix(".log")
+    with log.open("w") as said:
+        begun = subprocess.Popen(command(root), stdout=said, stderr=said, start_new_session=True)
+    deadline = time.monotonic() + 1200
     try:
-        while not (root / "seed0" / "rollouts" / "stage.json").exists() and begun.poll() is None:
-            assert time.monotonic() < deadline
+        while not (root / "seed0" / "rollouts" / "stage.json").exists():
+            assert begun.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.05)
     finally:
-        os.killpg(begun.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(begun.pid, signal.SIGKILL)
         begun.wait()
     kept = {str(path.parent.relative_to(root)): json.loads(path.read_text())["id"] for path in finished(root)}
     return root, subprocess.run(command(root), capture_output=True, text=True, check=False), kept
