@@ -78,7 +78,8 @@ def proxied(root: str, plan: Plan) -> Generator[Proxy]:
             self.end_headers()
             self.wfile.write(data[: len(data) // 2] if cut else data)
             if cut:
-                # A reset, not an orderly end.
+                # A reset, not an orderly end; the connection is open until this handler ends.
+                self.close_connection = True
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
 
