@@ -50,8 +50,9 @@ def _file_of(test: str) -> str:
 def _harness() -> Any:
     try:
         from swebench.harness import grading, log_parsers, utils
-    except ImportError:
-        raise MissingExtra("grading needs the package swebench: pip install 'agent-trajectory-hub[eval]'") from None
+    except ImportError as error:
+        told = f"grading needs the package swebench ({error}): pip install 'agent-trajectory-hub[eval]'"
+        raise MissingExtra(told) from error
 
     class Harness:
         make_test_spec = staticmethod(cast(Any, utils).make_test_spec)

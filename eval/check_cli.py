@@ -46,7 +46,8 @@ def _replays(run: Path) -> tuple[str, ...]:
     from ..rollouts.run_dir import MANIFEST, read_manifest
 
     config = (read_manifest(run).get("config") or {}) if (run / MANIFEST).exists() else {}
-    return () if config.get("agent") else (f"trajhub replay {run}",)
+    told = "" if config.get("tasks") else " --tasks TASKS"  # recorded from Python, where only tasks are given
+    return () if config.get("agent") else (f"trajhub replay {run}{told}",)
 
 
 def _examine(subject: Path, tasks: str | None, seal: str | None) -> "CheckReport":

@@ -1,5 +1,6 @@
 """Runs that are damaged, or hold what is no episode: every command that reads them says so and nothing worse."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -78,3 +79,11 @@ def test_a_stray_file_among_the_episodes_changes_nothing(run: Path, command: lis
 def test_what_to_run_next_names_the_tasks(run: Path) -> None:
     done = CliRunner().invoke(app, ["runs", "best", str(run)])
     assert f"trajhub grade tiny {run}/best.jsonl" in done.output
+
+
+def test_a_run_that_names_no_tasks_is_replayed_with_them(run: Path) -> None:
+    assert f"trajhub replay {run}\n" in CliRunner().invoke(app, ["check", str(run)]).output
+    manifest = json.loads((run / "run.json").read_text())
+    del manifest["config"]["tasks"]
+    (run / "run.json").write_text(json.dumps(manifest))
+    assert f"trajhub replay {run} --tasks TASKS" in CliRunner().invoke(app, ["check", str(run)]).output
