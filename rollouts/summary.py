@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..console import safe
 from .events import EpisodeStartEvent
 from .payloads import EpisodeEnd, Usage
 from .plan import latest
@@ -15,6 +16,9 @@ from .serving.metrics import total
 __all__ = ["Row", "Summary", "summarise"]
 
 _MIB = 1 << 20
+_CAUSE = 300
+_CAUSES = 3
+"""As many causes are told below a table, and so many characters of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +90,18 @@ class Summary:
     """What the model server counted during the run's sittings, whoever asked it."""
     join: dict[str, int]
     """Of black boxes: how many requests and records of telemetry were matched, and how many were not."""
+    causes: dict[str, int]
+    """What was said of the episodes that are not counted, the commonest first, and of how many."""
 
     @property
     def sentences(self) -> list[str]:
         """What to say below a table."""
         left_out = ", ".join(f"{count} {name}" for name, count in self.excluded.items())
         said = [f"{self.counted} episodes counted" + (f"; not counted: {left_out}" if left_out else "")]
+        said += [
+            f"  {count} x {safe(cause[:_CAUSE])}{'…' * (len(cause) > _CAUSE)}"
+            for cause, count in list(self.causes.items())[:_CAUSES]
+        ]
         if self.earlier_attempts:
             said.append(f"{self.earlier_attempts} earlier attempts kept as records of their own")
         if self.graded:
@@ -149,7 +159,13 @@ def summarise(run: Path) -> Summary:
         cost_usd=_total([end.cost_usd for end in ends]),
         service=total(sitting.get("service") or {} for sitting in manifest.get("sittings") or ()),
         join=_joined(ends),
+        causes=_causes(last),
     )
+
+
+def _causes(episodes: Sequence[Episode]) -> dict[str, int]:
+    ends = (episode.end for episode in episodes if episode.finished and episode.excluded)
+    return dict(Counter(end.message for end in ends if end is not None and end.message).most_common())
 
 
 def _joined(ends: Sequence[EpisodeEnd]) -> dict[str, int]:
