@@ -1,7 +1,7 @@
 """`trajhub check`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,7 +45,7 @@ def _replays(run: Path) -> tuple[str, ...]:
     """How to replay a run; nothing where a command-line agent acted by tools of its own."""
     from ..rollouts.run_dir import MANIFEST, read_manifest
 
-    config = (read_manifest(run).get("config") or {}) if (run / MANIFEST).exists() else {}
+    config: dict[str, Any] = (read_manifest(run).get("config") or {}) if (run / MANIFEST).exists() else {}
     told = "" if config.get("tasks") else " --tasks TASKS"  # recorded from Python, where only tasks are given
     return () if config.get("agent") else (f"trajhub replay {run}{told}",)
 
