@@ -10,7 +10,11 @@ MIB = 1 << 20
 
 def test_room_that_others_make_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [1000 * MIB]
-    monkeypatch.setattr(DiskWatch, "_free_now", lambda _: free[0])
+
+    def free_now(_: DiskWatch) -> int:
+        return free[0]
+
+    monkeypatch.setattr(DiskWatch, "_free_now", free_now)
     watch = DiskWatch(str(tmp_path), MIB, lambda: None)
     free[0] += 500 * MIB  # an image was removed
     assert not watch.exceeded()
