@@ -13,6 +13,7 @@ _ALL_BINARY = "/tmp/.trajhub-attributes"
 # A temporary index leaves the agent's own untouched; configuration of the repository may not run or hide anything.
 _SCRIPT = """\
 export GIT_INDEX_FILE=/tmp/.trajhub-index.$$ GIT_CONFIG_NOSYSTEM=1
+rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"  # of an attempt that was killed
 command git rev-parse --git-dir >/dev/null || exit 3
 dir=$(git rev-parse --git-dir)
 [ -f "$dir/index" ] && cp "$dir/index" "$GIT_INDEX_FILE"
@@ -50,6 +51,10 @@ def _diff(sandbox: Sandbox, base: str, more: str) -> bytes:
     result = sandbox.script(script, timeout=_TIMEOUT, output_limit=2 * _LIMIT)
     if result.truncated:
         raise NoPatch(f"the patch is larger than {_LIMIT} bytes: {result.total_bytes}")
+    if result.disk_limited:
+        raise NoPatch("git could not tell what changed: what is new does not fit into the disk allowance a second time")
+    if result.timed_out:
+        raise NoPatch(f"git could not tell what changed within {_TIMEOUT:g} s")
     if result.exit_code != 0:
         raise NoPatch(f"git could not tell what changed (status {result.exit_code}): is the repository still there?")
     return result.output

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from trajectory_hub.envs import SWEBenchEnv
 from trajectory_hub.envs.engine import Engine
+from trajectory_hub.envs.patch_of import NoPatch
 from trajectory_hub.envs.sandbox import Sandbox
 from trajectory_hub.envs.task import Task
 from trajectory_hub.errors import TaskError, TaskNotFound, UsageError
@@ -130,3 +131,19 @@ def test_a_thought_that_no_file_can_hold_is_judged_as_it_is_recorded(tmp_path: P
     (episode,) = (tmp_path / "run" / "episodes").iterdir()
     scorer = Rubric().start(tiny_task)
     assert [scorer.score(step).reward for step in read_trajectory(episode).steps][:-1] == given
+
+
+def test_a_patch_can_be_made_after_an_attempt_that_was_killed(engine: Engine, tiny_task: Task) -> None:
+    """What is too large for the disk when git copies it hides the other changes only as long as it is there."""
+    env = SWEBenchEnv([tiny_task], engine=engine, config={"disk_mb": 64})
+    env.reset()
+    env.step({"name": "shell", "arguments": {"command": "echo kept > kept.txt; touch /tmp/.trajhub-index.$PPID"}})
+    lock = "for n in $(seq 1 40); do touch /tmp/.trajhub-index.$n.lock; done"
+    env.step({"name": "shell", "arguments": {"command": lock}})
+    assert "+kept" in env.final_patch()
+    env.step({"name": "shell", "arguments": {"command": "head -c 50000000 /dev/urandom > large.bin"}})
+    with pytest.raises(NoPatch):
+        env.final_patch()
+    env.step({"name": "shell", "arguments": {"command": "rm large.bin"}})
+    assert "+kept" in env.final_patch()
+    env.close()
