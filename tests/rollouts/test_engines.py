@@ -42,12 +42,12 @@ def second(engine: Engine, tiny_task: Task, tmp_path_factory: pytest.TempPathFac
         yield other
         other.close()
         daemon.terminate()
-        daemon.wait(timeout=60)
+        daemon.wait(timeout=180)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reached(url: str, log: Path) -> Engine:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         try:
             return Engine(url, timeout=120)

@@ -285,7 +285,7 @@ def test_what_tries_to_instruct_the_judge_is_counted(run: Path) -> None:
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: Path) -> None:
     run = Path(shutil.copytree(RUNS / "random", tmp_path / "random"))
     slow = answer()
-    slow.delay = 0.25
+    slow.delay = 0.5
     with serving(slow) as seen:
         command = [sys.executable, "-m", "trajectory_hub", "judge", str(run), "--model", f"m@{seen.url}"]
         command += ["--max-workers", "2"]
@@ -295,7 +295,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: Path) 
         while len(seen.bodies) < 9:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=30)
+        said, errors = process.communicate(timeout=100)
         asked = len(seen.bodies)
         assert process.returncode == 130, errors
         assert "Traceback" not in errors

@@ -18,6 +18,7 @@ from . import label_world as world
 from .label_served import CONTRAST, FLAGS, Served
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=60_000)  # on a busy machine a page may take long
 Serve = Callable[..., Served]
 Open = Callable[..., Page]
 TITLES = [title for title, _ in QUESTIONS.values()]

@@ -352,7 +352,7 @@ def test_an_issue_beyond_the_context_ends_the_episode_before_anything_is_asked(t
         (Fault(status=429, headers={"Retry-After": "0.1"}), 429),
         (Fault(status=500), 500),
         (Fault(status=503), 503),
-        (Fault(delay=3), None),
+        (Fault(delay=60), None),
         (Fault(cut=True), None),
     ],
     ids=["429", "500", "503", "time-out", "cut"],
@@ -361,7 +361,7 @@ def test_what_may_pass_is_tried_again_and_leaves_no_trace_in_the_tokens(
     server: Served, talk: TalkTo, fault: Fault, status: int | None
 ) -> None:
     with proxied(server.model.root, lambda number, _: fault if number in (1, 2) else None) as proxy:
-        one = talk(proxy.url, request_timeout=1.5, max_tokens=10)
+        one = talk(proxy.url, request_timeout=5 if fault.delay else 60, max_tokens=10)
         one.act()
         one.act("seen")
         one.act("seen")
