@@ -137,7 +137,7 @@ def test_another_run_is_not_written_into(sessions: Path, tmp_path: Path) -> None
 def test_after_a_kill_the_same_command_goes_on(tmp_path: Path) -> None:
     """Killed at several moments; in the end the logs are those of an ingestion that nobody killed."""
     folder = tmp_path / "many"
-    for n in range(96):  # enough to be caught at it
+    for n in range(48):  # enough to be caught at it
         text = json.dumps(transcript()).replace("11111111", f"{n:08d}")
         write(folder / f"{n}.jsonl", [record for _ in range(5) for record in json.loads(text)])
     ingest([folder], tmp_path / "whole" / "run", IngestConfig(max_workers=1))
@@ -159,7 +159,7 @@ def test_after_a_kill_the_same_command_goes_on(tmp_path: Path) -> None:
         process.wait()
     assert kills
     report = ingest([folder], tmp_path / "run")
-    assert report.episodes == 96 and logs(tmp_path / "run") == logs(tmp_path / "whole" / "run")
+    assert report.episodes == 48 and logs(tmp_path / "run") == logs(tmp_path / "whole" / "run")
     assert not (tmp_path / "run" / ".ingest").exists()
 
 
