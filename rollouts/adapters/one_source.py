@@ -1,10 +1,8 @@
 """Reading one source: every episode of it becomes a folder, every record of it is counted."""
 
-import gc
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -25,7 +23,6 @@ __all__ = ["PARTIAL", "Job", "ingest_source"]
 PARTIAL = ".ingest"
 """Folder of a run for episodes that are being written."""
 _EVERY = 0.25
-_COLLECTED = (20_000, 50, 100)
 _FD = Path("/proc/self/fd")
 
 
@@ -53,26 +50,10 @@ def ingest_source(job: Job, adapter: Adapter, tick: Tick = lambda _bytes, _event
     try:
         if path.is_file():
             report.sha256 = sha256_of(path)
-        with _seldom_collected():
-            _Reading(job, adapter, report, tick).read(path)
+        _Reading(job, adapter, report, tick).read(path)
     except OSError as error:
         report.problem = f"cannot be read: {error.strerror or error}"
     return report
-
-
-@contextmanager
-def _seldom_collected() -> Generator[None]:
-    """Look for cycles seldom: reading makes very many objects and hardly a cycle, and looking takes a fifth of it."""
-    before, ours = gc.get_threshold(), gc.get_freeze_count() == 0
-    gc.set_threshold(*_COLLECTED)
-    if ours:
-        gc.freeze()
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        if ours:
-            gc.unfreeze()
 
 
 class _Reading:
