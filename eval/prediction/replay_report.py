@@ -4,11 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from ... import plotting
 from ...page import Block, Drawing, Heading, Listing, Page, Table, Text
+from ..traces.figures import number
+from .metrics import Estimate
 from .replay_results import Point, PoliciesReport
 
 __all__ = ["page_of", "sentence"]
 
 _UNITS = {"usd": "dollar", "million_tokens": "million tokens", "minutes": "minute"}
+_SAVED = {"usd": "dollars", "million_tokens": "tokens", "minutes": "minutes"}
 
 
 def page_of(report: PoliciesReport) -> Page:
@@ -54,7 +57,7 @@ def _table(report: PoliciesReport, unit: str) -> Table:
             one.setting,
             f"{one.touched:.1%}",
             str(one.successes_kept),
-            *(str(one.figures[key]) if key in one.figures else None for key in keys),
+            *(_shown(one.figures[key]) if key in one.figures else None for key in keys),
         )
         for one in points
     )
@@ -62,14 +65,18 @@ def _table(report: PoliciesReport, unit: str) -> Table:
     return Table("", columns, rows)
 
 
+def _shown(one: Estimate) -> str:
+    return f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+
+
 def _drawing(points: Sequence[Point], unit: str) -> Drawing:
     figure, axes = plotting.grid(3.6, columns=2, share=False)
     names = list(dict.fromkeys(one.policy for one in points))
     said = list[str]()
-    for number, name in enumerate(names):
+    for place, name in enumerate(names):
         mine = [one for one in points if one.policy == name and f"per_{unit}_gain" in one.figures]
         gains = [one.figures[f"per_{unit}_gain"] for one in mine]
-        x, colour = [one.setting or 0.0 for one in mine], plotting.colour(number)
+        x, colour = [one.setting or 0.0 for one in mine], plotting.colour(place)
         axes[0].plot(x, [one.value for one in gains], "o-", color=colour, label=name, markersize=4)
         axes[0].fill_between(x, [one.low for one in gains], [one.high for one in gains], color=colour, alpha=0.15)
         saved = [one.figures[f"{unit}_saved"].value for one in mine]
@@ -77,7 +84,7 @@ def _drawing(points: Sequence[Point], unit: str) -> Drawing:
         said.append(f"{name}: " + ", ".join(f"{at:g} {one.value:+.3f}" for at, one in zip(x, gains, strict=True)))
     axes[0].axhline(0, color="#1c2024", linewidth=1)
     axes[0].set(xlabel="setting", ylabel=f"gain in success per {_UNITS[unit]}")
-    axes[1].set(xlabel=f"share of {unit.replace('_', ' ')} saved", ylabel="share of successes kept")
+    axes[1].set(xlabel=f"share of {_SAVED[unit]} saved", ylabel="share of successes kept")
     plotting.legend(figure, len(names))
     caption = "Left: gain over no policy with its 95% interval. Right: what is kept for what is saved."
     return Drawing(f"policies-{unit}", plotting.svg(figure), "; ".join(said), caption)
@@ -90,4 +97,5 @@ def _method(report: PoliciesReport) -> Iterator[str]:
     yield f"Judged without having seen the task, in {report.folds} parts, seed {report.seed}."
     yield f"Intervals: percentiles of {report.resamples} bootstrap samples of whole tasks."
     if report.chosen is not None:
-        yield f"Chosen by other tasks: each part at the setting with the most successes {report.chosen_by} on the rest."
+        unit = _UNITS[(report.chosen_by or "").removeprefix("per_")]
+        yield f"Chosen by other tasks: each part at the setting with the most successes per {unit} on the rest."

@@ -92,9 +92,10 @@ class Distribution(Figures):
 
     def _cell(self, name: str, scale: float) -> str:
         if name == "low":
-            if self.low is None or self.high is None:
+            least = self.least
+            if least is None or self.high is None:
                 return "-"
-            return f"{number(self.least * scale)} to {number(self.high * scale)}"
+            return f"{number(least * scale)} to {number(self.high * scale)}"
         value: float | None = getattr(self, name)
         return "-" if value is None else number(value * scale)
 

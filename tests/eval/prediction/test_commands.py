@@ -1,6 +1,7 @@
 """The commands, from tables to reports."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,8 @@ def test_predicting_then_replaying(run: Path, tmp_path: Path) -> None:
     replayed = json.loads(done.stdout)
     assert replayed["judged_by_the_file"] == 0 and "per_usd_gain" in replayed["sweep"][0]["figures"]
     assert (tmp_path / "q" / "figures" / "policies-usd.svg").exists()
+    told = (tmp_path / "q" / "policies.md").read_text()
+    assert re.search(r"the most successes per (dollar|million tokens|minute) on the rest", told)
 
 
 def test_simulating(run: Path, tmp_path: Path) -> None:
