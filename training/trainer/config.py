@@ -234,14 +234,14 @@ class GrpoConfig(TrainConfig):
     @classmethod
     def _vllm_is_not_trls(cls, values: object) -> object:
         """Keys of TRL's own configuration are known by people, and mean something else here."""
-        given: Mapping[str, Any] = cast("Any", values) if isinstance(values, Mapping) else {}
+        given = cast("Mapping[str, Any]", values if isinstance(values, Mapping) else {})
         theirs = [key for key in given if key.startswith(("use_vllm", "vllm_"))]
         if theirs:
             raise ValueError(
                 f"{', '.join(theirs)}: TRL's own way to vLLM is not used here; take sampler=vllm (a server of our own) "
                 "or sampler=vllm:MODEL@URL, settings of it as serve.KEY=VALUE, and correction for importance sampling"
             )
-        return values
+        return cast("object", values)
 
     @model_validator(mode="after")
     def _whole_weights_are_served(self) -> Self:
