@@ -167,7 +167,8 @@ class SWEBenchVectorEnv(VectorEnv[tuple[str, ...], Sequence[Any], NDArray[Any]])
         return inner
 
 
-def _as_many(values: Any, number: int, what: str) -> None:
-    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str) or len(values) != number:
-        told = len(cast("Sequence[Any]", values)) if isinstance(values, Sequence | np.ndarray) else repr(values)
-        raise UsageError(f"{number} environments need as many {what}, not {told!s:.80}")
+def _as_many(values: object, number: int, what: str) -> None:
+    many = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+    found = len(cast("Sequence[Any]", values)) if many else f"{values!r:.80}"
+    if found != number:
+        raise UsageError(f"{number} environments need as many {what}, not {found}")

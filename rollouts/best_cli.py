@@ -42,7 +42,8 @@ def best(
 def _tasks(run: Path) -> str:
     from .run_dir import read_manifest
 
-    return shlex.quote(str((read_manifest(run).get("config") or {}).get("tasks") or "TASKS"))
+    config: dict[str, Any] = read_manifest(run).get("config") or {}
+    return shlex.quote(str(config.get("tasks") or "TASKS"))
 
 
 def _as_dict(found: "BestOfN") -> dict[str, Any]:
