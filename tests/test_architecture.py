@@ -10,7 +10,7 @@ ALLOWED = {
     "tools": {"errors", "lazy", "tools"},
     "envs": {"errors", "lazy", "validation", "console", "tools", "envs", "configs"},
     "rewards": {"errors", "extras", "lazy", "validation", "page", "plotting", "tools", "envs", "rewards", "configs"},
-    "rollouts": {"errors", "lazy", "validation", "tools", "envs", "rewards", "rollouts", "configs"},
+    "rollouts": {"errors", "lazy", "validation", "console", "tools", "envs", "rewards", "rollouts", "configs"},
 }
 HEAVY = {"docker", "datasets", "swebench", "torch", "transformers", "trl", "ray", "rich", "unidiff"}
 
