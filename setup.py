@@ -3,6 +3,7 @@
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
@@ -18,7 +19,9 @@ class BuildPy(build_py):
 
     def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
         """Package, name and file of each module."""
-        return [found for found in super().find_package_modules(package, package_dir) if found[1] not in TOOLS]
+        modules = super().find_package_modules  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        found: list[tuple[str, str, str]] = cast("Any", modules)(package, package_dir)
+        return [module for module in found if module[1] not in TOOLS]
 
     def run(self) -> None:
         super().run()

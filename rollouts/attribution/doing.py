@@ -38,8 +38,8 @@ class Doing:
     destroys: bool
     """It may have removed files, or their history, or the right to write them."""
     ends: bool = True
-    """By its words it soon comes to an end: it looks, or is a line for an interpreter, and does not wait, go on for ever,
-    run what is in the repository, or walk through the whole machine."""
+    """By its words it soon comes to an end: it looks, or is a line for an interpreter, and does not wait, go on for
+    ever, run what is in the repository, or walk through the whole machine."""
 
 
 def doing_of(call: ToolCallEvent, event: ToolResultEvent) -> Doing:

@@ -137,7 +137,8 @@ DOCUMENTS: dict[str, tuple[str, Sequence[Callable[[], Any]]]] = {
 
 def _path_in(place: Place, whole: Any) -> str:
     """A field's path; where the document is a list of events that name their kind, after that kind."""
-    named = whole[place[0]].get("kind") if isinstance(whole, list) and isinstance(whole[place[0]], dict) else None
+    first: Any = cast("list[Any]", whole)[cast("int", place[0])] if isinstance(whole, list) else None
+    named = cast("dict[str, str]", first).get("kind") if isinstance(first, dict) else None
     path = ".".join("[]" if isinstance(key, int) else key for key in place).replace(".[]", "[]")
     return f"{named}{path.removeprefix('[]')}" if named else path.removeprefix("[].")
 

@@ -191,7 +191,11 @@ def test_mini_swe_agents_exits(status: str, tmp_path: Path) -> None:
 def test_mini_swe_agents_interruptions(kind: str, tmp_path: Path) -> None:
     messages = [{"role": role, "content": "x"} for role in ("system", "user", "assistant")]
     told_of = {"role": "user", "content": "stop", "extra": {"interrupt_type": kind}}
-    document = {"trajectory_format": "mini-swe-agent-1.1", "messages": [*messages, told_of], "info": {}}
+    document: dict[str, Any] = {
+        "trajectory_format": "mini-swe-agent-1.1",
+        "messages": [*messages, told_of],
+        "info": {},
+    }
     read = _read_document("mini-swe-agent", "a.traj.json", document, tmp_path)
     _known(read)
     assert kind in "".join(note.model_dump_json() for note in read.payloads(payloads.Note))
@@ -232,7 +236,7 @@ def test_nebius_exits(status: str, tmp_path: Path) -> None:
 def test_agent_traces_spans(kind: str, tmp_path: Path) -> None:
     span = {"span_id": "s", "type": kind, "start_ns": 0, "end_ns": 1, "duration_ms": 0.5}
     tool = {"tool_name": "shell", "tool_input": "{}", "tool_output": ""} if kind.lower() == "tool" else {}
-    row = {"trace_id": "t", "spans": [{**span, **tool}], "llm_steps": [], "metadata": {}}
+    row: dict[str, Any] = {"trace_id": "t", "spans": [{**span, **tool}], "llm_steps": [], "metadata": {}}
     read = _read_document("agent-trace", "t.jsonl", [row], tmp_path)
     _known(read)
     assert len(read.payloads(payloads.ToolCall)) == bool(tool)

@@ -1,7 +1,7 @@
 """Records with every field that their producers' own models list, besides what `benchmark_records` has."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 from . import benchmark_records as made
 
@@ -96,7 +96,10 @@ def swe_bench() -> Record:
 def instance_report() -> Record:
     """A report about one instance with every member, swebench 5.0.2."""
     whole = made.instance_report()
-    tests = {"FAIL_TO_PASS": {"success": ["a"], "failure": ["b"]}, "PASS_TO_PASS": {"success": [], "failure": []}}
+    tests: Record = {
+        "FAIL_TO_PASS": {"success": ["a"], "failure": ["b"]},
+        "PASS_TO_PASS": {"success": [], "failure": []},
+    }
     (known,) = whole.values()
     return {made.TASK: {**known, "tests_status": tests, "resolved": False, "infra_failure": False}}
 
@@ -123,8 +126,9 @@ def swe_agent() -> Record:
 def fields_of(value: Any) -> set[str]:
     """Every name of a member anywhere in a record."""
     if isinstance(value, dict):
-        return {*value, *(name for item in value.values() for name in fields_of(item))}
-    return {name for item in value for name in fields_of(item)} if isinstance(value, list) else set()
+        members = cast("Record", value)
+        return {*members, *(name for item in members.values() for name in fields_of(item))}
+    return {name for item in cast("list[Any]", value) for name in fields_of(item)} if isinstance(value, list) else set()
 
 
 def sdk_events() -> list[Record]:
