@@ -45,6 +45,8 @@ class Draft:
     cost_usd: float | None = None
     sent: bool = False
     """Whether the service was asked."""
+    ended: bool = False
+    """Whether the service has said its last word: an agent that hangs up then misses nothing."""
     _start: datetime = field(default_factory=now)
     _clock: float = field(default_factory=time.monotonic)
 
@@ -56,6 +58,11 @@ class Draft:
         """What went wrong first counts."""
         if self.fault is None:
             self.fault, self.error = fault, error
+
+    def hung_up(self, error: str) -> None:
+        """The agent closed its connection: a fault unless it had all that there was to say."""
+        if not self.ended:
+            self.fail("client_gone", error)
 
     def exchange(self) -> Exchange:
         """What is recorded."""

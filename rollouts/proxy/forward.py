@@ -20,6 +20,9 @@ __all__ = ["Forward"]
 
 _KEPT = 1 << 26
 """Bytes of an answer in one piece that are kept to be recorded."""
+_DONE = b"[DONE]"
+_LAST = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
+"""The last events of a stream, by the APIs' types; OpenAI's chats and completions end with `[DONE]`."""
 _SHOWN = 4096
 """Characters of an answer that is not JSON."""
 
@@ -111,12 +114,14 @@ class Forward:
 
     async def _pass_piece(self, piece: bytes, answer: Answer, events: EventStream, asked: Asked, reply: Reply) -> None:
         self._draft.response_bytes += len(piece)
-        if not asked.hide_usage:
-            await reply.send(piece)
+        shown: list[bytes] = []
         for event in events.feed(piece):
-            said = answer.feed(event.data, self._draft.moment()) if event.data and event.data != b"[DONE]" else None
-            if asked.hide_usage and not _only_usage(said):
-                await reply.send(event.raw)
+            done = event.data == _DONE
+            said = answer.feed(event.data, self._draft.moment()) if event.data and not done else None
+            self._draft.ended |= done or (said is not None and said.get("type") in _LAST)
+            if not _only_usage(said):
+                shown.append(event.raw)
+        await reply.send(b"".join(shown) if asked.hide_usage else piece)
 
     def _read_stream(self, answer: Answer) -> None:
         draft = self._draft

@@ -72,12 +72,12 @@ class Serving:
             await self._serve(target, request, reply, draft)
         except asyncio.CancelledError:
             if reply.gone:
-                draft.fail("client_gone", "the agent closed its connection")
+                draft.hung_up("the agent closed its connection")
             else:
                 draft.fail("interrupted", "the proxy was closed")
             raise
         except ConnectionError as error:
-            draft.fail("client_gone", str(error) or "the agent closed its connection")
+            draft.hung_up(str(error) or "the agent closed its connection")
             raise
         finally:
             self._busy -= 1

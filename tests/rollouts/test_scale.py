@@ -2,9 +2,11 @@
 
 import pickle
 import queue
+import resource
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from trajectory_hub.errors import (
     Failure,
     MissingExtra,
     StopReason,
+    TrajHubError,
     UsageError,
 )
 from trajectory_hub.rollouts.budget import Budget, RunLedger
@@ -93,7 +96,7 @@ class Driver(threading.Thread):
     def _answer(self, message: Any) -> Answer:
         try:
             return Answer(self.clerk.take(message))
-        except DiskFull as error:
+        except TrajHubError as error:
             return Answer(error=pickle.loads(pickle.dumps(error)))
 
 
@@ -134,11 +137,30 @@ def test_money_is_counted_for_all_hosts_together(tmp_path: Path) -> None:
         driver.over = True
 
 
+@contextmanager
+def no_file_grows() -> Generator[None]:
+    """The system refuses this process to write a byte more, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_a_full_disk_of_the_driver_is_raised_where_the_step_was_done(tmp_path: Path) -> None:
     clerk, outbox = Clerk(tmp_path, RunLedger(Budget()), grades=False, retries=2), Outbox()
     driver = Driver(outbox, clerk)
+    with no_file_grows(), pytest.raises(DiskFull, match="cannot write"):
+        recorded(clerk, outbox)
+    driver.over = True
+
+
+def test_a_place_where_the_driver_cannot_write_is_named_where_the_step_was_done(tmp_path: Path) -> None:
+    clerk, outbox = Clerk(tmp_path, RunLedger(Budget()), grades=False, retries=2), Outbox()
+    driver = Driver(outbox, clerk)
     (tmp_path / "episodes").write_text("in the way")
-    with pytest.raises(DiskFull, match="cannot write"):
+    with pytest.raises(UsageError, match=r"cannot write.*name another place"):
         recorded(clerk, outbox)
     driver.over = True
 

@@ -198,9 +198,9 @@ def test_answers_held_to_the_grammar_are_valid_calls(talk: TalkTo, form: str) ->
     def valid(attempt: int) -> bool:
         one = talk(format=form, constrain=True, max_tokens=400)
         calls = [ToolRegistry().parse(one.act(f"seen {attempt}.{k}").call) for k in range(2)]
-        first, second = one.turns
-        assert len(first.completion_ids) == len(first.logprobs or ()) > 0
-        assert form == "native" or second.continues(first)
+        turns = one.turns  # one where the first answer holds two calls
+        assert all(len(turn.completion_ids) == len(turn.logprobs or ()) > 0 for turn in turns)
+        assert form == "native" or all(later.continues(earlier) for earlier, later in pairwise(turns))
         return any(isinstance(call, ParsedCall) for call in calls) and any(r.tool_calls for r in one.responses)
 
     assert any(valid(attempt) for attempt in range(60))

@@ -382,6 +382,25 @@ def test_a_service_that_hangs_up_at_once_is_a_502(world: Make) -> None:
     assert made.exchanges()[0].fault == "cut"
 
 
+@pytest.mark.parametrize("last", ["[DONE]", json.dumps({"type": "response.completed"})])
+def test_an_agent_that_hangs_up_after_the_last_word_misses_nothing(world: Make, last: str) -> None:
+    left = threading.Event()
+
+    def act(talk: Talk) -> None:
+        talk.stream()
+        talk.event(last)
+        left.wait(60)
+
+    made = world(act)
+    body = {**BODY, "stream": True}
+    with httpx.stream("POST", made.proxy.url + CHAT.path, json=body, headers=made.headers) as answer:
+        next(answer.iter_bytes())
+    wait_for(lambda: bool(made.exchanges()))
+    left.set()
+    (exchange,) = made.exchanges()
+    assert (exchange.fault, exchange.status) == (None, 200)
+
+
 def test_an_agent_that_hangs_up_frees_the_service(world: Make) -> None:
     asked, freed = threading.Event(), threading.Event()
 
