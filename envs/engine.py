@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -230,17 +231,7 @@ class Engine:
 
     def remove_image(self, name: str) -> bool:
         """Remove an image that no container has; whether it is gone."""
-        from docker.errors import APIError, NotFound
-
-        try:
-            self.api.remove_image(name)
-        except NotFound:
-            return True
-        except APIError as error:
-            if error.status_code == 409:
-                return False
-            raise InfrastructureError(f"cannot remove image {name}: {error.explanation or error}") from error
-        return True
+        return _gone(self.api.remove_image, "image", name)
 
     def has_volume(self, name: str) -> bool:
         """Whether the engine has a volume of that name."""
@@ -271,17 +262,7 @@ class Engine:
 
     def remove_volume(self, name: str) -> bool:
         """Remove a volume that no container has; whether it is gone."""
-        from docker.errors import APIError, NotFound
-
-        try:
-            self.api.remove_volume(name)
-        except NotFound:
-            return True
-        except APIError as error:
-            if error.status_code == 409:
-                return False
-            raise InfrastructureError(f"cannot remove volume {name}: {error.explanation or error}") from error
-        return True
+        return _gone(self.api.remove_volume, "volume", name)
 
     def _pull(self, name: str) -> None:
         from docker.errors import APIError
@@ -322,3 +303,18 @@ class engine_errors:  # noqa: N801  # reads as a statement: `with engine_errors(
                 "or `bash scripts/quickstart.sh`, which installs one), check that you may use it "
                 "(root, or member of the group docker), or set DOCKER_HOST; `trajhub doctor` tells more"
             ) from error
+
+
+def _gone(remove: Callable[[str], object], kind: str, name: str) -> bool:
+    """Remove what no container has; whether it is gone."""
+    from docker.errors import APIError, NotFound
+
+    try:
+        remove(name)
+    except NotFound:
+        return True
+    except APIError as error:
+        if error.status_code == 409:
+            return False
+        raise InfrastructureError(f"cannot remove {kind} {name}: {error.explanation or error}") from error
+    return True
